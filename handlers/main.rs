@@ -1,0 +1,2 @@
+//! The shop's worker.
+fn main() {}

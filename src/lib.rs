@@ -1,0 +1,1 @@
+//! Kafka events that take effect once.
