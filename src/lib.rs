@@ -1,1 +1,29 @@
 //! Kafka events that take effect once.
+
+mod codec;
+mod context;
+mod erased;
+mod handler;
+mod outcome;
+pub mod pipeline;
+mod record;
+mod routes;
+mod service;
+pub mod testing;
+
+pub use codec::{Codec, DecodeError, Json};
+pub use context::{Context, Metadata};
+pub use handler::{DedupeKey, Fingerprint, Handler};
+pub use outcome::{BoxError, Failure, Handled, OrFail, Outcome, done, skip};
+pub use pipeline::retry::RetryPolicy;
+pub use record::{Header, Record};
+pub use routes::{RouteError, Routes};
+pub use service::{Service, ServiceError};
+
+/// What a handler module needs.
+pub mod prelude {
+    pub use crate::{
+        Context, DedupeKey, Failure, Fingerprint, Handled, Handler, Metadata, OrFail, Outcome, RetryPolicy,
+        Routes, Service, done, skip,
+    };
+}

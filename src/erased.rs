@@ -1,0 +1,69 @@
+//! Handlers without their types, so that routes can hold any of them. The one clever file.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use crate::{
+    Codec, Context, DecodeError, DedupeKey, Failure, Fingerprint, Handler, Outcome, Record, RetryPolicy,
+};
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A handler whose event type has been forgotten.
+pub(crate) trait ErasedHandler: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn retry_policy(&self) -> RetryPolicy;
+    fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError>;
+}
+
+/// One decoded event, bound to the handler that will run it.
+pub(crate) trait Job: Send + Sync {
+    fn key(&self) -> &DedupeKey;
+    fn fingerprint(&self) -> Option<Fingerprint>;
+    fn handle<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Outcome>;
+    fn was_applied<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<bool, Failure>>;
+}
+
+pub(crate) struct WithCodec<H, C> {
+    pub(crate) handler: H,
+    pub(crate) codec: C,
+}
+
+struct Bound<H: Handler, C> {
+    owner: Arc<WithCodec<H, C>>,
+    event: H::Event,
+    key: DedupeKey,
+}
+
+impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
+    fn name(&self) -> &'static str {
+        H::NAME
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.handler.retry_policy()
+    }
+
+    fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError> {
+        let event = self.codec.decode(value)?;
+        let key = self.handler.dedupe_key(&event, record);
+        Ok(Box::new(Bound { owner: self, event, key }))
+    }
+}
+
+impl<H: Handler, C: Codec<H::Event>> Job for Bound<H, C> {
+    fn key(&self) -> &DedupeKey {
+        &self.key
+    }
+
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        self.owner.handler.fingerprint(&self.event)
+    }
+
+    fn handle<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.owner.handler.handle(&self.event, ctx))
+    }
+
+    fn was_applied<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<bool, Failure>> {
+        Box::pin(self.owner.handler.was_applied(&self.event, ctx))
+    }
+}

@@ -1,0 +1,96 @@
+//! What the author of a service implements.
+
+use std::{fmt, future::Future};
+
+use crate::{Context, Failure, Metadata, Outcome, RetryPolicy};
+
+/// One kind of event, and what to do about it.
+///
+/// A handler says what only its author can know: what the event looks like ([`Event`](Self::Event)), which
+/// deliveries are the same event ([`dedupe_key`](Self::dedupe_key)), and what to do
+/// ([`handle`](Self::handle)). Everything an operator tunes lives in the configuration.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event handler",
+    note = "implement `oncewise::Handler` for `{Self}`: NAME, Event, dedupe_key and handle"
+)]
+pub trait Handler: Send + Sync + 'static {
+    /// Stable name, `[a-z0-9_]+`: labels metrics, is part of the dedupe keys, stamps dead letters, names the
+    /// handler in the configuration. **Renaming a handler forgets every event it has seen.**
+    const NAME: &'static str;
+
+    /// The event, decoded before [`handle`](Self::handle) is called.
+    type Event: Send + Sync + 'static;
+
+    /// What makes two deliveries the same event. An empty key is dead-lettered.
+    fn dedupe_key(&self, event: &Self::Event, meta: &Metadata) -> DedupeKey;
+
+    /// Does the work. Called again, with the same event, for every attempt.
+    fn handle(&self, event: &Self::Event, ctx: &Context) -> impl Future<Output = Outcome> + Send;
+
+    /// How failures are retried, unless the configuration says otherwise.
+    fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy::default()
+    }
+
+    /// Whether this event has already taken effect. Asked only after another worker's claim ran out, that
+    /// is, when it may have died between the effect and the mark. `Ok(true)` marks the event as done without
+    /// running [`handle`](Self::handle); the default does not know and lets it run.
+    ///
+    /// # Errors
+    /// A [`Failure`] counts as a failed attempt.
+    fn was_applied(
+        &self,
+        _event: &Self::Event,
+        _ctx: &Context,
+    ) -> impl Future<Output = Result<bool, Failure>> + Send {
+        async { Ok(false) }
+    }
+
+    /// What an event of the same key must agree on. Two events of one key with different fingerprints mean
+    /// that somebody reused an id: the second is dead-lettered as `mismatch`. The default compares nothing.
+    fn fingerprint(&self, _event: &Self::Event) -> Option<Fingerprint> {
+        None
+    }
+}
+
+/// What makes two deliveries the same event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DedupeKey(String);
+
+impl DedupeKey {
+    /// A key from anything that prints.
+    pub fn of(id: impl fmt::Display) -> Self {
+        Self(id.to_string())
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DedupeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A digest of what two events of one key must agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// The digest of some bytes, for example of the amount and the currency.
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        let mut word = [0; 8];
+        word.copy_from_slice(&blake3::hash(bytes.as_ref()).as_bytes()[..8]);
+        Self(u64::from_le_bytes(word))
+    }
+
+    /// The digest as the store keeps it.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,3 @@
+//! The seven steps, in the order they run.
+
+pub mod retry;

@@ -1,0 +1,115 @@
+//! When to try again. Arithmetic only: no clock is read, nothing sleeps, chance is passed in.
+
+use std::time::Duration;
+
+/// How failures are retried: exponential delays with full jitter under a cap, an attempt limit and a total
+/// time budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included. At least 1.
+    pub max_attempts: u32,
+    /// The longest delay after the first failure; doubles with each further one.
+    pub initial_delay: Duration,
+    /// The longest delay at all.
+    pub max_delay: Duration,
+    /// From the first failure on, no attempt begins later than this.
+    pub budget: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            initial_delay: Duration::from_millis(200),
+            max_delay: Duration::from_secs(30),
+            budget: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try again after this long.
+    Again(Duration),
+    /// The attempts are spent.
+    AttemptsSpent,
+    /// The next attempt would begin after the time budget.
+    BudgetSpent,
+}
+
+impl RetryPolicy {
+    /// What follows the failed attempt number `attempt` (from 1), `since_first` after the first failure, when
+    /// the handler asked for `after`; `chance` in `0.0..1.0` draws the jitter.
+    #[must_use]
+    pub fn verdict(
+        &self,
+        attempt: u32,
+        since_first: Duration,
+        after: Option<Duration>,
+        chance: f64,
+    ) -> Verdict {
+        if attempt >= self.max_attempts {
+            return Verdict::AttemptsSpent;
+        }
+        let jittered = self.ceiling(attempt).mul_f64(chance.clamp(0.0, 1.0));
+        let delay = after.map_or(jittered, |asked| asked.max(jittered));
+        if since_first.saturating_add(delay) > self.budget {
+            return Verdict::BudgetSpent;
+        }
+        Verdict::Again(delay)
+    }
+
+    /// The longest delay that may follow attempt number `attempt`.
+    #[must_use]
+    pub fn ceiling(&self, attempt: u32) -> Duration {
+        let doublings = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.initial_delay.saturating_mul(doublings).min(self.max_delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy {
+        max_attempts: 4,
+        initial_delay: Duration::from_secs(1),
+        max_delay: Duration::from_secs(3),
+        budget: Duration::from_secs(60),
+    };
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn delays_double_up_to_the_cap() {
+        let seconds: Vec<_> = (1..=4).map(|attempt| POLICY.ceiling(attempt).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 3, 3]);
+        assert_eq!(POLICY.ceiling(u32::MAX), POLICY.max_delay, "no overflow");
+    }
+
+    #[test]
+    fn jitter_is_full() {
+        assert_eq!(POLICY.verdict(2, NOW, None, 0.0), Verdict::Again(Duration::ZERO));
+        assert_eq!(POLICY.verdict(2, NOW, None, 0.25), Verdict::Again(Duration::from_millis(500)));
+        assert_eq!(POLICY.verdict(2, NOW, None, 1.0), Verdict::Again(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn asking_twice_gives_the_same_delay() {
+        assert_eq!(POLICY.verdict(1, NOW, None, 0.5), POLICY.verdict(1, NOW, None, 0.5));
+    }
+
+    #[test]
+    fn the_handlers_own_delay_is_kept_even_beyond_the_cap() {
+        let asked = Some(Duration::from_secs(10));
+        assert_eq!(POLICY.verdict(1, NOW, asked, 1.0), Verdict::Again(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn attempts_and_budget_end_it() {
+        assert_eq!(POLICY.verdict(3, NOW, None, 0.5), Verdict::Again(Duration::from_millis(1500)));
+        assert_eq!(POLICY.verdict(4, NOW, None, 0.5), Verdict::AttemptsSpent);
+        assert_eq!(POLICY.verdict(1, Duration::from_secs(60), None, 1.0), Verdict::BudgetSpent);
+        assert_eq!(POLICY.verdict(1, NOW, Some(Duration::from_secs(61)), 0.0), Verdict::BudgetSpent);
+    }
+}

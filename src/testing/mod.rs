@@ -1,0 +1,28 @@
+//! For the tests of handlers.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{Context, Record};
+
+/// The context of a first attempt at an event with this idempotency key, for calling a handler directly.
+#[must_use]
+pub fn context(idempotency_key: &str) -> Context {
+    let record = Record {
+        topic: "test".into(),
+        partition: 0,
+        offset: 0,
+        timestamp: None,
+        key: None,
+        value: None,
+        headers: Vec::new(),
+    };
+    Context {
+        record: Arc::new(record),
+        idempotency_key: idempotency_key.into(),
+        fencing_token: 1,
+        attempt: 1,
+        cancelled: CancellationToken::new(),
+    }
+}
