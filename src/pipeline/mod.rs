@@ -1,3 +1,24 @@
-//! The seven steps, in the order they run.
+//! The seven steps, in the order they run:
+//! `source → decode → dedupe → dispatch → retry → dead_letter → commit`.
+//!
+//! A record goes one way. [`source`] takes it in, [`settle`] takes it through the five steps in the middle,
+//! and only [`commit`] says which offsets may be committed. It accepts nothing but [`Settled`], which only
+//! `settle` can make.
 
+mod batcher;
+mod capacity;
+pub mod commit;
+pub mod dead_letter;
+pub mod decode;
+mod dedupe;
+mod dispatch;
+mod failure;
+mod lanes;
 pub mod retry;
+mod route;
+mod settle;
+mod settled;
+mod source;
+mod status;
+
+pub use settled::{How, Settled};
