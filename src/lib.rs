@@ -4,6 +4,8 @@ mod codec;
 mod context;
 mod erased;
 mod handler;
+#[allow(dead_code, reason = "the consumer and the command line call it")]
+pub mod kafka;
 mod outcome;
 pub mod pipeline;
 mod record;
