@@ -1,9 +1,6 @@
 //! The partitions that this consumer has now: fed, paused, resumed and committed.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -16,6 +13,7 @@ use crate::{
     Record,
     crash::crash_point,
     pipeline::{Bounds, Partition},
+    telemetry::PartitionMetrics,
 };
 
 /// Topic and partition.
@@ -23,7 +21,7 @@ pub(super) type Name = (Arc<str>, i32);
 
 /// The partitions of one consumer.
 #[derive(Debug, Default)]
-pub(super) struct Assignment {
+pub(crate) struct Assignment {
     pub(super) running: BTreeMap<Name, Running>,
     /// Paused until their start is known, or decided by a person.
     pub(super) held: BTreeMap<Name, String>,
@@ -38,11 +36,12 @@ pub(super) struct Running {
     /// The store does not know yet that this partition has begun, on a topic with so many partitions.
     pub(super) anchor_due: Option<i32>,
     paused: bool,
+    pub(super) metrics: PartitionMetrics,
 }
 
 impl Running {
-    pub(super) fn new(partition: Arc<Partition>, topic_partitions: i32) -> Self {
-        Self { partition, stored: None, anchor_due: Some(topic_partitions), paused: false }
+    pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, topic_partitions: i32) -> Self {
+        Self { partition, stored: None, anchor_due: Some(topic_partitions), paused: false, metrics }
     }
 }
 
@@ -59,7 +58,12 @@ impl Assignment {
 
     /// Hands a record to its partition and pauses it when that is full. A record of a partition that is held or
     /// gone is dropped: it will be delivered again, to us or to its new owner.
-    pub(super) fn take(&mut self, consumer: &GroupConsumer, record: Record, bounds: Bounds) -> Result<(), KafkaError> {
+    pub(super) fn take(
+        &mut self,
+        consumer: &GroupConsumer,
+        record: Record,
+        bounds: Bounds,
+    ) -> Result<(), KafkaError> {
         let share = self.share(bounds);
         let Some(running) = self.running.get_mut(&(Arc::clone(&record.topic), record.partition)) else {
             return Ok(());
@@ -93,7 +97,7 @@ impl Assignment {
             .filter(|(_, watermark, stored)| stored.is_none_or(|stored| stored < *watermark))
             .map(|(name, watermark, _)| (name, watermark))
             .collect();
-        if moved.is_empty() && mode == CommitMode::Async {
+        if moved.is_empty() && matches!(mode, CommitMode::Async) {
             return Ok(());
         }
         let mut offsets = TopicPartitionList::new();
@@ -105,7 +109,8 @@ impl Assignment {
             drop(consumer.store_offsets(&offsets));
         }
         for (name, watermark) in moved {
-            let stored = offsets.find_partition(&name.0, name.1).is_some_and(|element| element.error().is_ok());
+            let stored =
+                offsets.find_partition(&name.0, name.1).is_some_and(|element| element.error().is_ok());
             if let (true, Some(running)) = (stored, self.running.get_mut(&name)) {
                 running.stored = Some(watermark);
             }

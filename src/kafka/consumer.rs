@@ -15,7 +15,7 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    KafkaFault,
+    FaultKind, KafkaFault,
     assignment::list,
     client::KafkaClient,
     group::{Group, GroupConsumer},
@@ -30,7 +30,7 @@ const TAKE: usize = 1000;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How a consumer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ended {
     /// Everything that ran was finished and committed.
     Drained,
@@ -39,7 +39,6 @@ pub(crate) enum Ended {
 }
 
 /// A consumer on its thread.
-#[derive(Debug)]
 pub(crate) struct Poller {
     consumer: GroupConsumer,
     commit_interval: Duration,
@@ -68,7 +67,7 @@ impl Poller {
         let now = Instant::now();
         let poller = Self { consumer, commit_interval, topics, stop, next_commit: now, next_look: now };
         let thread = std::thread::Builder::new().name(format!("poll-{name}")).spawn(move || poller.run());
-        thread.map_err(|error| KafkaFault::other(format!("no thread for polling: {error}")))
+        thread.map_err(|error| KafkaFault::new(FaultKind::Other, format!("no thread for polling: {error}")))
     }
 
     fn run(mut self) -> Ended {

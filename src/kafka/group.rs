@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -25,8 +25,8 @@ use super::{
     watcher::Watcher,
 };
 use crate::{
-    pipeline::{Bounds, Partition, Route, ServiceRun, millis},
-    telemetry::metrics::{Component, Rebalance},
+    pipeline::{Bounds, Partition, Route, ServiceRun, age},
+    telemetry::metrics::{CommitOutcome, Component, RebalanceKind},
 };
 
 /// Assignments are counted over the whole process, so that an epoch names one of them for ever.
@@ -39,16 +39,16 @@ pub(crate) type GroupConsumer = BaseConsumer<Group>;
 /// The context of a consumer: its callbacks run inside of `poll`, on the one thread that polls.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(super) service: Arc<ServiceRun>,
-    pub(super) routes: HashMap<String, Arc<Route>>,
-    pub(super) positions: Positions,
+    pub(crate) service: Arc<ServiceRun>,
+    pub(crate) routes: HashMap<String, Arc<Route>>,
+    pub(crate) positions: Positions,
     /// Of the whole service, shared out among its partitions.
-    pub(super) bounds: Bounds,
+    pub(crate) bounds: Bounds,
     /// How long revoked partitions may finish what runs.
-    pub(super) drain_timeout: Duration,
-    pub(super) runtime: Handle,
-    pub(super) watcher: Watcher,
-    pub(super) assignment: Mutex<Assignment>,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) runtime: Handle,
+    pub(crate) watcher: Watcher,
+    pub(crate) assignment: Mutex<Assignment>,
 }
 
 impl Group {
@@ -91,7 +91,7 @@ impl Group {
             }
         }
         self.service.status.health.joined(true);
-        self.service.status.metrics.rebalanced(Rebalance::Assigned);
+        self.service.status.metrics.rebalance(RebalanceKind::Assigned);
         Ok(())
     }
 
@@ -103,7 +103,8 @@ impl Group {
         self.service.status.health.resume(topic, partition);
         let begun = Partition::new(Arc::clone(route), partition, epoch, offset, self.runtime.clone());
         assignment.held.remove(&name);
-        assignment.running.insert(name, Running::new(begun, topic_partitions));
+        let metrics = self.service.status.metrics.partition(topic, partition);
+        assignment.running.insert(name.clone(), Running::new(begun, metrics, topic_partitions));
     }
 
     fn hold(&self, assignment: &mut Assignment, name: Name, why: String) {
@@ -156,7 +157,11 @@ impl Group {
             if !Positions::is_in_log(consumer, topic, partition, next)? {
                 consumer.pause(&list([(&**topic, partition)]))?;
                 self.end(&mut assignment, &name);
-                self.hold(&mut assignment, name, format!("offset {next}, which is next, is not in the log any more"));
+                self.hold(
+                    &mut assignment,
+                    name,
+                    format!("offset {next}, which is next, is not in the log any more"),
+                );
             }
         }
         Ok(())
@@ -202,7 +207,8 @@ impl Group {
             self.service.status.health.resume(&name.0, name.1);
         }
         drop(assignment);
-        self.service.status.metrics.rebalanced(if lost { Rebalance::Lost } else { Rebalance::Revoked });
+        let kind = if lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
+        self.service.status.metrics.rebalance(kind);
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(revoked),
             _ => consumer.unassign(),
@@ -214,16 +220,22 @@ impl Group {
     fn drain(&self, consumer: &GroupConsumer, names: &[Name]) {
         let partitions: Vec<Arc<Partition>> = {
             let assignment = self.assignment();
-            names.iter().filter_map(|name| Some(Arc::clone(&assignment.running.get(name)?.partition))).collect()
+            names
+                .iter()
+                .filter_map(|name| Some(Arc::clone(&assignment.running.get(name)?.partition)))
+                .collect()
         };
         partitions.iter().for_each(|partition| partition.stop());
         let deadline = Instant::now() + self.drain_timeout;
         for partition in &partitions {
             while !partition.is_stopped() && Instant::now() < deadline {
                 self.service.status.health.tick();
-                let moment = Duration::from_millis(500).min(deadline.saturating_duration_since(Instant::now()));
+                let moment =
+                    Duration::from_millis(500).min(deadline.saturating_duration_since(Instant::now()));
                 // Out of time or not, the next turn of the loop looks again.
-                drop(self.runtime.block_on(async { tokio::time::timeout(moment, partition.stopped()).await }));
+                drop(
+                    self.runtime.block_on(async { tokio::time::timeout(moment, partition.stopped()).await }),
+                );
             }
         }
         crate::crash::crash_point("in_revoke");
@@ -236,7 +248,6 @@ impl Group {
     fn end(&self, assignment: &mut Assignment, name: &Name) {
         if let Some(running) = assignment.running.remove(name) {
             running.partition.stop();
-            self.service.status.metrics.forget_partition(&name.0, name.1);
         }
     }
 
@@ -249,7 +260,7 @@ impl Group {
 
     /// Never fatal: a later commit covers this one, and the next owner skips what the store knows.
     pub(super) fn commit_failed(&self, error: &KafkaError) {
-        self.service.status.metrics.committed(false);
+        self.service.status.metrics.commit(CommitOutcome::Failed);
         tracing::warn!(%error, "a commit failed; a later one covers it");
     }
 }
@@ -262,13 +273,15 @@ impl ConsumerContext for Group {
         };
         if let Err(error) = done {
             self.service.status.metrics.fault(Component::Kafka);
-            self.service.status.fail(format!("the assignment of partitions could not be carried out: {error}"));
+            self.service
+                .status
+                .fail(format!("the assignment of partitions could not be carried out: {error}"));
         }
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         match result {
-            Ok(()) => self.service.status.metrics.committed(true),
+            Ok(()) => self.service.status.metrics.commit(CommitOutcome::Committed),
             Err(KafkaError::ConsumerCommit(rdkafka::error::RDKafkaErrorCode::NoOffset)) => {}
             Err(error) => self.commit_failed(&error),
         }
@@ -286,13 +299,13 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let now = millis(SystemTime::now());
         for ((topic, partition), running) in &self.assignment().running {
             let known = statistics.topics.get(&**topic).and_then(|topic| topic.partitions.get(partition));
             let end = known.map_or(-1, |known| known.ls_offset.max(known.hi_offset));
-            let lag = (end - running.partition.watermark()).max(0);
-            let oldest = running.partition.oldest_timestamp().map_or(0, |oldest| (now - oldest).max(0));
-            self.service.status.metrics.partition(topic, *partition, lag, oldest);
+            running.metrics.lag(u64::try_from(end - running.partition.watermark()).unwrap_or(0));
+            running
+                .metrics
+                .oldest_unsettled(running.partition.oldest_timestamp().map_or(Duration::ZERO, age));
         }
     }
 }

@@ -6,11 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::Consumer,
-    error::KafkaError,
-};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, error::KafkaError};
 use tokio::runtime::Handle;
 
 use super::{
@@ -29,16 +25,16 @@ const STORE_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Who asks, and what a first start is.
 #[derive(Debug)]
-pub(super) struct Positions {
-    pub(super) group: String,
-    pub(super) start_from: StartFrom,
-    pub(super) store: Arc<dyn DedupeStore>,
-    pub(super) runtime: Handle,
+pub(crate) struct Positions {
+    pub(crate) group: String,
+    pub(crate) start_from: StartFrom,
+    pub(crate) store: Arc<dyn DedupeStore>,
+    pub(crate) runtime: Handle,
 }
 
 /// Where one partition begins, and how many its topic has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Position {
+pub(crate) struct Position {
     pub(super) start: Start,
     pub(super) partitions: i32,
 }
@@ -60,14 +56,20 @@ impl Positions {
             .map(|&partition| {
                 let log = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS).map_err(kafka)?;
                 let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
-                let known = Known { topic, partition, log, committed: &committed, anchors: &anchors, first_start };
+                let known =
+                    Known { topic, partition, log, committed: &committed, anchors: &anchors, first_start };
                 Ok((partition, Position { start: known.start(), partitions: count }))
             })
             .collect()
     }
 
     /// Whether the log still has what this partition reads next.
-    pub(super) fn is_in_log(consumer: &GroupConsumer, topic: &str, partition: i32, next: i64) -> Result<bool, KafkaError> {
+    pub(super) fn is_in_log(
+        consumer: &GroupConsumer,
+        topic: &str,
+        partition: i32,
+        next: i64,
+    ) -> Result<bool, KafkaError> {
         let (low, high) = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS)?;
         Ok((low..=high).contains(&next))
     }
@@ -127,7 +129,11 @@ fn partition_count(consumer: &GroupConsumer, topic: &str) -> Result<i32, KafkaEr
 }
 
 /// The group's committed offsets on every partition of the topic.
-fn committed(consumer: &GroupConsumer, topic: &str, partitions: i32) -> Result<BTreeMap<i32, i64>, KafkaError> {
+fn committed(
+    consumer: &GroupConsumer,
+    topic: &str,
+    partitions: i32,
+) -> Result<BTreeMap<i32, i64>, KafkaError> {
     let mut asked = TopicPartitionList::new();
     if partitions > 0 {
         asked.add_partition_range(topic, 0, partitions - 1);

@@ -27,7 +27,8 @@ impl LetterProducer {
     /// # Errors
     /// A configuration that Kafka's client refuses.
     pub(crate) fn new(client: KafkaClient, delivery_timeout: Duration) -> Result<Self, KafkaFault> {
-        let producer = RwLock::new(client.producer(delivery_timeout).create_with_context(Watcher::default())?);
+        let producer =
+            RwLock::new(client.producer(delivery_timeout).create_with_context(Watcher::default())?);
         Ok(Self { client, delivery_timeout, producer })
     }
 
@@ -37,10 +38,14 @@ impl LetterProducer {
         let (mut partition, mut timestamp) = (Some(letter.partition), letter.timestamp);
         loop {
             match self.produce(letter, partition, timestamp).await {
-                Err(KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition)) if partition.is_some() => {
+                Err(KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition))
+                    if partition.is_some() =>
+                {
                     partition = None;
                 }
-                Err(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTimestamp)) if timestamp.is_some() => {
+                Err(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTimestamp))
+                    if timestamp.is_some() =>
+                {
                     timestamp = None;
                 }
                 done => return done,
@@ -48,8 +53,14 @@ impl LetterProducer {
         }
     }
 
-    async fn produce(&self, letter: &Letter, partition: Option<i32>, timestamp: Option<i64>) -> Result<(), KafkaError> {
-        let mut record = FutureRecord::<[u8], [u8]>::to(&letter.topic).headers(headers::write(&letter.headers));
+    async fn produce(
+        &self,
+        letter: &Letter,
+        partition: Option<i32>,
+        timestamp: Option<i64>,
+    ) -> Result<(), KafkaError> {
+        let mut record =
+            FutureRecord::<[u8], [u8]>::to(&letter.topic).headers(headers::write(&letter.headers));
         record.partition = partition;
         record.key = letter.key.as_deref();
         record.payload = letter.value.as_deref();
@@ -79,7 +90,9 @@ impl DeadLetters for LetterProducer {
         self.replace_if_broken().await;
         let text = KafkaFault::from(error.clone()).to_string();
         Err(match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::RecordListTooLarge) => LetterError::TooLarge(text),
+            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge) => {
+                LetterError::TooLarge(text)
+            }
             _ => LetterError::Fault(text),
         })
     }

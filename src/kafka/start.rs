@@ -39,7 +39,8 @@ impl Known<'_> {
             Some(Accepted::Latest) => return Start::At(high),
             Some(Accepted::Offset(offset)) if (low..=high).contains(offset) => return Start::At(*offset),
             Some(Accepted::Offset(offset)) => {
-                return self.hold(&format!("the accepted offset {offset} is outside of the log, {low} to {high}"));
+                return self
+                    .hold(&format!("the accepted offset {offset} is outside of the log, {low} to {high}"));
             }
             None => {}
         }
@@ -73,7 +74,9 @@ impl Known<'_> {
 
     fn hold(&self, why: &str) -> Start {
         let Self { topic, partition, .. } = self;
-        Start::Hold(format!("{why}; decide with: worker check --accept {topic}:{partition}=earliest|latest|OFFSET"))
+        Start::Hold(format!(
+            "{why}; decide with: worker check --accept {topic}:{partition}=earliest|latest|OFFSET"
+        ))
     }
 }
 
@@ -118,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_committed_offset_is_where_it_goes_on() {
-        let case = Case { log: (5, 50), committed: vec![(0, 20), (1, 50), (2, 5)], anchors: anchors(3, &[0, 1, 2]) };
+        let case =
+            Case { log: (5, 50), committed: vec![(0, 20), (1, 50), (2, 5)], anchors: anchors(3, &[0, 1, 2]) };
         assert_eq!((0..3).map(|p| case.partition(p)).collect::<Vec<_>>(), [20, 50, 5].map(Start::At));
     }
 

@@ -104,7 +104,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_reaches_everybody_in_the_batch() {
-        let batcher = Batcher::start(|_: Vec<u32>| async { Err::<Vec<u32>, _>(StoreFault::unavailable("gone")) });
+        let batcher =
+            Batcher::start(|_: Vec<u32>| async { Err::<Vec<u32>, _>(StoreFault::unavailable("gone")) });
         let answers = join_all((0..3).map(|question| batcher.ask(question))).await;
         assert!(answers.iter().all(Result::is_err));
     }

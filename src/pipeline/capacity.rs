@@ -91,8 +91,12 @@ impl State {
         let mut progress = true;
         while progress {
             progress = false;
-            let (before, after): (Vec<_>, Vec<_>) =
-                self.shares.iter().filter(|(_, share)| !share.waiting.is_empty()).map(|(epoch, _)| *epoch).partition(|epoch| *epoch <= self.last);
+            let (before, after): (Vec<_>, Vec<_>) = self
+                .shares
+                .iter()
+                .filter(|(_, share)| !share.waiting.is_empty())
+                .map(|(epoch, _)| *epoch)
+                .partition(|epoch| *epoch <= self.last);
             for epoch in after.into_iter().chain(before) {
                 if self.grant_one(epoch, limit, guaranteed) {
                     self.last = epoch;
@@ -205,7 +209,8 @@ mod tests {
         let capacity = Capacity::new(1);
         (1..=2).for_each(|epoch| capacity.open(epoch));
         let mut held = taken(&capacity, 1).unwrap();
-        let mut waiting = [1, 2].map(|epoch| (0..2).map(|_| Box::pin(capacity.place(epoch))).collect::<Vec<_>>());
+        let mut waiting =
+            [1, 2].map(|epoch| (0..2).map(|_| Box::pin(capacity.place(epoch))).collect::<Vec<_>>());
         waiting.iter_mut().flatten().for_each(|place| assert!(place.now_or_never().is_none()));
         let mut order = Vec::new();
         for _ in 0..4 {

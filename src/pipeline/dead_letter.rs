@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{decode::MAX_KEY_BYTES, failure::Failed};
-use crate::{Header, Record};
+pub use crate::telemetry::metrics::Disposition;
+use crate::{Header, Record, telemetry::metrics::Label};
 
 /// The topic of a group's dead letters.
 #[must_use]
@@ -16,44 +17,6 @@ pub fn dead_letter_topic(topic: &str, group: &str) -> String {
 
 /// The prefix of the headers that are ours. Inbound ones are dropped: a producer must not pretend.
 pub const HEADER_PREFIX: &str = "oncewise-";
-
-/// Why a record was dead-lettered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Disposition {
-    /// The handler rejected it.
-    Rejected,
-    /// Its attempts or its time are spent, or it kept killing the process.
-    Exhausted,
-    /// Its value is no event.
-    Undecodable,
-    /// Its dedupe key is empty or too long.
-    NoKey,
-    /// Its id was used for something else before.
-    Mismatch,
-    /// The broker refused it with its value; the letter has the coordinates.
-    TooLarge,
-}
-
-impl Disposition {
-    /// As written into headers and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::Exhausted => "exhausted",
-            Self::Undecodable => "undecodable",
-            Self::NoKey => "no-key",
-            Self::Mismatch => "mismatch",
-            Self::TooLarge => "too-large",
-        }
-    }
-}
-
-impl fmt::Display for Disposition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Where dead letters go.
 #[async_trait]
@@ -100,9 +63,14 @@ pub(crate) struct Verdict<'a> {
 
 /// Writes the letter about a record that ended like this at `now`.
 pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) -> Letter {
-    let mut headers: Vec<Header> =
-        record.headers.iter().filter(|header| !header.name.starts_with(HEADER_PREFIX.as_bytes())).cloned().collect();
-    let mut ours = |name: &str, value: String| headers.push(Header::text(format!("{HEADER_PREFIX}{name}"), value));
+    let mut headers: Vec<Header> = record
+        .headers
+        .iter()
+        .filter(|header| !header.name.starts_with(HEADER_PREFIX.as_bytes()))
+        .cloned()
+        .collect();
+    let mut ours =
+        |name: &str, value: String| headers.push(Header::text(format!("{HEADER_PREFIX}{name}"), value));
     let now = millis(now);
     ours("original-topic", record.topic.to_string());
     ours("original-partition", record.partition.to_string());
@@ -115,7 +83,7 @@ pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) ->
     if let Some(key) = verdict.dedupe_key {
         ours("dedupe-key", key.to_owned());
     }
-    ours("disposition", verdict.disposition.to_string());
+    ours("disposition", verdict.disposition.as_str().to_owned());
     ours("attempts", verdict.attempts.to_string());
     ours("first-failure-at", rfc3339(verdict.first_failure.unwrap_or(now)));
     ours("last-failure-at", rfc3339(now));
@@ -199,12 +167,20 @@ mod tests {
     fn a_letter_keeps_the_record_and_says_everything() {
         let failed = Failed { error: "busy".into(), chain: "socket".into(), after: None, retryable: true };
         let letter = letter(&record(), &verdict(&failed, "evt-1"), now());
-        assert_eq!((letter.topic.as_str(), letter.partition, letter.timestamp), ("orders.payments.dlt", 3, Some(1_000)));
+        assert_eq!(
+            (letter.topic.as_str(), letter.partition, letter.timestamp),
+            ("orders.payments.dlt", 3, Some(1_000))
+        );
         assert_eq!((letter.key.as_deref(), letter.value.as_deref()), (Some(&b"k"[..]), Some(&b"v"[..])));
         assert_eq!(letter.headers[..2], [record().headers[0].clone(), record().headers[2].clone()]);
         let ours: Vec<(String, String)> = letter.headers[2..]
             .iter()
-            .map(|h| (String::from_utf8_lossy(&h.name).into(), String::from_utf8_lossy(h.value.as_ref().unwrap()).into()))
+            .map(|h| {
+                (
+                    String::from_utf8_lossy(&h.name).into(),
+                    String::from_utf8_lossy(h.value.as_ref().unwrap()).into(),
+                )
+            })
             .collect();
         let expected = [
             ("original-topic", "orders"),
@@ -235,7 +211,8 @@ mod tests {
         };
         let key = "k".repeat(crate::pipeline::decode::MAX_KEY_BYTES);
         let letter = letter(&record(), &verdict(&failed, &key), now());
-        let bytes: usize = letter.headers[2..].iter().map(|h| h.name.len() + h.value.as_ref().unwrap().len()).sum();
+        let bytes: usize =
+            letter.headers[2..].iter().map(|h| h.name.len() + h.value.as_ref().unwrap().len()).sum();
         assert!(bytes < 16 * 1024, "{bytes}");
     }
 

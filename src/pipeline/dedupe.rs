@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::{batcher::Batcher, status::Status};
 use crate::{
     store::{
-        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Held, Release, Released, Renewal, Renewed,
-        StoreFault,
+        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Held, Release, Released,
+        Renewal, Renewed, StoreFault,
     },
-    telemetry::metrics::Dedupe,
+    telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
 
 /// Somebody asked the work to stop before it was settled.
@@ -32,7 +32,7 @@ pub(crate) struct Stopped;
 /// The claims of one service.
 #[derive(Debug)]
 pub(crate) struct Claims {
-    store: Arc<dyn DedupeStore>,
+    caller: Caller,
     /// Renewals run here, where no handler can starve them.
     control: Handle,
     claim: Batcher<ClaimRequest, Claim>,
@@ -40,6 +40,26 @@ pub(crate) struct Claims {
     release: Batcher<Release, Released>,
     held: Arc<HeldClaims>,
     status: Arc<Status>,
+}
+
+/// Calls the store and takes the time.
+#[derive(Debug, Clone)]
+struct Caller {
+    store: Arc<dyn DedupeStore>,
+    status: Arc<Status>,
+}
+
+impl Caller {
+    async fn timed<T, F: Future<Output = T>>(
+        self,
+        operation: DedupeOperation,
+        call: impl FnOnce(Arc<dyn DedupeStore>) -> F,
+    ) -> T {
+        let began = Instant::now();
+        let answer = call(self.store).await;
+        self.status.metrics.dedupe_call(operation, began.elapsed());
+        answer
+    }
 }
 
 /// Every claim that is kept alive.
@@ -96,22 +116,19 @@ impl Drop for Claimed {
 impl Claims {
     /// Must be called inside of a runtime, which runs the batches.
     pub(crate) fn new(store: Arc<dyn DedupeStore>, status: Arc<Status>, control: Handle) -> Self {
-        let call = |store: &Arc<dyn DedupeStore>| Arc::clone(store);
-        let (claim, complete, release) = (call(&store), call(&store), call(&store));
+        let caller = Caller { store, status: Arc::clone(&status) };
+        let [claims, completions, releases] = [(); 3].map(|()| caller.clone());
         Self {
             claim: Batcher::start(move |batch: Vec<ClaimRequest>| {
-                let store = Arc::clone(&claim);
-                async move { store.claim(&batch).await }
+                claims.clone().timed(DedupeOperation::Claim, |store| async move { store.claim(&batch).await })
             }),
             complete: Batcher::start(move |batch: Vec<Completion>| {
-                let store = Arc::clone(&complete);
-                async move { store.complete(&batch).await }
+                completions.clone().timed(DedupeOperation::Complete, |store| async move { store.complete(&batch).await })
             }),
             release: Batcher::start(move |batch: Vec<Release>| {
-                let store = Arc::clone(&release);
-                async move { store.release(&batch).await }
+                releases.clone().timed(DedupeOperation::Release, |store| async move { store.release(&batch).await })
             }),
-            store,
+            caller,
             control,
             held: Arc::default(),
             status,
@@ -119,18 +136,22 @@ impl Claims {
     }
 
     /// Asks for a claim until the store answers.
-    pub(crate) async fn claim(&self, request: &ClaimRequest, stop: &CancellationToken) -> Result<Claim, Stopped> {
+    pub(crate) async fn claim(
+        &self,
+        request: &ClaimRequest,
+        stop: &CancellationToken,
+    ) -> Result<Claim, Stopped> {
         let answer = self.insist(Some(stop), || self.claim.ask(request.clone())).await?;
-        self.status.metrics.dedupe(match &answer {
-            Claim::Won(_) => Dedupe::Won,
-            Claim::TakenOver(_) => Dedupe::TakenOver,
-            Claim::Done => Dedupe::Done,
-            Claim::Dead => Dedupe::Dead,
-            Claim::Busy { .. } => Dedupe::Busy,
-            Claim::BackingOff { .. } => Dedupe::BackingOff,
-            Claim::Spent(_) => Dedupe::Spent,
-            Claim::Mismatch => Dedupe::Mismatch,
-            Claim::Foreign => Dedupe::Foreign,
+        self.count(match &answer {
+            Claim::Won(_) => DedupeOutcome::Won,
+            Claim::TakenOver(_) => DedupeOutcome::TakenOver,
+            Claim::Done => DedupeOutcome::Done,
+            Claim::Dead => DedupeOutcome::Dead,
+            Claim::Busy { .. } => DedupeOutcome::Busy,
+            Claim::BackingOff { .. } => DedupeOutcome::BackingOff,
+            Claim::Spent(_) => DedupeOutcome::Spent,
+            Claim::Mismatch => DedupeOutcome::Mismatch,
+            Claim::Foreign => DedupeOutcome::Foreign,
         });
         Ok(answer)
     }
@@ -160,7 +181,11 @@ impl Claims {
 
     /// Writes into the claim that its handler runs with nothing else in flight: if the process dies now, this
     /// event is to blame.
-    pub(crate) async fn mark_alone(&self, claimed: &Claimed, stop: &CancellationToken) -> Result<(), Stopped> {
+    pub(crate) async fn mark_alone(
+        &self,
+        claimed: &Claimed,
+        stop: &CancellationToken,
+    ) -> Result<(), Stopped> {
         claimed.claim.alone.store(true, Relaxed);
         let renewal = Renewal { alone: true, ..claimed.claim.renewal.clone() };
         self.insist(Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
@@ -168,8 +193,8 @@ impl Claims {
     }
 
     async fn renew_batch(&self, batch: Vec<Renewal>) -> Result<Vec<Renewed>, StoreFault> {
-        let store = Arc::clone(&self.store);
-        let call = self.control.spawn(async move { store.renew(&batch).await });
+        let call = self.caller.clone().timed(DedupeOperation::Renew, |store| async move { store.renew(&batch).await });
+        let call = self.control.spawn(call);
         call.await.unwrap_or_else(|_| Err(StoreFault::unavailable("the worker is stopping")))
     }
 
@@ -193,11 +218,11 @@ impl Claims {
         };
         // Without a token to stop it, `insist` ends only with an answer.
         let Ok(recorded) = self.insist(None, recorded).await else { return };
-        self.status.metrics.dedupe(match recorded {
-            Completed::Recorded | Completed::Foreign => Dedupe::Completed,
-            Completed::AlreadyFinished => Dedupe::AlreadyFinished,
-            Completed::Stolen => Dedupe::Stolen,
-            Completed::Lost => Dedupe::Lost,
+        self.count(match recorded {
+            Completed::Recorded | Completed::Foreign => DedupeOutcome::Completed,
+            Completed::AlreadyFinished => DedupeOutcome::AlreadyFinished,
+            Completed::Stolen => DedupeOutcome::Stolen,
+            Completed::Lost => DedupeOutcome::Lost,
         });
         if recorded == Completed::AlreadyFinished {
             tracing::warn!(key = %renewal.held.key, "two workers finished this event: a lease ran out under a live handler");
@@ -217,8 +242,12 @@ impl Claims {
         let retention = claimed.claim.renewal.retention;
         let release = Release { held: claimed.held(), delay, retention, attempts, first_failure_ms };
         self.insist(Some(stop), || self.release.ask(release.clone())).await?;
-        self.status.metrics.dedupe(Dedupe::Released);
+        self.count(DedupeOutcome::Released);
         Ok(())
+    }
+
+    fn count(&self, outcome: DedupeOutcome) {
+        self.status.metrics.dedupe(outcome, 1);
     }
 
     /// Repeats a call until the store answers. Every call is re-entrant, so a lost reply does no harm.
@@ -258,7 +287,8 @@ impl Claims {
         if held.is_empty() {
             return;
         }
-        let renewal = |claim: &Arc<HeldClaim>| Renewal { alone: claim.alone.load(Relaxed), ..claim.renewal.clone() };
+        let renewal =
+            |claim: &Arc<HeldClaim>| Renewal { alone: claim.alone.load(Relaxed), ..claim.renewal.clone() };
         let batch: Vec<Renewal> = held.iter().map(renewal).collect();
         let asked = Instant::now();
         match self.renew_batch(batch).await {
@@ -289,10 +319,10 @@ impl Claims {
         tracing::warn!(key = %claim.renewal.held.key, "{lost}");
         match answer {
             Renewed::Stolen | Renewed::Finished => {
-                self.status.metrics.dedupe(Dedupe::Stolen);
+                self.count(DedupeOutcome::Stolen);
                 claim.cancelled.cancel();
             }
-            _ => self.status.metrics.dedupe(Dedupe::Lost),
+            _ => self.count(DedupeOutcome::Lost),
         }
     }
 }

@@ -1,12 +1,22 @@
 //! One attempt: the handler, its time limit, and the one place where its panics end.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::failure::Failed;
-use crate::{Context, Handled, erased::Job};
+use crate::{
+    Context, Failure, Handled,
+    erased::Job,
+    telemetry::{HandlerMetrics, metrics::AttemptOutcome},
+};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -15,12 +25,43 @@ pub(crate) enum Attempt {
     Failed(Failed),
 }
 
-/// Runs the handler once.
-pub(crate) async fn attempt(job: &dyn Job, ctx: &Context, limit: Duration) -> Attempt {
-    match guarded(limit, || job.handle(ctx)).await {
+/// Runs the handler once, and counts it.
+pub(crate) async fn attempt(
+    job: &dyn Job,
+    ctx: &Context,
+    limit: Duration,
+    metrics: &HandlerMetrics,
+) -> Attempt {
+    let began = Instant::now();
+    let answer = guarded(limit, || job.handle(ctx)).await;
+    let outcome = match &answer {
+        Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
+        Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
+        Ok(Err(Failure::Retry { .. })) => AttemptOutcome::Retry,
+        Ok(Err(Failure::Reject { .. })) => AttemptOutcome::Rejected,
+        Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
+        Err(Broken::Panicked(_)) => AttemptOutcome::Panicked,
+    };
+    metrics.attempt(outcome, began.elapsed());
+    match answer {
         Ok(Ok(handled)) => Attempt::Handled(handled),
         Ok(Err(failure)) => Attempt::Failed(failure.into()),
-        Err(failed) => Attempt::Failed(failed),
+        Err(broken) => Attempt::Failed(broken.into()),
+    }
+}
+
+/// A handler that gave no answer.
+enum Broken {
+    TimedOut(Duration),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl From<Broken> for Failed {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TimedOut(limit) => Self::timed_out(limit),
+            Broken::Panicked(panic) => Self::panicked(panic.as_ref()),
+        }
     }
 }
 
@@ -30,12 +71,12 @@ pub(crate) async fn was_applied(job: &dyn Job, ctx: &Context, limit: Duration) -
 }
 
 /// Author's code: whatever it does, the answer is a value. Making the future is the author's code, too.
-async fn guarded<T, F: Future<Output = T>>(limit: Duration, call: impl FnOnce() -> F) -> Result<T, Failed> {
+async fn guarded<T, F: Future<Output = T>>(limit: Duration, call: impl FnOnce() -> F) -> Result<T, Broken> {
     let work = AssertUnwindSafe(async { call().await }).catch_unwind();
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(panic)) => Err(Failed::panicked(panic.as_ref())),
-        Err(_) => Err(Failed::timed_out(limit)),
+        Ok(Err(panic)) => Err(Broken::Panicked(panic)),
+        Err(_) => Err(Broken::TimedOut(limit)),
     }
 }
 

@@ -25,7 +25,12 @@ pub(crate) struct Failed {
 impl Failed {
     /// A failure that is not the handler's own words.
     pub(crate) fn text(error: impl AsRef<str>) -> Self {
-        Self { error: tidy(error.as_ref(), MAX_ERROR_BYTES), chain: String::new(), after: None, retryable: true }
+        Self {
+            error: tidy(error.as_ref(), MAX_ERROR_BYTES),
+            chain: String::new(),
+            after: None,
+            retryable: true,
+        }
     }
 
     /// The same, with no further attempt.
@@ -38,7 +43,10 @@ impl Failed {
     }
 
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let words = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let words = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Self::text(format!("the handler panicked: {}", words.unwrap_or("without a text")))
     }
 }

@@ -7,13 +7,20 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Record, config::Ordering};
+use crate::{Record, config::Ordering, telemetry::metrics::InFlight};
 
 /// The waiting records of one partition.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     ordering: Ordering,
-    waiting: HashMap<Lane, VecDeque<Arc<Record>>>,
+    waiting: HashMap<Lane, VecDeque<Delivered>>,
+}
+
+/// A record on its way; it counts as in flight as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    pub(crate) record: Arc<Record>,
+    pub(crate) in_flight: InFlight,
 }
 
 /// Names a lane of a partition.
@@ -34,7 +41,8 @@ impl Lanes {
 
     /// Puts a record at the end of its lane. Answers the lane if nobody works on it yet: then the caller must,
     /// until [`next`](Self::next) answers `None`.
-    pub(crate) fn push(&mut self, record: Arc<Record>) -> Option<Lane> {
+    pub(crate) fn push(&mut self, delivered: Delivered) -> Option<Lane> {
+        let record = &delivered.record;
         let lane = match (self.ordering, &record.key) {
             (Ordering::Partition, _) => Lane::Partition,
             (Ordering::Key, Some(key)) => Lane::Key(key.clone()),
@@ -42,32 +50,33 @@ impl Lanes {
         };
         match self.waiting.get_mut(&lane) {
             Some(queue) => {
-                queue.push_back(record);
+                queue.push_back(delivered);
                 None
             }
             None => {
-                self.waiting.insert(lane.clone(), VecDeque::from([record]));
+                self.waiting.insert(lane.clone(), VecDeque::from([delivered]));
                 Some(lane)
             }
         }
     }
 
     /// The lane's next record, or `None` when the lane is empty, and then it is closed.
-    pub(crate) fn next(&mut self, lane: &Lane) -> Option<Arc<Record>> {
-        let record = self.waiting.get_mut(lane)?.pop_front();
-        if record.is_none() {
+    pub(crate) fn next(&mut self, lane: &Lane) -> Option<Delivered> {
+        let delivered = self.waiting.get_mut(lane)?.pop_front();
+        if delivered.is_none() {
             self.waiting.remove(lane);
         }
-        record
+        delivered
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Metrics;
 
-    fn record(offset: i64, key: Option<&'static str>) -> Arc<Record> {
-        Arc::new(Record {
+    fn record(offset: i64, key: Option<&'static str>) -> Delivered {
+        let record = Arc::new(Record {
             topic: "orders".into(),
             partition: 0,
             offset,
@@ -75,7 +84,8 @@ mod tests {
             key: key.map(Bytes::from),
             value: None,
             headers: Vec::new(),
-        })
+        });
+        Delivered { record, in_flight: Metrics::new().service("test").in_flight(1) }
     }
 
     /// Pushes a, a, b, keyless, keyless and answers which of them opened a lane.
@@ -101,7 +111,7 @@ mod tests {
         let mut lanes = Lanes::new(Ordering::Key);
         let lane = lanes.push(record(0, Some("a"))).unwrap();
         lanes.push(record(1, Some("a")));
-        let next = |lanes: &mut Lanes| lanes.next(&lane).map(|record| record.offset);
+        let next = |lanes: &mut Lanes| lanes.next(&lane).map(|delivered| delivered.record.offset);
         assert_eq!([next(&mut lanes), next(&mut lanes), next(&mut lanes)], [Some(0), Some(1), None]);
         assert_eq!(lanes.push(record(2, Some("a"))), Some(lane));
     }

@@ -21,4 +21,11 @@ mod settled;
 mod source;
 mod status;
 
+pub(crate) use capacity::Capacity;
+pub(crate) use dead_letter::{DeadLetters, Letter, LetterError};
+pub(crate) use dedupe::Claims;
+pub(crate) use dispatch::Crowd;
+pub(crate) use route::{Route, RouteSettings, ServiceRun};
 pub use settled::{How, Settled};
+pub(crate) use source::{Bounds, Partition};
+pub(crate) use status::{Status, age};

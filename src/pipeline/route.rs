@@ -2,20 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use prometheus::IntCounter;
+
 use super::{
-    capacity::Capacity,
-    dead_letter::DeadLetters,
-    dedupe::Claims,
-    dispatch::Crowd,
-    retry::RetryPolicy,
+    capacity::Capacity, dead_letter::DeadLetters, dedupe::Claims, dispatch::Crowd, retry::RetryPolicy,
     status::Status,
 };
-use crate::{
-    config::Ordering,
-    erased::ErasedHandler,
-    store::OwnerFactory,
-    telemetry::metrics::HandlerMetrics,
-};
+use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, telemetry::HandlerMetrics};
 
 /// What the partitions of one service share.
 #[derive(Debug)]
@@ -41,6 +34,8 @@ pub(crate) struct Route {
     pub(crate) handler: Arc<dyn ErasedHandler>,
     pub(crate) settings: RouteSettings,
     pub(crate) metrics: HandlerMetrics,
+    /// Records received, counted apart from what became of them.
+    pub(crate) consumed: IntCounter,
 }
 
 /// What an operator may tune for one handler.

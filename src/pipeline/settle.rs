@@ -87,7 +87,9 @@ impl Delivery<'_> {
                     pause = (pause * 2).min(ASK_AGAIN.1);
                     continue;
                 }
-                Claim::Spent(grant) => return self.spent(job, &service.claims.hold(&request, grant, asked)).await,
+                Claim::Spent(grant) => {
+                    return self.spent(job, &service.claims.hold(&request, grant, asked)).await;
+                }
                 Claim::Mismatch => return self.mismatch(job).await,
                 Claim::Foreign => {
                     service.status.foreign(self.record, request.key.as_str());
@@ -158,14 +160,17 @@ impl Delivery<'_> {
                 Err(failed) => return Ok(Some(Attempt::Failed(failed))),
             }
         }
-        let began = Instant::now();
-        let attempt = attempt(job, ctx, limit).await;
-        route.metrics.attempted(began.elapsed());
-        Ok(Some(attempt))
+        Ok(Some(attempt(job, ctx, limit, &route.metrics).await))
     }
 
     /// After a failed attempt: later again, or never.
-    async fn failed(&self, job: &dyn Job, claimed: Claimed, attempts: u32, failed: &Failed) -> Result<Step, Stopped> {
+    async fn failed(
+        &self,
+        job: &dyn Job,
+        claimed: Claimed,
+        attempts: u32,
+        failed: &Failed,
+    ) -> Result<Step, Stopped> {
         let route = &self.partition.route;
         let now = millis(SystemTime::now());
         let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
@@ -194,7 +199,9 @@ impl Delivery<'_> {
     /// The event has killed its worker again and again while it ran alone: it does not run once more.
     async fn spent(&self, job: &dyn Job, claimed: &Claimed) -> Result<How, Stopped> {
         let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
-        let why = format!("{takeovers} workers died while they handled it, the last ones with nothing else in flight");
+        let why = format!(
+            "{takeovers} workers died while they handled it, the last ones with nothing else in flight"
+        );
         let failed = Failed::finally(why);
         let end = Ending { disposition: Disposition::Exhausted, attempts, first_failure, failed: &failed };
         // If this is stopped the lease stands, and the next owner is told the same.
@@ -205,7 +212,8 @@ impl Delivery<'_> {
 
     async fn mismatch(&self, job: &dyn Job) -> Result<How, Stopped> {
         let failed = Failed::finally("the same dedupe key came before with another fingerprint");
-        let end = Ending { disposition: Disposition::Mismatch, attempts: 0, first_failure: None, failed: &failed };
+        let end =
+            Ending { disposition: Disposition::Mismatch, attempts: 0, first_failure: None, failed: &failed };
         self.dead_letter(Some(job), &end).await?;
         Ok(How::DeadLettered)
     }
@@ -238,7 +246,7 @@ impl Delivery<'_> {
             self.wait(pause).await?;
             pause = (pause * 2).min(SEND_AGAIN.1);
         }
-        route.metrics.dead_lettered(disposition);
+        route.metrics.dead_letter(disposition);
         route.service.status.dead_lettered(self.record, &verdict, disposition);
         Ok(())
     }
@@ -249,7 +257,10 @@ impl Delivery<'_> {
         let never = tokio_util::sync::CancellationToken::new();
         let release = claims.release(claimed, Duration::ZERO, attempts, first_failure, &never);
         if tokio::time::timeout(HAND_OVER, release).await.is_err() {
-            tracing::debug!(offset = self.record.offset, "a claim could not be given back; its lease ends by itself");
+            tracing::debug!(
+                offset = self.record.offset,
+                "a claim could not be given back; its lease ends by itself"
+            );
         }
     }
 

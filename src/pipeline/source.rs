@@ -9,11 +9,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Settled,
     commit::Tracker,
-    lanes::{Lane, Lanes},
+    lanes::{Delivered, Lane, Lanes},
     route::Route,
     settle::settle,
 };
-use crate::Record;
+use crate::{Record, telemetry::metrics::InFlight};
 
 /// One partition in one assignment. The thread that polls gives it records and asks for the watermark; tasks
 /// on the runtime work on its lanes. It never makes the polling thread wait.
@@ -48,7 +48,13 @@ pub(crate) struct Bounds {
 const MAX_SPAN: usize = 100_000;
 
 impl Partition {
-    pub(crate) fn new(route: Arc<Route>, number: i32, epoch: u64, position: i64, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(
+        route: Arc<Route>,
+        number: i32,
+        epoch: u64,
+        position: i64,
+        runtime: Handle,
+    ) -> Arc<Self> {
         route.service.capacity.open(epoch);
         let lanes = Lanes::new(route.service.ordering);
         Arc::new(Self {
@@ -71,43 +77,46 @@ impl Partition {
                 return;
             }
             state.bytes += weight;
-            state.lanes.push(Arc::new(record))
+            let in_flight = self.route.service.status.metrics.in_flight(weight);
+            state.lanes.push(Delivered { record: Arc::new(record), in_flight })
         };
-        self.route.service.status.took_in(&self.route, weight);
+        self.route.consumed.inc();
         if let Some(lane) = lane {
             self.lanes_at_work.spawn_on(Arc::clone(self).work(lane), &self.runtime);
         }
     }
 
     async fn work(self: Arc<Self>, lane: Lane) {
-        while let Some(record) = self.next(&lane) {
+        while let Some(Delivered { record, in_flight }) = self.next(&lane) {
             match settle(&self, &record).await {
-                Ok(settled) => self.settled(settled, &record),
+                Ok(settled) => self.settled(settled, &record, in_flight),
                 // Stopped: the rest of the lane belongs to whoever is assigned this partition next.
                 Err(_) => return,
             }
         }
     }
 
-    fn next(&self, lane: &Lane) -> Option<Arc<Record>> {
+    fn next(&self, lane: &Lane) -> Option<Delivered> {
         if self.stop.is_cancelled() {
             return None;
         }
         self.state().lanes.next(lane)
     }
 
-    fn settled(&self, settled: Settled, record: &Record) {
-        let weight = record.weight();
-        self.route.service.status.settled(&self.route, &settled, record, weight);
+    fn settled(&self, settled: Settled, record: &Record, in_flight: InFlight) {
+        self.route.service.status.settled(&self.route, &settled, record);
+        drop(in_flight);
         let mut state = self.state();
-        state.bytes -= weight;
+        state.bytes -= record.weight();
         state.tracker.settle(settled);
     }
 
     /// Whether it holds as much as it may, so that fetching must pause.
     pub(crate) fn is_full(&self, bounds: Bounds) -> bool {
         let state = self.state();
-        state.tracker.unsettled() >= bounds.records || state.bytes >= bounds.bytes || state.tracker.span() >= MAX_SPAN
+        state.tracker.unsettled() >= bounds.records
+            || state.bytes >= bounds.bytes
+            || state.tracker.span() >= MAX_SPAN
     }
 
     /// Whether half of what it may hold is free again, so that fetching may go on.
@@ -154,12 +163,5 @@ impl Partition {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Partition {
-    fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.route.service.status.forgot(state.tracker.unsettled(), state.bytes);
     }
 }

@@ -5,13 +5,13 @@ use std::{
         OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Settled,
+    How, Settled,
     dead_letter::{Disposition, LetterError, Verdict, millis},
     failure::Failed,
     route::Route,
@@ -20,7 +20,10 @@ use crate::{
     DedupeKey, Record,
     config::OnUnavailable,
     store::{FaultKind, StoreFault},
-    telemetry::{health::ServiceHealth, metrics::{Component, ServiceMetrics}},
+    telemetry::{
+        ServiceHealth, ServiceMetrics,
+        metrics::{Component, Label, Outcome},
+    },
 };
 
 /// The outside's view of one service.
@@ -75,7 +78,9 @@ impl Status {
             self.health.store_down(fault.to_string());
         }
         if self.on_unavailable == OnUnavailable::Fail {
-            self.fail(format!("the dedupe store cannot be used ({fault}) and dedupe.on_unavailable is \"fail\""));
+            self.fail(format!(
+                "the dedupe store cannot be used ({fault}) and dedupe.on_unavailable is \"fail\""
+            ));
         } else if fault.kind == FaultKind::Refused {
             tracing::error!(%fault, "the dedupe store refuses this worker");
         }
@@ -87,7 +92,14 @@ impl Status {
         tracing::error!(%topic, partition, offset, key, "the key holds a value that is not ours; the event waits until it is gone");
     }
 
-    pub(crate) fn attempt_failed(&self, record: &Record, handler: &str, key: &DedupeKey, attempt: u32, failed: &Failed) {
+    pub(crate) fn attempt_failed(
+        &self,
+        record: &Record,
+        handler: &str,
+        key: &DedupeKey,
+        attempt: u32,
+        failed: &Failed,
+    ) {
         let Record { topic, partition, offset, .. } = record;
         let Failed { error, retryable, .. } = failed;
         tracing::warn!(%topic, partition, offset, handler, dedupe_key = %key, attempt, retryable, %error, "attempt failed");
@@ -103,27 +115,22 @@ impl Status {
         let Record { topic, partition, offset, .. } = record;
         let Verdict { handler, dedupe_key, attempts, failed, .. } = verdict;
         tracing::warn!(
-            %topic, partition, offset, handler, dedupe_key, attempts, %disposition, error = %failed.error, "dead-lettered"
+            %topic, partition, offset, handler, dedupe_key, attempts, disposition = disposition.as_str(), error = %failed.error, "dead-lettered"
         );
     }
 
-    pub(crate) fn took_in(&self, route: &Route, weight: usize) {
-        route.metrics.consumed();
-        self.metrics.in_flight(1, as_gauge(weight));
-    }
-
-    pub(crate) fn settled(&self, route: &Route, settled: &Settled, record: &Record, weight: usize) {
-        self.metrics.in_flight(-1, -as_gauge(weight));
-        let age = record.timestamp.map(|timestamp| (millis(SystemTime::now()) - timestamp).max(0));
-        route.metrics.settled(settled.how(), age);
-    }
-
-    /// A partition was revoked with this much unsettled.
-    pub(crate) fn forgot(&self, records: usize, bytes: usize) {
-        self.metrics.in_flight(-as_gauge(records), -as_gauge(bytes));
+    pub(crate) fn settled(&self, route: &Route, settled: &Settled, record: &Record) {
+        let outcome = match settled.how() {
+            How::Done => Outcome::Done,
+            How::Skipped => Outcome::Skipped,
+            How::Duplicate => Outcome::Duplicate,
+            How::DeadLettered => Outcome::DeadLettered,
+        };
+        route.metrics.settled(outcome, record.timestamp.map(age));
     }
 }
 
-fn as_gauge(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// How long ago a time in milliseconds since 1970 was; nothing for times to come.
+pub(crate) fn age(timestamp: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis(SystemTime::now()) - timestamp).unwrap_or(0))
 }

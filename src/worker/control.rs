@@ -8,8 +8,11 @@ pub(crate) struct Control(Option<Runtime>);
 
 impl Control {
     pub(crate) fn start() -> Result<Self, String> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build();
-        runtime.map(|runtime| Self(Some(runtime))).map_err(|error| format!("no runtime for renewals: {error}"))
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build();
+        runtime
+            .map(|runtime| Self(Some(runtime)))
+            .map_err(|error| format!("no runtime for renewals: {error}"))
     }
 
     pub(crate) fn handle(&self) -> Handle {

@@ -19,7 +19,7 @@ use crate::{
     kafka::{Ended, KafkaClient, LetterProducer},
     pipeline::{Crowd, ServiceRun},
     store::{DedupeStore, OwnerFactory},
-    telemetry::{health::Health, metrics::Metrics},
+    telemetry::{Health, Metrics},
 };
 
 /// After the drain deadline, leaving the group may take this much longer.

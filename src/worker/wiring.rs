@@ -1,6 +1,6 @@
 //! From settings and a service to its parts, running.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -43,13 +43,17 @@ impl Wiring<'_> {
             },
             service: Arc::clone(&run),
             routes: routes.into_iter().map(|route| (route.topic.to_string(), route)).collect(),
-            bounds: Bounds { records: settings.worker.max_in_flight, bytes: settings.worker.max_in_flight_bytes },
+            bounds: Bounds {
+                records: settings.worker.max_in_flight,
+                bytes: usize::try_from(settings.worker.max_in_flight_bytes).unwrap_or(usize::MAX),
+            },
             drain_timeout: settings.worker.drain_timeout,
             runtime,
             watcher: Watcher::default(),
             assignment: Default::default(),
         };
-        let poller = Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, self.stop.clone());
+        let poller =
+            Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, self.stop.clone());
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
         Ok(Running { run, poller })
     }
@@ -76,7 +80,8 @@ impl Wiring<'_> {
         let settings = self.settings.handler(&run.name, handler.name());
         let topic: Arc<str> = self.settings.topics.physical(topic).into();
         Arc::new(Route {
-            metrics: run.status.metrics.handler(&topic, handler.name()),
+            metrics: self.parts.metrics.handler(&run.name, &topic, handler.name()),
+            consumed: run.status.metrics.consumed(&topic),
             settings: RouteSettings {
                 retry: overridden(handler.retry_policy(), &settings.retry),
                 lease: settings.lease,
