@@ -1,0 +1,4 @@
+
+pub mod metrics;
+
+pub use metrics::{HandlerMetrics, Metrics, PartitionMetrics, ServiceMetrics};
