@@ -1,6 +1,7 @@
 //! Kafka events that take effect once.
 
 mod codec;
+pub mod config;
 mod context;
 mod erased;
 mod handler;
