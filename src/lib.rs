@@ -1,1 +1,3 @@
 //! Kafka events that take effect once.
+
+pub mod store;
