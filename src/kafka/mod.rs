@@ -4,10 +4,12 @@ mod client;
 mod embedded;
 mod fault;
 pub(crate) mod headers;
-pub(crate) mod topic_plan;
-pub(crate) mod topics;
+mod topic_plan;
+mod topics;
 pub(crate) mod watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};
 pub use embedded::EmbeddedBroker;
 pub use fault::{FaultKind, KafkaFault};
+pub use topic_plan::{Flaw, HEADROOM, Kept, TopicConfig, TopicInfo, TopicPlan, dead_letter_topic};
+pub use topics::{Cluster, Ensured, TopicAdmin};
