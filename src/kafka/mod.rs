@@ -10,8 +10,8 @@ pub(crate) mod headers;
 mod positions;
 mod producer;
 mod start;
-pub(crate) mod topic_plan;
-pub(crate) mod topics;
+mod topic_plan;
+mod topics;
 pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};
@@ -23,3 +23,5 @@ pub(crate) use watcher::Watcher;
 pub use client::{KafkaClient, OWNED, is_sensitive};
 pub use embedded::EmbeddedBroker;
 pub use fault::{FaultKind, KafkaFault};
+pub use topic_plan::{Flaw, HEADROOM, Kept, TopicConfig, TopicInfo, TopicPlan, dead_letter_topic};
+pub use topics::{Cluster, Ensured, TopicAdmin};

@@ -3,48 +3,48 @@
 use std::time::Duration;
 
 /// Room for our headers beside a record that fills its own topic's limit, in bytes.
-pub(crate) const HEADROOM: i64 = 64 * 1024;
+pub const HEADROOM: i64 = 64 * 1024;
 /// Kafka's own limit for names of topics, in characters.
 const NAME_LIMIT: usize = 249;
 
 /// Where a group's dead letters of a topic go.
-pub(crate) fn dead_letter_topic(topic: &str, group: &str) -> String {
+pub fn dead_letter_topic(topic: &str, group: &str) -> String {
     format!("{topic}.{group}.dlt")
 }
 
 /// A topic as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicInfo {
+pub struct TopicInfo {
     /// Physical name.
-    pub(crate) name: String,
+    pub name: String,
     /// How many partitions.
-    pub(crate) partitions: i32,
+    pub partitions: i32,
     /// Copies of each partition; the fewest, should they differ.
-    pub(crate) replication_factor: i32,
+    pub replication_factor: i32,
     /// `None` where the broker does not tell: no permission, or no such call.
-    pub(crate) config: Option<TopicConfig>,
+    pub config: Option<TopicConfig>,
 }
 
 /// The settings that decide how long records live and how large they may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicConfig {
+pub struct TopicConfig {
     /// Milliseconds; -1 keeps for ever.
-    pub(crate) retention_ms: i64,
+    pub retention_ms: i64,
     /// Bytes per partition; -1 keeps everything.
-    pub(crate) retention_bytes: i64,
+    pub retention_bytes: i64,
     /// `delete`, `compact` or both.
-    pub(crate) cleanup_policy: String,
+    pub cleanup_policy: String,
     /// The largest batch the broker takes, in bytes.
-    pub(crate) max_message_bytes: i64,
+    pub max_message_bytes: i64,
     /// `CreateTime` or `LogAppendTime`.
-    pub(crate) timestamp_type: String,
+    pub timestamp_type: String,
     /// Whether this broker can refuse records for being stamped too far from its own time.
-    pub(crate) limits_timestamps: bool,
+    pub limits_timestamps: bool,
 }
 
 /// How long a topic keeps its records by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub enum Kept {
     /// At least this long.
     For(Duration),
     /// Nothing goes by age.
@@ -53,7 +53,7 @@ pub(crate) enum Kept {
 
 impl TopicConfig {
     /// How long records stay.
-    pub(crate) fn kept(&self) -> Kept {
+    pub fn kept(&self) -> Kept {
         match u64::try_from(self.retention_ms) {
             Ok(milliseconds) if self.deletes() => Kept::For(Duration::from_millis(milliseconds)),
             _ => Kept::Forever,
@@ -71,15 +71,15 @@ impl TopicConfig {
 
 /// A topic of ours as it should be: it keeps everything, and takes whatever its source takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicPlan {
+pub struct TopicPlan {
     /// Physical name.
-    pub(crate) name: String,
+    pub name: String,
     /// As many as the source has.
-    pub(crate) partitions: i32,
+    pub partitions: i32,
     /// Copies of each partition.
-    pub(crate) replication_factor: i32,
+    pub replication_factor: i32,
     /// `None` where the source's limit is unknown: then the broker's default counts.
-    pub(crate) max_message_bytes: Option<i64>,
+    pub max_message_bytes: Option<i64>,
     /// How long the source keeps records: the age a copy may have when it is written.
     source_keeps: Option<Kept>,
     /// The broker has limits for timestamps, which must not refuse a copy.
@@ -88,23 +88,23 @@ pub(crate) struct TopicPlan {
 
 /// What is wrong with a topic of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Flaw {
+pub struct Flaw {
     /// Records would be lost or refused, rather than merely surprise.
-    pub(crate) grave: bool,
+    pub grave: bool,
     /// What stands there, and what follows.
-    pub(crate) found: String,
+    pub found: String,
     /// What to do.
-    pub(crate) advice: String,
+    pub advice: String,
 }
 
 impl TopicPlan {
     /// For the dead letters of a group; `replication_factor` as configured, or the source's.
-    pub(crate) fn dead_letter(source: &TopicInfo, group: &str, replication_factor: Option<i32>) -> Self {
+    pub fn dead_letter(source: &TopicInfo, group: &str, replication_factor: Option<i32>) -> Self {
         Self::copy_of(source, dead_letter_topic(&source.name, group), replication_factor)
     }
 
     /// For copies of a source's records under any name of ours.
-    pub(crate) fn copy_of(source: &TopicInfo, name: String, replication_factor: Option<i32>) -> Self {
+    pub fn copy_of(source: &TopicInfo, name: String, replication_factor: Option<i32>) -> Self {
         let config = source.config.as_ref();
         Self {
             name,
@@ -117,7 +117,7 @@ impl TopicPlan {
     }
 
     /// The settings to create it with.
-    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
         // A copy carries its source's timestamp, and Kafka deletes by timestamp: with any age limit a letter
         // of an old record would be gone at the next clean-up.
         let mut settings = vec![
@@ -137,7 +137,7 @@ impl TopicPlan {
     }
 
     /// The command that creates it, for whoever may.
-    pub(crate) fn command(&self) -> String {
+    pub fn command(&self) -> String {
         let Self { name, partitions, replication_factor, .. } = self;
         let settings: String =
             self.settings().iter().map(|(key, value)| format!(" --config {key}={value}")).collect();
@@ -147,7 +147,7 @@ impl TopicPlan {
     }
 
     /// Why no broker would take the name, if so.
-    pub(crate) fn name_problem(&self) -> Option<String> {
+    pub fn name_problem(&self) -> Option<String> {
         let length = self.name.len();
         (length > NAME_LIMIT).then(|| {
             format!(
@@ -158,7 +158,7 @@ impl TopicPlan {
     }
 
     /// What is wrong with the topic that stands there under this name.
-    pub(crate) fn flaws(&self, found: &TopicInfo) -> Vec<Flaw> {
+    pub fn flaws(&self, found: &TopicInfo) -> Vec<Flaw> {
         let mut flaws = Vec::new();
         let mut flaw = |grave, found: String, advice: String| flaws.push(Flaw { grave, found, advice });
         let name = &self.name;

@@ -20,8 +20,11 @@ use super::{
     watcher::Watcher,
 };
 
+/// Between two looks for a broker or a topic that should come.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
 /// Looks at topics and creates them. Dropping it blocks for up to a fifth of a second.
-pub(crate) struct TopicAdmin {
+pub struct TopicAdmin {
     admin: AdminClient<Watcher>,
     /// The admin client never serves its events, so that nobody would learn why it gets no answer; this one
     /// does.
@@ -33,16 +36,16 @@ pub(crate) struct TopicAdmin {
 
 /// Who answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     /// Kafka's own name of the cluster, where it tells.
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// Ids of the brokers that are up.
-    pub(crate) brokers: Vec<i32>,
+    pub brokers: Vec<i32>,
 }
 
 /// What `ensure` found or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ensured {
+pub enum Ensured {
     /// It was not there and now is.
     Created,
     /// It was there; with what is wrong with it, if anything.
@@ -56,7 +59,7 @@ impl TopicAdmin {
     ///
     /// # Errors
     /// [`FaultKind::Misconfigured`] for properties the library refuses.
-    pub(crate) fn new(client: &KafkaClient, timeout: Duration) -> Result<Self, KafkaFault> {
+    pub fn new(client: &KafkaClient, timeout: Duration) -> Result<Self, KafkaFault> {
         let watcher = Watcher::default();
         let config = client.admin();
         Ok(Self {
@@ -72,7 +75,7 @@ impl TopicAdmin {
     ///
     /// # Errors
     /// Says whether nobody answers or whether the broker refuses us.
-    pub(crate) async fn cluster(&self) -> Result<Cluster, KafkaFault> {
+    pub async fn cluster(&self) -> Result<Cluster, KafkaFault> {
         let ids = |metadata: &Metadata| metadata.brokers().iter().map(|broker| broker.id()).collect();
         let brokers = self.metadata(None, ids).await?;
         let (probe, timeout) = (Arc::clone(&self.probe), self.timeout);
@@ -84,7 +87,7 @@ impl TopicAdmin {
     ///
     /// # Errors
     /// Nobody answers, or we may not know.
-    pub(crate) async fn describe(&self, topic: &str) -> Result<Option<TopicInfo>, KafkaFault> {
+    pub async fn describe(&self, topic: &str) -> Result<Option<TopicInfo>, KafkaFault> {
         let name = topic.to_owned();
         let found = self
             .metadata(Some(topic.to_owned()), move |metadata| {
@@ -107,7 +110,7 @@ impl TopicAdmin {
     ///
     /// # Errors
     /// Nobody answers.
-    pub(crate) async fn offsets_retention(&self, cluster: &Cluster) -> Result<Option<Duration>, KafkaFault> {
+    pub async fn offsets_retention(&self, cluster: &Cluster) -> Result<Option<Duration>, KafkaFault> {
         let Some(broker) = cluster.brokers.first() else { return Ok(None) };
         let config = self.configuration(ResourceSpecifier::Broker(*broker)).await?;
         let minutes: Option<u64> =
@@ -119,7 +122,7 @@ impl TopicAdmin {
     ///
     /// # Errors
     /// Nobody answers, or the broker does not let us look or create.
-    pub(crate) async fn ensure(&self, plan: &TopicPlan, create: bool) -> Result<Ensured, KafkaFault> {
+    pub async fn ensure(&self, plan: &TopicPlan, create: bool) -> Result<Ensured, KafkaFault> {
         if let Some(problem) = plan.name_problem() {
             return Err(KafkaFault::new(FaultKind::Misconfigured, problem));
         }
@@ -162,7 +165,7 @@ impl TopicAdmin {
                 let text = format!("topic {}: created, but not visible yet", plan.name);
                 return Err(KafkaFault::new(FaultKind::Unreachable, text));
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
         Ok(())
     }
@@ -192,7 +195,9 @@ impl TopicAdmin {
                 if fault.kind != FaultKind::Unreachable || begun.elapsed() >= timeout {
                     return Err(fault);
                 }
-                patience *= 2;
+                patience = patience.saturating_mul(2).min(timeout);
+                // A broken connection is reported at once; making a new one takes its time.
+                std::thread::sleep(BETWEEN_LOOKS.min(timeout.saturating_sub(begun.elapsed())));
             }
         })
         .await
