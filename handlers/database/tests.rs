@@ -44,6 +44,21 @@ async fn opening_again_keeps_what_is_there() {
     assert_eq!(again.number("SELECT count(*) FROM _sqlx_migrations").await, 4);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_may_open_a_new_file_at_the_same_moment() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let opening: Vec<_> = (0..8).map(|_| tokio::spawn(open(url(&folder)))).collect();
+        for database in opening {
+            assert_eq!(database.await.unwrap().number("SELECT count(*) FROM _sqlx_migrations").await, 4);
+        }
+    }
+}
+
+async fn open(url: String) -> Database {
+    Database::open(&url).await.unwrap()
+}
+
 #[tokio::test]
 async fn the_file_is_set_up_for_several_writers() {
     let (database, _folder) = database().await;
