@@ -47,3 +47,49 @@ impl Database {
         sqlx::query_scalar(sql).fetch_one(self.pool()).await.unwrap()
     }
 }
+
+/// What an author writes counts as long as it is neither blank, nor an import, nor a comment.
+fn written_lines(source: &str) -> usize {
+    let body = source.split_once("\n\n").map_or(source, |(_, body)| body);
+    let imports = |line: &&str| !(line.starts_with("use ") || line.starts_with("//") || line.is_empty());
+    body.lines().map(str::trim).filter(imports).count()
+}
+
+#[test]
+fn a_handler_module_has_at_most_25_lines() {
+    for (name, source) in [
+        ("orders", include_str!("orders/store_order.rs")),
+        ("payments", include_str!("payments/charge.rs")),
+        ("notifications", include_str!("notifications/send_receipt.rs")),
+    ] {
+        let lines = written_lines(source);
+        assert!((10..=25).contains(&lines), "{name}: {lines} lines");
+    }
+}
+
+#[tokio::test]
+async fn the_services_are_three_groups_on_one_topic() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = crate::config::ShopConfig { database_url: url(&folder), ..Default::default() };
+    let services = crate::services(&config).await.unwrap();
+    let wiring: Vec<_> = services
+        .iter()
+        .map(|service| {
+            service.table().check().unwrap();
+            (
+                service.name(),
+                service.default_group(),
+                service.table().topics().collect(),
+                service.table().handlers().collect(),
+            )
+        })
+        .collect::<Vec<(_, _, Vec<_>, Vec<_>)>>();
+    assert_eq!(
+        wiring,
+        [
+            ("orders", "orders", vec!["orders.created"], vec!["store_order"]),
+            ("payments", "payments", vec!["orders.created"], vec!["charge_wallet"]),
+            ("notifications", "notifications", vec!["orders.created"], vec!["send_receipt"]),
+        ]
+    );
+}
