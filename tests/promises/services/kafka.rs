@@ -19,7 +19,7 @@ fn eight_days_ago() -> i64 {
 
 #[tokio::test]
 async fn a_record_is_read_back_byte_for_byte() {
-    let topic = TestTopic::new(3).await;
+    let topic = TestTopic::with_config(3, &[("retention.ms", "-1")]).await;
     let place = topic
         .produce(
             Record::new(b"k\xff", b"\x00v")

@@ -53,14 +53,13 @@ pub async fn group_lag(group: &str) -> Vec<PartitionLag> {
     java.arg("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand");
     java.args(["--bootstrap-server", &super::brokers(), "--describe", "--group", group]).kill_on_drop(true);
     let answer = java.output().await.expect("Kafka's consumer group tool");
-    let said = String::from_utf8_lossy(&answer.stdout);
-    parse(&said).unwrap_or_else(|problem| {
-        let complaint = String::from_utf8_lossy(&answer.stderr);
-        if said.contains("does not exist") || complaint.contains("does not exist") {
-            return Vec::new();
-        }
-        panic!("Kafka's tool on group {group}: {problem}\n{said}{complaint}")
-    })
+    let [said, complaint] =
+        [answer.stdout, answer.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    if complaint.contains("GroupIdNotFoundException") {
+        return Vec::new();
+    }
+    parse(&said)
+        .unwrap_or_else(|problem| panic!("Kafka's tool on group {group}: {problem}\n{said}{complaint}"))
 }
 
 /// Reads the table by the names of its columns.

@@ -40,7 +40,8 @@ impl Record {
         Record { partition: Some(partition), ..self }
     }
 
-    /// Stamped with a time, in milliseconds since 1970.
+    /// Stamped with a time, in milliseconds since 1970. Kafka deletes by it: what is older than seven days is gone
+    /// within seconds, unless the topic has `retention.ms=-1`.
     pub fn stamped(self, timestamp: i64) -> Record {
         Record { timestamp: Some(timestamp), ..self }
     }
