@@ -3,7 +3,6 @@
 mod dedupe;
 mod kafka;
 mod outside;
-
 mod retry;
 mod rules;
 mod services;
