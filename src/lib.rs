@@ -1,5 +1,6 @@
 //! Kafka events that take effect once.
 
+mod app;
 mod codec;
 pub mod config;
 mod context;
@@ -10,6 +11,7 @@ pub mod kafka;
 mod outcome;
 pub mod pipeline;
 mod record;
+pub mod redis;
 mod routes;
 mod service;
 pub mod store;
@@ -17,6 +19,7 @@ pub mod telemetry;
 pub mod testing;
 mod worker;
 
+pub use app::{App, Demo, DemoRecord};
 pub use codec::{Codec, DecodeError, Json};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
