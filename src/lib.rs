@@ -1,10 +1,10 @@
 //! Kafka events that take effect once.
 
+pub mod check;
 mod codec;
 mod context;
 mod erased;
 mod handler;
-#[allow(dead_code, reason = "the consumer and the command line call it")]
 pub mod kafka;
 mod outcome;
 pub mod pipeline;
