@@ -2,7 +2,9 @@
 
 pub mod check;
 mod codec;
+pub mod config;
 mod context;
+mod crash;
 mod erased;
 mod handler;
 pub mod kafka;
@@ -11,7 +13,10 @@ pub mod pipeline;
 mod record;
 mod routes;
 mod service;
+pub mod store;
+pub mod telemetry;
 pub mod testing;
+mod worker;
 
 pub use codec::{Codec, DecodeError, Json};
 pub use context::{Context, Metadata};
@@ -21,6 +26,7 @@ pub use pipeline::retry::RetryPolicy;
 pub use record::{Header, Record};
 pub use routes::{RouteError, Routes};
 pub use service::{Service, ServiceError};
+pub use worker::{Parts, Stopped, Worker};
 
 /// What a handler module needs.
 pub mod prelude {

@@ -1,0 +1,47 @@
+//! The orders themselves.
+
+use jiff::{SignedDuration, Timestamp};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use super::{SampleKind, SampleOrders};
+use crate::event::{Item, OrderCreated};
+
+/// A user orders this often, then the next one comes.
+const ORDERS_PER_USER: u64 = 20;
+/// 2026-01-01.
+const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+impl SampleOrders {
+    /// Order `number` of this seed: a function of both and of nothing else, so that none need be remembered.
+    pub(super) fn event(&self, number: u64) -> (OrderCreated, SampleKind) {
+        let mut dice = StdRng::seed_from_u64(self.seed.rotate_left(32) ^ number);
+        let (seed, user) = (self.seed, number / ORDERS_PER_USER);
+        let (amount_cents, kind) = self.amount(&mut dice);
+        let order = OrderCreated {
+            event_id: format!("event-{seed}-{number}"),
+            order_id: format!("order-{seed}-{number}"),
+            user_id: format!("user-{seed}-{user}"),
+            amount_cents,
+            currency: "EUR".into(),
+            items: (0..dice.random_range(1..4)).map(|_| item(&mut dice)).collect(),
+            email: format!("user-{seed}-{user}@example.com"),
+            phone: dice.random_bool(0.5).then(|| format!("+120255501{:02}", user % 100)),
+            created_at: START + SignedDuration::from_secs((number % 100_000_000) as i64),
+        };
+        (order, kind)
+    }
+
+    /// Either more than any wallet holds, or at most an equal share of one.
+    fn amount(&self, dice: &mut StdRng) -> (i64, SampleKind) {
+        if dice.random::<f64>() < self.unaffordable {
+            return (self.opening_credit_cents.saturating_add(1), SampleKind::Unaffordable);
+        }
+        let share = self.opening_credit_cents.max(0) / ORDERS_PER_USER as i64;
+        (dice.random_range(share.min(1)..=share), SampleKind::Order)
+    }
+}
+
+fn item(dice: &mut StdRng) -> Item {
+    const GOODS: [&str; 4] = ["book", "lamp", "mug", "pen"];
+    Item { sku: GOODS[dice.random_range(0..GOODS.len())].into(), quantity: dice.random_range(1..4) }
+}
