@@ -1,6 +1,7 @@
 //! Kafka events that take effect once.
 
 mod app;
+pub mod check;
 mod codec;
 pub mod config;
 mod context;
