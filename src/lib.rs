@@ -1,3 +1,4 @@
 //! Kafka events that take effect once.
 
+pub mod redis;
 pub mod store;

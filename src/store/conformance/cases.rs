@@ -51,7 +51,10 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
 
 async fn an_unknown_key_is_won(bench: &Bench<'_>) -> Verdict {
     let grant = won(bench.claim(1, 1).await?)?;
-    holds(grant.token > 0 && grant.token < 1 << 53, format!("token {} is not within 1 to 2^53", grant.token))?;
+    holds(
+        grant.token > 0 && grant.token < 1 << 53,
+        format!("token {} is not within 1 to 2^53", grant.token),
+    )?;
     same((grant.attempts, grant.takeovers, grant.first_failure_ms), (0, 0, None))
 }
 
@@ -67,7 +70,9 @@ async fn a_repeated_claim_is_won_again_with_the_same_token(bench: &Bench<'_>) ->
 async fn a_running_lease_is_busy(bench: &Bench<'_>) -> Verdict {
     won(bench.claim(1, 1).await?)?;
     match bench.claim(1, 2).await? {
-        Claim::Busy { left } => holds(left <= HOUR && left > HOUR / 2, format!("{left:?} of an hour are left")),
+        Claim::Busy { left } => {
+            holds(left <= HOUR && left > HOUR / 2, format!("{left:?} of an hour are left"))
+        }
         other => Err(Wrong(format!("expected Busy, got {other:?}"))),
     }
 }
@@ -138,7 +143,9 @@ async fn a_released_claim_backs_off_and_is_won_with_its_attempts(bench: &Bench<'
     same(only(bench.store.release(&[release]).await?)?, Released::Released)?;
     for owner in [1, 2] {
         match bench.claim(1, owner).await? {
-            Claim::BackingOff { left } => holds(left <= HOUR && left > HOUR / 2, format!("{left:?} are left"))?,
+            Claim::BackingOff { left } => {
+                holds(left <= HOUR && left > HOUR / 2, format!("{left:?} are left"))?
+            }
             other => return Err(Wrong(format!("expected BackingOff, got {other:?}"))),
         }
     }
