@@ -17,9 +17,10 @@ mod proxy;
 #[path = "redis/server.rs"]
 mod server;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapter::Adapter;
+use futures_util::future::join_all;
 use oncewise::redis::RedisStore;
 use oncewise::store::{
     Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Held, OwnerFactory, StoreFault,
@@ -121,6 +122,16 @@ async fn passwords_are_asked_for_and_never_shown() {
 }
 
 #[tokio::test]
+async fn a_crowded_server_is_not_taken_for_a_wrong_password() {
+    let server = Server::start(&["--maxclients", "1", "--requirepass", "sesame"]).await;
+    let url = server.url_of("default", "sesame");
+    let guest = redis::Client::open(&*url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let store = RedisStore::connect(&url, PATIENCE).unwrap();
+    fails(claim(&store, &request("k")).await, FaultKind::Unavailable, "max number of clients");
+    drop(guest);
+}
+
+#[tokio::test]
 async fn a_demoted_server_is_left_until_it_is_primary_again() {
     let (primary, server) = (Server::start(&[]).await, Server::start(&[]).await);
     let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
@@ -145,6 +156,12 @@ async fn a_frozen_server_times_out_and_comes_back() {
         // The fourth finds the connection given up and cannot make another.
         fails(claim(&store, &request).await, FaultKind::Unavailable, "in time");
     }
+    // Callers who find no connection share one attempt instead of queueing for a time-out each.
+    let (fresh, begun) = (RedisStore::connect(&server.url(), PATIENCE).unwrap(), Instant::now());
+    for answer in join_all((0..20).map(|_| claim(&fresh, &request))).await {
+        fails(answer, FaultKind::Unavailable, "in time");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     server.signal("CONT");
     is_won(claim(&store, &request).await);
 }
