@@ -1,8 +1,10 @@
 //! The binary of a team: one call in `main`, and every verb is there.
 
 mod args;
+mod check;
 mod config;
 mod demo;
+mod inspect;
 mod run;
 mod signals;
 
@@ -104,7 +106,10 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                     Err(code) => code,
                 }
             }
-            Verb::Check(_) => failed("not there yet"),
+            Verb::Check(args) => match self.services(&loaded, &args.service).await {
+                Ok(services) => check::run(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
         }
     }
 
@@ -120,6 +125,19 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         let borrowed: Vec<(&str, &[&str])> =
             known.iter().map(|(service, handlers)| (*service, handlers.as_slice())).collect();
         problems.extend(loaded.settings.unknown_services(&borrowed).iter().map(ToString::to_string));
+        let policies = services.iter().flat_map(|service| {
+            service
+                .table()
+                .iter()
+                .map(|(_, handler)| (service.name(), handler.name(), handler.retry_policy()))
+        });
+        problems.extend(
+            policies
+                .filter_map(|(service, handler, own)| {
+                    loaded.settings.forgets_too_early(service, handler, own)
+                })
+                .map(|problem| problem.to_string()),
+        );
         let names = known.iter().map(|(service, _)| *service).collect::<Vec<_>>().join(", ");
         for name in wanted.iter().filter(|name| known.iter().all(|(service, _)| service != name)) {
             problems.push(format!("--service {name}: there is no such service; there are {names}"));

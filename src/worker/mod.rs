@@ -12,6 +12,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use control::Control;
+pub(crate) use wiring::group_of;
 
 use crate::{
     Service,

@@ -70,7 +70,8 @@ impl Pods {
         let nowhere = self.folder.join("config");
         std::fs::create_dir_all(&nowhere).expect("a folder without configuration");
         let nowhere = nowhere.to_str().expect("a path in UTF-8").to_owned();
-        let args: Vec<&str> = ["--config", nowhere.as_str()].into_iter().chain(args.iter().copied()).collect();
+        let args: Vec<&str> =
+            ["--config", nowhere.as_str()].into_iter().chain(args.iter().copied()).collect();
         Worker::start(program, &args, &env)
     }
 

@@ -72,7 +72,9 @@ impl Handler for Obey {
         if ctx.attempt() <= order.fail {
             let cause = "failed as ordered";
             let after = order.retry_after_ms.map(Duration::from_millis);
-            return Err(after.map_or_else(|| Failure::retry(cause), |after| Failure::retry_after(after, cause)));
+            return Err(
+                after.map_or_else(|| Failure::retry(cause), |after| Failure::retry_after(after, cause))
+            );
         }
         if order.skip {
             return skip("as ordered");
