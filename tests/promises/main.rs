@@ -4,4 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod once;
 mod services;
+
+/// The worker whose events say what its handler does.
+const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");
