@@ -1,16 +1,26 @@
 //! Kafka events that take effect once.
 
+mod app;
+pub mod check;
 mod codec;
+pub mod config;
 mod context;
+mod crash;
 mod erased;
 mod handler;
+pub mod kafka;
 mod outcome;
 pub mod pipeline;
 mod record;
+pub mod redis;
 mod routes;
 mod service;
+pub mod store;
+pub mod telemetry;
 pub mod testing;
+mod worker;
 
+pub use app::{App, Demo, DemoRecord};
 pub use codec::{Codec, DecodeError, Json};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
@@ -19,6 +29,7 @@ pub use pipeline::retry::RetryPolicy;
 pub use record::{Header, Record};
 pub use routes::{RouteError, Routes};
 pub use service::{Service, ServiceError};
+pub use worker::{Parts, Stopped, Worker};
 
 /// What a handler module needs.
 pub mod prelude {

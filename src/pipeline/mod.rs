@@ -1,3 +1,31 @@
-//! The seven steps, in the order they run.
+//! The seven steps, in the order they run:
+//! `source → decode → dedupe → dispatch → retry → dead_letter → commit`.
+//!
+//! A record goes one way. [`source`] takes it in, [`settle`] takes it through the five steps in the middle,
+//! and only [`commit`] says which offsets may be committed. It accepts nothing but [`Settled`], which only
+//! `settle` can make.
 
+mod batcher;
+mod capacity;
+pub mod commit;
+pub mod dead_letter;
+pub mod decode;
+mod dedupe;
+mod dispatch;
+mod failure;
+mod lanes;
 pub mod retry;
+mod route;
+mod settle;
+mod settled;
+mod source;
+mod status;
+
+pub(crate) use capacity::Capacity;
+pub(crate) use dead_letter::{DeadLetters, Letter, LetterError};
+pub(crate) use dedupe::Claims;
+pub(crate) use dispatch::Crowd;
+pub(crate) use route::{Route, RouteSettings, ServiceRun};
+pub use settled::{How, Settled};
+pub(crate) use source::{Bounds, Partition};
+pub(crate) use status::{Status, age};

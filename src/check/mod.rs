@@ -1,0 +1,84 @@
+//! Whether everything a worker relies on stands as it should: Kafka, its topics, the store.
+//!
+//! Asking is done here; judging is done by pure [`rules`].
+
+mod accept;
+mod finding;
+mod rules;
+mod table;
+
+use std::collections::BTreeMap;
+
+pub use accept::{Accept, AcceptError, Position};
+pub use finding::{Finding, State, failed};
+pub use rules::{Horizon, StoreFacts, store};
+pub use table::{render, terminal_width};
+
+use crate::kafka::{Ensured, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
+
+/// What one service relies on.
+#[derive(Debug, Clone)]
+pub struct Reliance {
+    /// The service's consumer group.
+    pub group: String,
+    /// Physical names of the topics it consumes.
+    pub topics: Vec<String>,
+    /// One for each handler.
+    pub horizons: Vec<Horizon>,
+}
+
+/// Whether topics of ours that are missing are created, and with how many copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Creation {
+    /// Create what is missing.
+    pub create: bool,
+    /// Copies of each partition; `None` takes the source's.
+    pub replication_factor: Option<i32>,
+}
+
+/// Asks Kafka about everything these services rely on; creates topics of ours where wanted.
+pub async fn kafka(admin: &TopicAdmin, services: &[Reliance], creation: Creation) -> Vec<Finding> {
+    let cluster = match admin.cluster().await {
+        Ok(cluster) => cluster,
+        // Without an answer every further line would say the same.
+        Err(fault) => return vec![rules::no_broker(&fault)],
+    };
+    let offsets_kept = admin.offsets_retention(&cluster).await.unwrap_or_else(|fault| {
+        tracing::debug!(%fault, "offsets.retention.minutes cannot be read");
+        None
+    });
+    let mut findings = vec![rules::broker(&cluster)];
+    let mut sources = BTreeMap::new();
+    for topic in services.iter().flat_map(|service| &service.topics) {
+        if !sources.contains_key(topic.as_str()) {
+            let source = admin.describe(topic).await;
+            findings.push(rules::source(topic, &source));
+            sources.insert(topic.as_str(), source);
+        }
+    }
+    for service in services {
+        let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
+        for source in known() {
+            findings.extend(dead_letters(admin, source, &service.group, creation).await);
+        }
+        for horizon in &service.horizons {
+            findings.extend(rules::memory(horizon, known(), offsets_kept));
+        }
+    }
+    findings
+}
+
+fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&TopicInfo> {
+    source?.as_ref().ok()?.as_ref()
+}
+
+async fn dead_letters(
+    admin: &TopicAdmin,
+    source: &TopicInfo,
+    group: &str,
+    creation: Creation,
+) -> Vec<Finding> {
+    let plan = TopicPlan::dead_letter(source, group, creation.replication_factor);
+    let ensured: Result<Ensured, KafkaFault> = admin.ensure(&plan, creation.create).await;
+    rules::ours(&plan, &ensured)
+}

@@ -1,0 +1,221 @@
+//! What is fine, what may surprise, and what loses or doubles events. Pure: nothing here asks anybody.
+
+use std::time::Duration;
+
+use super::Finding;
+use crate::kafka::{Cluster, Ensured, FaultKind, KafkaFault, Kept, TopicConfig, TopicInfo, TopicPlan};
+
+/// The oldest Redis with everything that is used: functions.
+const OLDEST_REDIS: (u32, u32) = (7, 0);
+/// The share of the store's memory limit above which it is time to act, in percent.
+const MEMORY_WARNING: u64 = 80;
+
+/// How long a handler's events are remembered, and how long one may be on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Horizon {
+    /// `service.handler`.
+    pub handler: String,
+    /// How long a finished event is remembered.
+    pub ttl: Duration,
+    /// How long a claim lasts without renewal.
+    pub lease: Duration,
+    /// How long a failing event is retried in all.
+    pub retry_budget: Duration,
+}
+
+/// What the dedupe store says about itself; `None` where it does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreFacts {
+    /// The server's version, such as `7.0.15`.
+    pub version: Option<String>,
+    /// What it does when memory is full.
+    pub maxmemory_policy: Option<String>,
+    /// `master` or `slave`.
+    pub role: Option<String>,
+    /// Bytes in use.
+    pub used_memory: Option<u64>,
+    /// Bytes allowed; 0 means no limit.
+    pub maxmemory: Option<u64>,
+}
+
+pub(super) fn no_broker(fault: &KafkaFault) -> Finding {
+    let advice = match fault.kind {
+        FaultKind::Refused => "check user, password and mechanism in [kafka.properties]",
+        FaultKind::Misconfigured => "correct [kafka.properties]",
+        _ => "check [kafka] brokers, and whether this machine reaches them",
+    };
+    Finding::problem("Kafka", &fault.message, advice)
+}
+
+pub(super) fn broker(cluster: &Cluster) -> Finding {
+    let count = cluster.brokers.len();
+    let brokers = if count == 1 { "1 broker".to_owned() } else { format!("{count} brokers") };
+    let id = cluster.id.as_deref().map_or(String::new(), |id| format!(", cluster {id}"));
+    Finding::fine("Kafka", format!("{brokers}{id}"))
+}
+
+pub(super) fn source(name: &str, source: &Result<Option<TopicInfo>, KafkaFault>) -> Finding {
+    let subject = format!("topic {name}");
+    match source {
+        Ok(Some(topic)) => Finding::fine(subject, shape(topic.partitions, topic.replication_factor)),
+        Ok(None) => Finding::problem(
+            subject,
+            "does not exist",
+            "create it, or correct its name under [topics.names]; sources are never created here",
+        ),
+        Err(fault) => Finding::problem(subject, &fault.message, "grant Describe and Read on it to this user"),
+    }
+}
+
+pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> Vec<Finding> {
+    let subject = || format!("topic {}", plan.name);
+    let shape = || shape(plan.partitions, plan.replication_factor);
+    match ensured {
+        Ok(Ensured::Created) => vec![Finding::fine(subject(), format!("created, {}", shape()))],
+        Ok(Ensured::Found(flaws)) if flaws.is_empty() => vec![Finding::fine(subject(), "keeps everything")],
+        Ok(Ensured::Found(flaws)) => {
+            let judge = |grave| if grave { Finding::problem } else { Finding::warning };
+            flaws
+                .iter()
+                .map(|flaw| judge(flaw.grave)(subject(), flaw.found.clone(), flaw.advice.clone()))
+                .collect()
+        }
+        Ok(Ensured::Missing) => {
+            let advice = format!("worker check --create, or: {}", plan.command());
+            vec![Finding::problem(subject(), "does not exist", advice)]
+        }
+        Err(fault) => vec![Finding::problem(
+            subject(),
+            &fault.message,
+            "grant Describe, Write and (with --create) Create on it to this user",
+        )],
+    }
+}
+
+/// Whether a handler's memory outlives everything that can deliver an event again.
+pub(super) fn memory<'a>(
+    horizon: &Horizon,
+    sources: impl Iterator<Item = &'a TopicInfo>,
+    offsets_kept: Option<Duration>,
+) -> Vec<Finding> {
+    let Horizon { handler, ttl, lease, retry_budget } = horizon;
+    let subject = || format!("memory of {handler}");
+    let under_way = retry_budget.saturating_add(*lease);
+    let sum = |start: &str, total| {
+        format!("{start}retries {} + lease {} = {}", span(*retry_budget), span(*lease), span(total))
+    };
+    if *ttl < under_way {
+        let found = format!("{}, but an event may be under way for {}", span(*ttl), sum("", under_way));
+        return vec![Finding::problem(subject(), found, "raise [dedupe] ttl, or lower [retry] budget")];
+    }
+    let outlived = |what: &str, kept: Duration| {
+        let total = kept.saturating_add(under_way);
+        (*ttl < total).then(|| sum(&format!("{what} {} + ", span(kept)), total))
+    };
+    let mut reasons = Vec::new();
+    for source in sources {
+        let what = format!("topic {} keeps records for", source.name);
+        reasons.extend(match source.config.as_ref().map(TopicConfig::kept) {
+            Some(Kept::For(kept)) => outlived(&what, kept),
+            Some(Kept::Forever) => Some(format!("{what} ever")),
+            None => None,
+        });
+    }
+    reasons.extend(
+        offsets_kept.and_then(|kept| outlived("the brokers keep a stopped group's position for", kept)),
+    );
+    if reasons.is_empty() {
+        return vec![Finding::fine(
+            subject(),
+            format!("{}, longer than an event can come again", span(*ttl)),
+        )];
+    }
+    let warn = |reason| {
+        let found = format!("{}, but {reason}", span(*ttl));
+        Finding::warning(subject(), found, "raise [dedupe] ttl: what is forgotten and comes again runs again")
+    };
+    reasons.into_iter().map(warn).collect()
+}
+
+/// Judges the dedupe store; an error is why it could not be asked.
+#[must_use]
+pub fn store(facts: Result<&StoreFacts, &str>) -> Vec<Finding> {
+    match facts {
+        Ok(facts) => {
+            vec![version(facts), eviction(facts), role(facts), fill(facts)].into_iter().flatten().collect()
+        }
+        Err(why) => {
+            vec![Finding::problem("store", why, "check [redis] url, and whether this machine reaches it")]
+        }
+    }
+}
+
+fn version(facts: &StoreFacts) -> Option<Finding> {
+    let unknown = |found: &str| Finding::warning("store", found, "make sure that it is Redis 7.0 or newer");
+    let Some(version) = &facts.version else { return Some(unknown("it does not tell its version")) };
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    Some(match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST_REDIS => {
+            Finding::fine("store", format!("Redis {version}"))
+        }
+        (Some(Ok(_)), Some(Ok(_))) => {
+            Finding::problem("store", format!("Redis {version} has no functions"), "use Redis 7.0 or newer")
+        }
+        _ => unknown(&format!("version {version}")),
+    })
+}
+
+fn eviction(facts: &StoreFacts) -> Option<Finding> {
+    let subject = "store maxmemory-policy";
+    Some(match facts.maxmemory_policy.as_deref() {
+        Some("noeviction") => Finding::fine(subject, "noeviction"),
+        Some(policy) => Finding::problem(
+            subject,
+            format!("{policy}: when memory is full, events are forgotten and run again"),
+            "CONFIG SET maxmemory-policy noeviction, and in redis.conf; every other policy forgets keys with a time to live",
+        ),
+        None => Finding::warning(subject, "cannot be read", "make sure that it is noeviction"),
+    })
+}
+
+fn role(facts: &StoreFacts) -> Option<Finding> {
+    match facts.role.as_deref() {
+        Some("master") => None,
+        Some(role) => Some(Finding::problem(
+            "store role",
+            format!("{role}: it takes no writes"),
+            "point [redis] url at the master",
+        )),
+        None => Some(Finding::warning("store role", "cannot be read", "make sure that it is the master")),
+    }
+}
+
+fn fill(facts: &StoreFacts) -> Option<Finding> {
+    let (used, limit) = (facts.used_memory?, facts.maxmemory?);
+    // No limit of its own: then the machine's counts, which it cannot tell.
+    let percent = used.saturating_mul(100).checked_div(limit)?;
+    let found = format!("{percent} % of {limit} bytes");
+    Some(if percent < MEMORY_WARNING {
+        Finding::fine("store memory", found)
+    } else {
+        Finding::warning(
+            "store memory",
+            found,
+            "raise maxmemory: once it is full, claims are refused and work stops",
+        )
+    })
+}
+
+fn shape(partitions: i32, copies: i32) -> String {
+    let plural =
+        |count: i32, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    format!("{}, {}", plural(partitions, "partition", "partitions"), plural(copies, "copy", "copies"))
+}
+
+fn span(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+use super::*;
+use crate::{
+    check::State,
+    kafka::{Flaw, TopicConfig},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn horizon(ttl: Duration) -> Horizon {
+    let (lease, retry_budget) = (Duration::from_secs(10), 15 * MINUTE);
+    Horizon { handler: "payments.charge".to_owned(), ttl, lease, retry_budget }
+}
+
+fn topic(retention: i64, policy: &str) -> TopicInfo {
+    let config = TopicConfig {
+        retention_ms: retention,
+        retention_bytes: -1,
+        cleanup_policy: policy.to_owned(),
+        max_message_bytes: 1_000_000,
+        timestamp_type: "CreateTime".to_owned(),
+        limits_timestamps: true,
+    };
+    TopicInfo { name: "orders".to_owned(), partitions: 3, replication_factor: 1, config: Some(config) }
+}
+
+fn week() -> TopicInfo {
+    topic(7 * 24 * 3600 * 1000, "delete")
+}
+
+fn states(findings: &[Finding]) -> Vec<State> {
+    findings.iter().map(|finding| finding.state).collect()
+}
+
+fn facts() -> StoreFacts {
+    StoreFacts {
+        version: Some("7.0.15".to_owned()),
+        maxmemory_policy: Some("noeviction".to_owned()),
+        role: Some("master".to_owned()),
+        used_memory: Some(10),
+        maxmemory: Some(100),
+    }
+}
+
+fn worst(change: impl FnOnce(&mut StoreFacts)) -> State {
+    let mut facts = facts();
+    change(&mut facts);
+    store(Ok(&facts)).iter().map(|finding| finding.state).max().expect("findings")
+}
+
+#[test]
+fn the_default_memory_outlives_kafkas_defaults() {
+    let found = memory(&horizon(8 * DAY), [week()].iter(), Some(7 * DAY));
+    assert_eq!(states(&found), [State::Fine], "{found:?}");
+}
+
+#[test]
+fn a_memory_shorter_than_retries_and_lease_is_a_problem_with_its_sum() {
+    let under_way = 15 * MINUTE + Duration::from_secs(10);
+    let found = memory(&horizon(under_way - Duration::from_secs(1)), [].iter(), None);
+    assert_eq!(states(&found), [State::Problem]);
+    assert!(found[0].found.ends_with("retries 15m + lease 10s = 15m 10s"), "{found:?}");
+    assert_eq!(states(&memory(&horizon(under_way), [].iter(), None)), [State::Fine]);
+}
+
+#[test]
+fn a_memory_shorter_than_what_kafka_keeps_is_a_warning_with_the_sum() {
+    let found = memory(&horizon(DAY), [week()].iter(), Some(7 * DAY));
+    assert_eq!(states(&found), [State::Warning, State::Warning]);
+    assert_eq!(
+        found[0].found,
+        "1day, but topic orders keeps records for 7days + retries 15m + lease 10s = 7days 15m 10s"
+    );
+    assert!(found[1].found.contains("position for 7days"), "{found:?}");
+    let found = memory(&horizon(7 * DAY), [week()].iter(), None);
+    assert_eq!(states(&found), [State::Warning], "a record may be at its end when its retries begin");
+}
+
+#[test]
+fn no_memory_outlives_a_topic_that_keeps_for_ever() {
+    for source in [topic(-1, "delete"), topic(1, "compact")] {
+        let found = memory(&horizon(365 * DAY), [source].iter(), None);
+        assert_eq!(states(&found), [State::Warning]);
+    }
+}
+
+#[test]
+fn what_the_broker_does_not_tell_is_not_judged() {
+    let silent = TopicInfo { config: None, ..week() };
+    assert_eq!(states(&memory(&horizon(DAY), [silent].iter(), None)), [State::Fine]);
+}
+
+#[test]
+fn every_evicting_policy_is_a_problem() {
+    assert_eq!(worst(|_| {}), State::Fine);
+    for policy in [
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-ttl",
+        "volatile-random",
+    ] {
+        assert_eq!(
+            worst(|facts| facts.maxmemory_policy = Some(policy.to_owned())),
+            State::Problem,
+            "{policy}"
+        );
+    }
+    assert_eq!(worst(|facts| facts.maxmemory_policy = None), State::Warning);
+}
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    for (version, state) in [
+        ("7.0.0", State::Fine),
+        ("7.4.1", State::Fine),
+        ("10.0.1", State::Fine),
+        ("6.2.14", State::Problem),
+        ("seven", State::Warning),
+    ] {
+        assert_eq!(worst(|facts| facts.version = Some(version.to_owned())), state, "{version}");
+    }
+    assert_eq!(worst(|facts| facts.version = None), State::Warning);
+}
+
+#[test]
+fn a_replica_is_a_problem_and_full_memory_a_warning() {
+    assert_eq!(worst(|facts| facts.role = Some("slave".to_owned())), State::Problem);
+    assert_eq!(worst(|facts| facts.role = None), State::Warning);
+    assert_eq!(worst(|facts| facts.used_memory = Some(80)), State::Warning);
+    assert_eq!(worst(|facts| facts.used_memory = Some(79)), State::Fine);
+    assert_eq!(worst(|facts| facts.maxmemory = Some(0)), State::Fine, "no limit");
+    assert_eq!(states(&store(Err("no answer"))), [State::Problem]);
+}
+
+#[test]
+fn sources_must_exist_and_be_seen() {
+    assert_eq!(source("orders", &Ok(Some(week()))).state, State::Fine);
+    assert_eq!(source("orders", &Ok(None)).state, State::Problem);
+    let fault = KafkaFault { kind: FaultKind::Refused, message: "not allowed".to_owned() };
+    assert_eq!(source("orders", &Err(fault)).state, State::Problem);
+}
+
+#[test]
+fn topics_of_ours_are_judged_by_their_flaws() {
+    let plan = TopicPlan::dead_letter(&week(), "shop", None);
+    let judged = |ensured| states(&ours(&plan, &ensured));
+    let flaw = |grave| Flaw { grave, found: String::new(), advice: String::new() };
+    assert_eq!(judged(Ok(Ensured::Created)), [State::Fine]);
+    assert_eq!(judged(Ok(Ensured::Found(vec![]))), [State::Fine]);
+    assert_eq!(judged(Ok(Ensured::Found(vec![flaw(false), flaw(true)]))), [State::Warning, State::Problem]);
+    assert_eq!(judged(Ok(Ensured::Missing)), [State::Problem]);
+    let missing = ours(&plan, &Ok(Ensured::Missing));
+    assert!(missing[0].advice.as_ref().is_some_and(|advice| advice.contains("--create")), "{missing:?}");
+}
+
+#[test]
+fn advice_about_brokers_fits_the_fault() {
+    let advice = |kind| no_broker(&KafkaFault { kind, message: String::new() }).advice.expect("advice");
+    assert!(advice(FaultKind::Refused).contains("password"));
+    assert!(advice(FaultKind::Unreachable).contains("brokers"));
+    assert!(advice(FaultKind::Misconfigured).contains("kafka.properties"));
+}

@@ -1,0 +1,88 @@
+//! `[dedupe]`: how long an event is remembered and a claim is held.
+
+use std::time::Duration;
+
+use crate::config::Reader;
+
+/// How events are remembered. The same under `[services.NAME.dedupe]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DedupeSettings {
+    /// How long a settled event is remembered: the longest distance at which a repetition is noticed.
+    pub ttl: Duration,
+    /// How long a claim outlives the worker that stopped renewing it. At least a second.
+    pub lease: Duration,
+    /// How events are laid out in the store.
+    pub layout: Layout,
+    /// What happens while the store cannot be reached.
+    pub on_unavailable: OnUnavailable,
+    /// What every key in the store begins with.
+    pub prefix: String,
+    /// After how many take-overs an event that kills the process is given up, from 1.
+    pub max_deliveries: u32,
+}
+
+/// How events are laid out in the store. Only `Keys` works today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// One key per event.
+    Keys,
+    /// Settled events move to time buckets of short digests.
+    Compact,
+}
+
+/// What happens while the store cannot be reached. Working without it is not among the choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnavailable {
+    /// Partitions pause, and work resumes by itself.
+    Pause,
+    /// The worker ends.
+    Fail,
+}
+
+impl Default for DedupeSettings {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(8 * 86_400),
+            lease: Duration::from_secs(10),
+            layout: Layout::Keys,
+            on_unavailable: OnUnavailable::Pause,
+            prefix: "oncewise".to_owned(),
+            max_deliveries: 3,
+        }
+    }
+}
+
+impl DedupeSettings {
+    /// Reads a section; what it does not say is as in `base`.
+    pub(super) fn read(reader: &mut Reader, section: &str, base: &Self) -> Self {
+        let key = |name: &str| format!("{section}.{name}");
+        let layouts = [("keys", Layout::Keys), ("compact", Layout::Compact)];
+        let layout = reader.choice(&key("layout"), base.layout, &layouts);
+        if layout == Layout::Compact && reader.has(&key("layout")) {
+            reader.problem(&key("layout"), "is not supported yet; allowed is \"keys\"");
+        }
+        let outages = [("pause", OnUnavailable::Pause), ("fail", OnUnavailable::Fail)];
+        Self {
+            ttl: reader.duration(&key("ttl"), base.ttl),
+            lease: reader.duration(&key("lease"), base.lease),
+            layout,
+            on_unavailable: reader.choice(&key("on_unavailable"), base.on_unavailable, &outages),
+            prefix: reader.parsed(
+                &key("prefix"),
+                base.prefix.clone(),
+                "A-Z, a-z, 0-9, _, -, . and :",
+                |text| is_prefix(text).then(|| text.to_owned()),
+            ),
+            max_deliveries: max_deliveries(reader, section, base.max_deliveries),
+        }
+    }
+}
+
+pub(super) fn max_deliveries(reader: &mut Reader, section: &str, base: u32) -> u32 {
+    reader.integer_in(&format!("{section}.max_deliveries"), base, 1..=1000)
+}
+
+/// Braces above all are not allowed: they would move the keys to other slots of a Redis Cluster.
+fn is_prefix(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.:".contains(c))
+}

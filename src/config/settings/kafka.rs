@@ -1,0 +1,125 @@
+//! `[kafka]`: where the brokers are and how to talk to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{Reader, Secret};
+
+/// How to reach Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// `host:port` with commas between them; any broker of the cluster leads to the others.
+    pub brokers: String,
+    /// The name the brokers log and meter this program under.
+    pub client_id: String,
+    /// Passed to the Kafka client (librdkafka) as they are, by their names with dots.
+    pub properties: BTreeMap<String, Property>,
+}
+
+/// The value of a client property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Property {
+    /// May be shown.
+    Plain(String),
+    /// Must not be shown.
+    Secret(Secret),
+}
+
+impl Property {
+    /// The value, for the client alone.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Secret(secret) => secret.reveal(),
+        }
+    }
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self {
+            brokers: "localhost:9092".to_owned(),
+            client_id: "oncewise".to_owned(),
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+/// What the client itself marks as sensitive, and the other name of one of them.
+const SENSITIVE: [&str; 14] = [
+    "sasl.oauthbearer.assertion.private.key.file",
+    "sasl.oauthbearer.assertion.private.key.passphrase",
+    "sasl.oauthbearer.assertion.private.key.pem",
+    "sasl.oauthbearer.client.credentials.client.secret",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "sasl.password",
+    "sasl.username",
+    "ssl.ca.pem",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "ssl_key",
+];
+
+/// Words that make a property sensitive whatever the client says: it may be newer than the list, or meant for
+/// another client.
+const SUSPICIOUS: [&str; 4] = ["password", "passphrase", "secret", "jaas"];
+
+/// Properties that would break a promise if they were set, and the reason.
+const OWNED: [(&str, &str); 11] = [
+    ("acks", "a dead letter must be on all replicas before its record is settled"),
+    ("auto.commit.enable", COMMITS),
+    ("auto.offset.reset", "`worker.start_from` says where a new group begins"),
+    ("bootstrap.servers", "`kafka.brokers` says where the brokers are"),
+    ("client.id", "`kafka.client_id` says the name"),
+    ("enable.auto.commit", COMMITS),
+    ("enable.auto.offset.store", COMMITS),
+    ("enable.idempotence", "a repeated produce must not make a second record"),
+    ("group.id", "`services.NAME.group` says the group"),
+    ("metadata.broker.list", "`kafka.brokers` says where the brokers are"),
+    ("request.required.acks", "a dead letter must be on all replicas before its record is settled"),
+];
+const COMMITS: &str = "only finished records are committed, and only by the worker";
+
+fn is_sensitive(property: &str) -> bool {
+    SENSITIVE.contains(&property) || SUSPICIOUS.iter().any(|word| property.contains(word))
+}
+
+impl KafkaSettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let default = Self::default();
+        let brokers = reader.list("kafka.brokers", &[&default.brokers]);
+        if brokers.is_empty() {
+            reader.problem("kafka.brokers", "allowed is at least one host:port");
+        }
+        Self {
+            brokers: brokers.join(","),
+            client_id: reader.text("kafka.client_id", &default.client_id),
+            properties: properties(reader),
+        }
+    }
+}
+
+fn properties(reader: &mut Reader) -> BTreeMap<String, Property> {
+    let written = reader.keys("kafka.properties");
+    let names: BTreeSet<&str> =
+        written.iter().map(|name| name.strip_suffix("_file").unwrap_or(name)).collect();
+    let mut properties = BTreeMap::new();
+    for name in names {
+        let key = format!("kafka.properties.{name}");
+        // A value from a file is kept as a secret, whatever it is: somebody took it out of the configuration.
+        let value = if is_sensitive(name) || reader.has(&format!("{key}_file")) {
+            reader.secret(&key).map(Property::Secret)
+        } else {
+            let scalar = "a text, a number, true or false";
+            reader.find(&key, scalar, |value| value.scalar().map(|text| Property::Plain(text.into_owned())))
+        };
+        if let Some((_, reason)) = OWNED.iter().find(|(owned, _)| *owned == name) {
+            reader.problem(&key, format!("cannot be set: {reason}"));
+        }
+        properties.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    properties
+}

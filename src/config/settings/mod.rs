@@ -1,0 +1,87 @@
+//! The framework's own settings: typed, complete, checked.
+
+mod dedupe;
+mod kafka;
+mod outside;
+mod retry;
+mod rules;
+mod services;
+mod store;
+mod worker;
+
+use std::collections::BTreeMap;
+
+pub use dedupe::{DedupeSettings, Layout, OnUnavailable};
+pub use kafka::{KafkaSettings, Property};
+pub use outside::{DeadLetterSettings, HttpSettings, LogFormat, TelemetrySettings, TopicsSettings};
+pub use retry::RetryOverrides;
+pub use services::{HandlerSettings, ServiceSettings};
+pub use store::{RedisMode, RedisSettings};
+pub use worker::{Ordering, StartFrom, WorkerSettings};
+
+use super::problem::Origin;
+use super::reader::{Line, Reader};
+use services::Service;
+
+/// Everything the framework can be told. [`Default`] is what counts when nobody says anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// How to reach Redis.
+    pub redis: RedisSettings,
+    /// How events are remembered, unless a service says otherwise.
+    pub dedupe: DedupeSettings,
+    /// How records are worked on, unless a service says otherwise.
+    pub worker: WorkerSettings,
+    /// What is said about retries, unless a service says otherwise.
+    pub retry: RetryOverrides,
+    /// How dead letters are written.
+    pub dead_letter: DeadLetterSettings,
+    /// What topics are called.
+    pub topics: TopicsSettings,
+    /// Metrics and probes.
+    pub http: HttpSettings,
+    /// Logs.
+    pub telemetry: TelemetrySettings,
+    /// What is allowed and yet worth a word at every start.
+    pub warnings: Vec<String>,
+    services: BTreeMap<String, Service>,
+    pub(super) lines: BTreeMap<String, Line>,
+}
+
+impl Settings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let mut settings = Self {
+            kafka: KafkaSettings::read(reader),
+            redis: RedisSettings::read(reader),
+            dedupe: DedupeSettings::read(reader, "dedupe", &DedupeSettings::default()),
+            worker: WorkerSettings::read(reader, "worker", &WorkerSettings::default()),
+            retry: RetryOverrides::read(reader, "retry", &RetryOverrides::default()),
+            dead_letter: DeadLetterSettings::read(reader),
+            topics: TopicsSettings::read(reader),
+            http: HttpSettings::read(reader),
+            telemetry: TelemetrySettings::read(reader),
+            ..Self::default()
+        };
+        let (dedupe, retry) = (&settings.dedupe, &settings.retry);
+        rules::horizon(reader, &[String::new()], dedupe.ttl, dedupe.lease, retry.budget);
+        settings.read_services(reader);
+        settings
+    }
+
+    /// The effective configuration, the application's part included: `section.key = value   # origin`, one line
+    /// per key, secrets as `***`.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let lines: Vec<(String, &Origin)> = self
+            .lines
+            .iter()
+            // What a service does not say itself stands in the general sections already.
+            .filter(|(key, line)| line.origin != Origin::Default || !key.starts_with("services."))
+            .map(|(key, line)| (format!("{key} = {}", line.shown), &line.origin))
+            .collect();
+        let width = lines.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0).min(60);
+        lines.iter().map(|(text, origin)| format!("{text:width$}   # {origin}\n")).collect()
+    }
+}

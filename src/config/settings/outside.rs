@@ -1,0 +1,134 @@
+//! `[dead_letter]`, `[topics]`, `[http]` and `[telemetry]`: what others see of a worker.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Reader;
+pub use crate::telemetry::LogFormat;
+
+/// `[dead_letter]`: how letters are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterSettings {
+    /// How long the broker may take to acknowledge a letter before it counts as a fault.
+    pub delivery_timeout: Duration,
+}
+
+impl Default for DeadLetterSettings {
+    fn default() -> Self {
+        Self { delivery_timeout: Duration::from_secs(30) }
+    }
+}
+
+impl DeadLetterSettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let default = Self::default().delivery_timeout;
+        Self { delivery_timeout: reader.duration("dead_letter.delivery_timeout", default) }
+    }
+}
+
+/// `[topics]`: what topics are called, and who makes ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicsSettings {
+    /// Whether `run` makes the topics the framework itself needs.
+    pub create: bool,
+    /// The name in Kafka by the name in the code, where they differ.
+    pub names: BTreeMap<String, String>,
+    /// Of the topics that are made; the broker's own default when `None`.
+    pub replication_factor: Option<i32>,
+}
+
+impl Default for TopicsSettings {
+    fn default() -> Self {
+        Self { create: true, names: BTreeMap::new(), replication_factor: None }
+    }
+}
+
+impl TopicsSettings {
+    /// The name in Kafka of a topic that the code calls `logical`.
+    #[must_use]
+    pub fn physical<'a>(&'a self, logical: &'a str) -> &'a str {
+        self.names.get(logical).map_or(logical, String::as_str)
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let mut names = BTreeMap::new();
+        for logical in reader.keys("topics.names") {
+            let allowed = "1 to 249 of A-Z, a-z, 0-9, _, - and .";
+            let key = format!("topics.names.{logical}");
+            let physical =
+                reader.optional_parsed(&key, allowed, |text| is_topic(text).then(|| text.to_owned()));
+            names.extend(physical.map(|physical| (logical, physical)));
+        }
+        Self {
+            create: reader.flag("topics.create", Self::default().create),
+            names,
+            replication_factor: reader.optional_integer_in("topics.replication_factor", 1..=100),
+        }
+    }
+}
+
+fn is_topic(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    (1..=249).contains(&text.len()) && text.chars().all(plain) && text != "." && text != ".."
+}
+
+/// `[http]`: metrics and probes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Where to listen; `None` when switched off.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))) }
+    }
+}
+
+impl HttpSettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let show = |listen: &Option<SocketAddr>| {
+            listen.map_or_else(|| "\"off\"".to_owned(), |address| format!("\"{address}\""))
+        };
+        let allowed = "an address with a port such as \"0.0.0.0:9464\", or \"off\"";
+        let listen = reader.get("http.listen", Self::default().listen, show, allowed, |value| {
+            match value.text()?.trim() {
+                "off" => Some(None),
+                address => address.parse().ok().map(Some),
+            }
+        });
+        Self { listen }
+    }
+}
+
+/// `[telemetry]`: what is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetrySettings {
+    /// How a line of the log looks.
+    pub log_format: LogFormat,
+    /// Levels, also by module: `info`, `warn,oncewise=debug`.
+    pub log_filter: String,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { log_format: LogFormat::Text, log_filter: "info".to_owned() }
+    }
+}
+
+impl TelemetrySettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let default = Self::default();
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let filter = "a filter such as \"info\" or \"warn,oncewise=debug\"";
+        Self {
+            log_format: reader.choice("telemetry.log_format", default.log_format, &formats),
+            log_filter: reader.parsed("telemetry.log_filter", default.log_filter, filter, |text| {
+                (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
+            }),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `[retry]`: what the operator says about retries, over what the handler says.
+
+use std::time::Duration;
+
+use crate::RetryPolicy;
+use crate::config::Reader;
+
+/// What configuration says about retries; where it is silent, the handler's own policy counts. The same under
+/// `[services.NAME.retry]` and `[services.NAME.handlers.HANDLER.retry]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetryOverrides {
+    /// Attempts in all, the first included.
+    pub max_attempts: Option<u32>,
+    /// The longest delay after the first failure.
+    pub initial_delay: Option<Duration>,
+    /// The longest delay at all.
+    pub max_delay: Option<Duration>,
+    /// From the first failure on, no attempt begins later than this.
+    pub budget: Option<Duration>,
+}
+
+impl RetryOverrides {
+    /// The policy that counts: what is said here, and the handler's own for the rest.
+    #[must_use]
+    pub fn over(&self, own: RetryPolicy) -> RetryPolicy {
+        RetryPolicy {
+            max_attempts: self.max_attempts.unwrap_or(own.max_attempts),
+            initial_delay: self.initial_delay.unwrap_or(own.initial_delay),
+            max_delay: self.max_delay.unwrap_or(own.max_delay),
+            budget: self.budget.unwrap_or(own.budget),
+        }
+    }
+
+    /// Reads a section; what it does not say is as in `base`.
+    pub(super) fn read(reader: &mut Reader, section: &str, base: &Self) -> Self {
+        let key = |name: &str| format!("{section}.{name}");
+        let attempts = reader.optional_integer_in(&key("max_attempts"), 1..=1_000_000);
+        Self {
+            max_attempts: attempts.or(base.max_attempts),
+            initial_delay: reader.optional_duration(&key("initial_delay")).or(base.initial_delay),
+            max_delay: reader.optional_duration(&key("max_delay")).or(base.max_delay),
+            budget: reader.optional_duration(&key("budget")).or(base.budget),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `[services.NAME]`: what one service, or one handler of it, does differently from all others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::dedupe::max_deliveries;
+use super::{DedupeSettings, RetryOverrides, Settings, WorkerSettings, rules};
+use crate::RetryPolicy;
+use crate::config::units::show_duration;
+use crate::config::{Origin, Problem, Reader};
+
+/// What counts for a service: its own section over the general ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// The consumer group, where the configuration names one.
+    pub group: Option<String>,
+    /// How its records are worked on.
+    pub worker: WorkerSettings,
+    /// How its events are remembered.
+    pub dedupe: DedupeSettings,
+    /// What is said about its retries.
+    pub retry: RetryOverrides,
+}
+
+/// What counts for a handler: its own section over its service's over the general ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerSettings {
+    /// How long a settled event is remembered.
+    pub ttl: Duration,
+    /// How long a claim outlives a worker that stopped renewing it.
+    pub lease: Duration,
+    /// After how many take-overs an event that kills the process is given up.
+    pub max_deliveries: u32,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// What is said about its retries.
+    pub retry: RetryOverrides,
+}
+
+impl HandlerSettings {
+    fn of(service: &ServiceSettings) -> Self {
+        Self {
+            ttl: service.dedupe.ttl,
+            lease: service.dedupe.lease,
+            max_deliveries: service.dedupe.max_deliveries,
+            timeout: service.worker.handler_timeout,
+            retry: service.retry,
+        }
+    }
+
+    fn read(reader: &mut Reader, section: &str, base: Self) -> Self {
+        let dedupe = format!("{section}.dedupe");
+        Self {
+            ttl: reader.duration(&format!("{dedupe}.ttl"), base.ttl),
+            lease: reader.duration(&format!("{dedupe}.lease"), base.lease),
+            max_deliveries: max_deliveries(reader, &dedupe, base.max_deliveries),
+            timeout: reader.duration(&format!("{section}.worker.handler_timeout"), base.timeout),
+            retry: RetryOverrides::read(reader, &format!("{section}.retry"), &base.retry),
+        }
+    }
+}
+
+/// A `[services.NAME]` as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Service {
+    settings: ServiceSettings,
+    handlers: BTreeMap<String, (HandlerSettings, Origin)>,
+    origin: Origin,
+}
+
+impl Settings {
+    /// What counts for a service, whether or not it has a section of its own.
+    #[must_use]
+    pub fn service(&self, name: &str) -> ServiceSettings {
+        self.services.get(name).map_or_else(|| self.general(), |service| service.settings.clone())
+    }
+
+    /// What counts for a handler of a service, whether or not they have sections of their own.
+    #[must_use]
+    pub fn handler(&self, service: &str, handler: &str) -> HandlerSettings {
+        self.services
+            .get(service)
+            .and_then(|service| service.handlers.get(handler))
+            .map_or_else(|| HandlerSettings::of(&self.service(service)), |(settings, _)| settings.clone())
+    }
+
+    /// Sections for services, or for handlers, that the program does not hold: `known` are all that it does.
+    #[must_use]
+    pub fn unknown_services(&self, known: &[(&str, &[&str])]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut refuse = |key: String, origin: &Origin, message: String| {
+            problems.push(Problem { key, value: None, origin: Some(origin.clone()), message });
+        };
+        for (name, service) in &self.services {
+            let Some((_, handlers)) = known.iter().find(|(known, _)| known == name) else {
+                let names: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
+                let message = format!("there is no such service; there are: {}", names.join(", "));
+                refuse(format!("services.{name}"), &service.origin, message);
+                continue;
+            };
+            for (handler, (_, origin)) in &service.handlers {
+                if !handlers.contains(&handler.as_str()) {
+                    let message = format!("there is no such handler; there are: {}", handlers.join(", "));
+                    refuse(format!("services.{name}.handlers.{handler}"), origin, message);
+                }
+            }
+        }
+        problems
+    }
+
+    /// What is wrong when a handler's own policy, as far as the configuration leaves it, retries for longer than
+    /// its events are remembered. Loading cannot know: it has not seen the handlers.
+    #[must_use]
+    pub fn forgets_too_early(&self, service: &str, handler: &str, own: RetryPolicy) -> Option<Problem> {
+        let settings = self.handler(service, handler);
+        let budget = settings.retry.over(own).budget;
+        let needed = budget.saturating_add(settings.lease);
+        (settings.ttl < needed).then(|| Problem {
+            key: format!("services.{service}.handlers.{handler}.dedupe.ttl"),
+            value: Some(format!("{:?}", show_duration(settings.ttl))),
+            origin: None,
+            message: format!(
+                "must be at least the retry budget {} plus the lease {}, which is {}",
+                show_duration(budget),
+                show_duration(settings.lease),
+                show_duration(needed)
+            ),
+        })
+    }
+
+    fn general(&self) -> ServiceSettings {
+        ServiceSettings {
+            group: None,
+            worker: self.worker.clone(),
+            dedupe: self.dedupe.clone(),
+            retry: self.retry,
+        }
+    }
+
+    pub(super) fn read_services(&mut self, reader: &mut Reader) {
+        for name in reader.tables("services") {
+            let section = format!("services.{name}");
+            check_name(reader, &section, &name);
+            let service = self.read_service(reader, &section);
+            self.services.insert(name, service);
+        }
+    }
+
+    fn read_service(&self, reader: &mut Reader, section: &str) -> Service {
+        let groups = "A-Z, a-z, 0-9, _ and -";
+        let group = reader.optional_parsed(&format!("{section}.group"), groups, |text| {
+            crate::service::is_group(text).then(|| text.to_owned())
+        });
+        let settings = ServiceSettings {
+            group,
+            worker: WorkerSettings::read(reader, &format!("{section}.worker"), &self.worker),
+            dedupe: DedupeSettings::read(reader, &format!("{section}.dedupe"), &self.dedupe),
+            retry: RetryOverrides::read(reader, &format!("{section}.retry"), &self.retry),
+        };
+        let scopes = [format!("{section}."), String::new()];
+        rules::horizon(reader, &scopes, settings.dedupe.ttl, settings.dedupe.lease, settings.retry.budget);
+
+        let mut handlers = BTreeMap::new();
+        for name in reader.tables(&format!("{section}.handlers")) {
+            let section = format!("{section}.handlers.{name}");
+            check_name(reader, &section, &name);
+            let handler = HandlerSettings::read(reader, &section, HandlerSettings::of(&settings));
+            let [service, general] = scopes.clone();
+            let scopes = [format!("{section}."), service, general];
+            rules::horizon(reader, &scopes, handler.ttl, handler.lease, handler.retry.budget);
+            handlers.insert(name, (handler, origin(reader, &section)));
+        }
+        Service { settings, handlers, origin: origin(reader, section) }
+    }
+}
+
+fn check_name(reader: &mut Reader, section: &str, name: &str) {
+    if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') || name.is_empty() {
+        reader.problem(section, format!("the name {name:?} is not allowed; allowed are a-z, 0-9 and _"));
+    }
+}
+
+/// Where a section was first written.
+fn origin(reader: &Reader, section: &str) -> Origin {
+    let prefix = format!("{section}.");
+    reader
+        .entries
+        .range(prefix.clone()..)
+        .find(|(key, _)| key.starts_with(&prefix))
+        .map_or(Origin::Default, |(_, entry)| entry.origin.clone())
+}

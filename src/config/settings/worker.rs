@@ -1,0 +1,109 @@
+//! `[worker]`: how much runs at once, and when.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::Reader;
+
+/// How records are worked on. The same under `[services.NAME.worker]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Handlers that run at the same time, 1 to 100,000.
+    pub concurrency: usize,
+    /// What must not overtake each other.
+    pub ordering: Ordering,
+    /// Records that were fetched and are not settled, at most.
+    pub max_in_flight: usize,
+    /// Their keys and values together in bytes, at most.
+    pub max_in_flight_bytes: u64,
+    /// How long a stopping worker waits for running handlers.
+    pub drain_timeout: Duration,
+    /// How often finished offsets are committed.
+    pub commit_interval: Duration,
+    /// How long one attempt of a handler may take.
+    pub handler_timeout: Duration,
+    /// Where a group begins that has never committed.
+    pub start_from: StartFrom,
+}
+
+/// What must not overtake each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ordering {
+    /// Records with the same key.
+    Key,
+    /// All records of a partition.
+    Partition,
+    /// Nothing.
+    None,
+}
+
+/// Where a group begins that has never committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartFrom {
+    /// With the oldest record there is.
+    Earliest,
+    /// With the records that come from now on.
+    Latest,
+    /// With the first record of this time or later.
+    Time(Timestamp),
+}
+
+/// As it is written in a configuration.
+impl fmt::Display for StartFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earliest => f.write_str("earliest"),
+            Self::Latest => f.write_str("latest"),
+            Self::Time(time) => time.fmt(f),
+        }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            ordering: Ordering::Key,
+            max_in_flight: 10_000,
+            max_in_flight_bytes: 64 << 20,
+            drain_timeout: Duration::from_secs(25),
+            commit_interval: Duration::from_millis(200),
+            handler_timeout: Duration::from_secs(300),
+            start_from: StartFrom::Earliest,
+        }
+    }
+}
+
+impl WorkerSettings {
+    /// Reads a section; what it does not say is as in `base`.
+    pub(super) fn read(reader: &mut Reader, section: &str, base: &Self) -> Self {
+        let key = |name: &str| format!("{section}.{name}");
+        let orderings =
+            [("key", Ordering::Key), ("partition", Ordering::Partition), ("none", Ordering::None)];
+        Self {
+            concurrency: reader.integer_in(&key("concurrency"), base.concurrency, 1..=100_000),
+            ordering: reader.choice(&key("ordering"), base.ordering, &orderings),
+            max_in_flight: reader.integer_in(&key("max_in_flight"), base.max_in_flight, 1..=10_000_000),
+            max_in_flight_bytes: reader.size(&key("max_in_flight_bytes"), base.max_in_flight_bytes),
+            drain_timeout: reader.duration(&key("drain_timeout"), base.drain_timeout),
+            commit_interval: reader.duration(&key("commit_interval"), base.commit_interval),
+            handler_timeout: reader.duration(&key("handler_timeout"), base.handler_timeout),
+            start_from: reader.parsed(
+                &key("start_from"),
+                base.start_from,
+                "\"earliest\", \"latest\" or a time such as \"2026-01-31T08:00:00Z\"",
+                start_from,
+            ),
+        }
+    }
+}
+
+fn start_from(text: &str) -> Option<StartFrom> {
+    match text.trim() {
+        "earliest" => Some(StartFrom::Earliest),
+        "latest" => Some(StartFrom::Latest),
+        time => time.parse().ok().map(StartFrom::Time),
+    }
+}

@@ -1,0 +1,51 @@
+//! Whole loads: from files, variables and flags to settings or problems.
+
+mod defaults;
+mod layers;
+mod problems;
+mod secrets;
+mod services;
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::{AppConfig, Flags, Loaded, Problems, Reader, Secret, Sources, load};
+
+/// The sections of the example services, as far as `default.toml` shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shop {
+    database: Secret,
+    opening_credit_cents: i64,
+}
+
+impl AppConfig for Shop {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            database: reader.secret_url("database.url", "sqlite://shop.db", &["sqlite", "postgres"]),
+            opening_credit_cents: reader.integer_in("shop.opening_credit_cents", 1_000_000, 0..=i64::MAX),
+        }
+    }
+}
+
+type Outcome = Result<Loaded<Shop>, Problems>;
+
+fn load_from(flags: Flags, environment: &[(&str, &str)], folder: &TempDir) -> Outcome {
+    load(&Sources::new(flags, environment.iter().copied()).in_folder(folder.path()))
+}
+
+/// Loads one file and these variables.
+fn load_text(text: &str, environment: &[(&str, &str)]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("default.toml"), text).unwrap();
+    load_from(Flags::default(), environment, &folder)
+}
+
+/// The problems of one file and these variables, without the folder's name.
+fn problems_of(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("default.toml"), text).unwrap();
+    let problems = load_from(Flags::default(), environment, &folder).unwrap_err();
+    let prefix = format!("{}/", folder.path().display());
+    problems.0.iter().map(|problem| problem.to_string().replace(&prefix, "")).collect()
+}

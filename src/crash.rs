@@ -1,0 +1,28 @@
+//! Named places where a test may let the process die. Compiled to nothing without the feature `crash-points`.
+
+/// Dies here, without unwinding or cleaning up, if `ONCEWISE_CRASH` names this place: `after_claim`, or
+/// `after_claim:3` for the third time it is reached.
+#[cfg(feature = "crash-points")]
+pub(crate) fn crash_point(name: &str) {
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    };
+    static WANTED: LazyLock<Option<(String, u32)>> = LazyLock::new(|| {
+        let text = std::env::var("ONCEWISE_CRASH").ok()?;
+        let (name, times) = text.split_once(':').unwrap_or((&text, "1"));
+        Some((name.to_owned(), times.parse().ok()?))
+    });
+    static REACHED: AtomicU32 = AtomicU32::new(0);
+    if let Some((wanted, times)) = &*WANTED
+        && wanted == name
+        && REACHED.fetch_add(1, SeqCst) + 1 == *times
+    {
+        std::process::abort();
+    }
+}
+
+/// Nothing.
+#[cfg(not(feature = "crash-points"))]
+#[inline]
+pub(crate) fn crash_point(_name: &str) {}

@@ -1,0 +1,29 @@
+//! Everything that speaks to Kafka. No other folder names the client library.
+
+mod assignment;
+mod client;
+mod consumer;
+mod embedded;
+mod fault;
+mod group;
+pub(crate) mod headers;
+mod positions;
+mod producer;
+mod publish;
+mod start;
+mod topic_plan;
+mod topics;
+pub(crate) mod watcher;
+
+pub(crate) use consumer::{Ended, Poller};
+pub(crate) use group::Group;
+pub(crate) use positions::Positions;
+pub(crate) use producer::LetterProducer;
+pub(crate) use publish::produce_all;
+pub(crate) use watcher::Watcher;
+
+pub use client::{KafkaClient, OWNED, is_sensitive};
+pub use embedded::EmbeddedBroker;
+pub use fault::{FaultKind, KafkaFault};
+pub use topic_plan::{Flaw, HEADROOM, Kept, TopicConfig, TopicInfo, TopicPlan, dead_letter_topic};
+pub use topics::{Cluster, Ensured, TopicAdmin};

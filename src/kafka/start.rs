@@ -1,0 +1,176 @@
+//! Where a partition begins. Pure: everything that was asked of Kafka and of the store is passed in.
+//!
+//! The very first start of a group is a choice of the configuration. After that every partition has a
+//! committed offset, and the store remembers that it had: a missing or impossible one is a loss, and which
+//! records that concerns is for a person to decide.
+
+use std::collections::BTreeMap;
+
+use crate::store::{Accepted, Anchors};
+
+/// What is known about one partition that has just been assigned.
+#[derive(Debug, Clone)]
+pub(crate) struct Known<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    /// The first offset that the log still has, and the one its next record will get.
+    pub(crate) log: (i64, i64),
+    /// The group's committed offsets, for every partition of the topic that has one.
+    pub(crate) committed: &'a BTreeMap<i32, i64>,
+    /// What the store remembers of the group's first start on this topic.
+    pub(crate) anchors: &'a Anchors,
+    /// Where a very first start begins, as an offset of this partition.
+    pub(crate) first_start: i64,
+}
+
+/// Where to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Start {
+    At(i64),
+    /// Not before a person has decided; why.
+    Hold(String),
+}
+
+impl Known<'_> {
+    pub(crate) fn start(&self) -> Start {
+        let (low, high) = self.log;
+        match self.anchors.accepted.get(&self.partition) {
+            Some(Accepted::Earliest) => return Start::At(low),
+            Some(Accepted::Latest) => return Start::At(high),
+            Some(Accepted::Offset(offset)) if (low..=high).contains(offset) => return Start::At(*offset),
+            Some(Accepted::Offset(offset)) => {
+                return self
+                    .hold(&format!("the accepted offset {offset} is outside of the log, {low} to {high}"));
+            }
+            None => {}
+        }
+        match self.committed.get(&self.partition) {
+            Some(offset) if (low..=high).contains(offset) => Start::At(*offset),
+            Some(offset) if *offset < low => {
+                self.hold(&format!("records {offset} to {} were deleted before they were handled", low - 1))
+            }
+            Some(offset) => self.hold(&format!(
+                "the committed offset {offset} is beyond the end of the log, {high}: the topic was created again, or somebody moved the offset"
+            )),
+            None => self.without_offset(),
+        }
+    }
+
+    fn without_offset(&self) -> Start {
+        let (low, high) = self.log;
+        if let Some(began) = self.anchors.started.get(&self.partition) {
+            return self.hold(&format!("its committed offset is gone; the group began at {began}"));
+        }
+        match self.anchors.partitions {
+            // Partitions that were added later are read from their beginning.
+            Some(partitions) if self.partition >= partitions => Start::At(low),
+            // Another worker made the first start a moment ago.
+            Some(_) => Start::At(self.first_start),
+            None if self.committed.is_empty() => Start::At(self.first_start),
+            None if low == high => Start::At(high),
+            None => self.hold("it has no committed offset although the topic's other partitions have"),
+        }
+    }
+
+    fn hold(&self, why: &str) -> Start {
+        let Self { topic, partition, .. } = self;
+        Start::Hold(format!(
+            "{why}; decide with: worker check --accept {topic}:{partition}=earliest|latest|OFFSET"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Case {
+        log: (i64, i64),
+        committed: Vec<(i32, i64)>,
+        anchors: Anchors,
+    }
+
+    impl Case {
+        fn partition(&self, partition: i32) -> Start {
+            let committed = self.committed.iter().copied().collect();
+            let (log, anchors, first_start) = (self.log, &self.anchors, self.log.1);
+            Known { topic: "orders", partition, log, committed: &committed, anchors, first_start }.start()
+        }
+    }
+
+    fn anchors(partitions: i32, started: &[i32]) -> Anchors {
+        Anchors {
+            partitions: Some(partitions),
+            started: started.iter().map(|partition| (*partition, 0)).collect(),
+            accepted: BTreeMap::new(),
+        }
+    }
+
+    fn reason(start: Start) -> String {
+        match start {
+            Start::Hold(why) => why,
+            Start::At(offset) => panic!("begins at {offset}"),
+        }
+    }
+
+    #[test]
+    fn a_very_first_start_is_the_configurations_choice() {
+        let case = Case { log: (5, 50), committed: vec![], anchors: Anchors::default() };
+        assert_eq!(case.partition(0), Start::At(50));
+    }
+
+    #[test]
+    fn a_committed_offset_is_where_it_goes_on() {
+        let case =
+            Case { log: (5, 50), committed: vec![(0, 20), (1, 50), (2, 5)], anchors: anchors(3, &[0, 1, 2]) };
+        assert_eq!((0..3).map(|p| case.partition(p)).collect::<Vec<_>>(), [20, 50, 5].map(Start::At));
+    }
+
+    #[test]
+    fn a_missing_offset_after_the_first_start_is_a_loss() {
+        let case = Case { log: (5, 50), committed: vec![(1, 20)], anchors: anchors(2, &[0, 1]) };
+        let why = reason(case.partition(0));
+        assert!(why.contains("gone") && why.contains("--accept orders:0=earliest|latest|OFFSET"), "{why}");
+        let everything_gone = Case { committed: vec![], ..case };
+        assert!(reason(everything_gone.partition(0)).contains("gone"));
+    }
+
+    #[test]
+    fn an_offset_outside_of_the_log_is_a_loss() {
+        let case = Case { log: (5, 50), committed: vec![(0, 4), (1, 51)], anchors: anchors(2, &[0, 1]) };
+        assert!(reason(case.partition(0)).starts_with("records 4 to 4 were deleted"));
+        assert!(reason(case.partition(1)).starts_with("the committed offset 51 is beyond the end"));
+    }
+
+    #[test]
+    fn a_new_partition_of_a_known_topic_starts_at_its_beginning() {
+        let case = Case { log: (5, 50), committed: vec![(0, 20)], anchors: anchors(1, &[0]) };
+        assert_eq!(case.partition(1), Start::At(5));
+    }
+
+    #[test]
+    fn a_first_start_that_others_have_begun_is_finished_the_same_way() {
+        let case = Case { log: (5, 50), committed: vec![(0, 20)], anchors: anchors(2, &[0]) };
+        assert_eq!(case.partition(1), Start::At(50));
+    }
+
+    #[test]
+    fn without_the_stores_memory_a_single_missing_offset_is_a_loss_unless_nothing_can_be_lost() {
+        let case = Case { log: (5, 50), committed: vec![(0, 20)], anchors: Anchors::default() };
+        assert!(reason(case.partition(1)).contains("no committed offset"));
+        let empty = Case { log: (0, 0), ..case };
+        assert_eq!(empty.partition(1), Start::At(0));
+    }
+
+    #[test]
+    fn a_persons_decision_counts_first() {
+        let decided = |accepted| {
+            let anchors = Anchors { accepted: BTreeMap::from([(0, accepted)]), ..anchors(1, &[0]) };
+            Case { log: (5, 50), committed: vec![(0, 99)], anchors }.partition(0)
+        };
+        assert_eq!(decided(Accepted::Earliest), Start::At(5));
+        assert_eq!(decided(Accepted::Latest), Start::At(50));
+        assert_eq!(decided(Accepted::Offset(7)), Start::At(7));
+        assert!(reason(decided(Accepted::Offset(51))).contains("outside of the log, 5 to 50"));
+    }
+}

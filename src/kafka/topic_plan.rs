@@ -1,0 +1,312 @@
+//! What a topic is, and what a topic of ours has to be. Pure: nothing here asks a broker.
+
+use std::time::Duration;
+
+/// Room for our headers beside a record that fills its own topic's limit, in bytes.
+pub const HEADROOM: i64 = 64 * 1024;
+/// Kafka's own limit for names of topics, in characters.
+const NAME_LIMIT: usize = 249;
+
+/// Where a group's dead letters of a topic go.
+pub fn dead_letter_topic(topic: &str, group: &str) -> String {
+    format!("{topic}.{group}.dlt")
+}
+
+/// A topic as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Physical name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: i32,
+    /// Copies of each partition; the fewest, should they differ.
+    pub replication_factor: i32,
+    /// `None` where the broker does not tell: no permission, or no such call.
+    pub config: Option<TopicConfig>,
+}
+
+/// The settings that decide how long records live and how large they may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// Milliseconds; -1 keeps for ever.
+    pub retention_ms: i64,
+    /// Bytes per partition; -1 keeps everything.
+    pub retention_bytes: i64,
+    /// `delete`, `compact` or both.
+    pub cleanup_policy: String,
+    /// The largest batch the broker takes, in bytes.
+    pub max_message_bytes: i64,
+    /// `CreateTime` or `LogAppendTime`.
+    pub timestamp_type: String,
+    /// Whether this broker can refuse records for being stamped too far from its own time.
+    pub limits_timestamps: bool,
+}
+
+/// How long a topic keeps its records by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// At least this long.
+    For(Duration),
+    /// Nothing goes by age.
+    Forever,
+}
+
+impl TopicConfig {
+    /// How long records stay.
+    pub fn kept(&self) -> Kept {
+        match u64::try_from(self.retention_ms) {
+            Ok(milliseconds) if self.deletes() => Kept::For(Duration::from_millis(milliseconds)),
+            _ => Kept::Forever,
+        }
+    }
+
+    fn deletes(&self) -> bool {
+        self.cleanup_policy.split(',').any(|policy| policy.trim() == "delete")
+    }
+
+    fn compacts(&self) -> bool {
+        self.cleanup_policy.split(',').any(|policy| policy.trim() == "compact")
+    }
+}
+
+/// A topic of ours as it should be: it keeps everything, and takes whatever its source takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPlan {
+    /// Physical name.
+    pub name: String,
+    /// As many as the source has.
+    pub partitions: i32,
+    /// Copies of each partition.
+    pub replication_factor: i32,
+    /// `None` where the source's limit is unknown: then the broker's default counts.
+    pub max_message_bytes: Option<i64>,
+    /// How long the source keeps records: the age a copy may have when it is written.
+    source_keeps: Option<Kept>,
+    /// The broker has limits for timestamps, which must not refuse a copy.
+    any_timestamp: bool,
+}
+
+/// What is wrong with a topic of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// Records would be lost or refused, rather than merely surprise.
+    pub grave: bool,
+    /// What stands there, and what follows.
+    pub found: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl TopicPlan {
+    /// For the dead letters of a group; `replication_factor` as configured, or the source's.
+    pub fn dead_letter(source: &TopicInfo, group: &str, replication_factor: Option<i32>) -> Self {
+        Self::copy_of(source, dead_letter_topic(&source.name, group), replication_factor)
+    }
+
+    /// For copies of a source's records under any name of ours.
+    pub fn copy_of(source: &TopicInfo, name: String, replication_factor: Option<i32>) -> Self {
+        let config = source.config.as_ref();
+        Self {
+            name,
+            partitions: source.partitions,
+            replication_factor: replication_factor.unwrap_or(source.replication_factor),
+            max_message_bytes: config.map(|config| config.max_message_bytes.saturating_add(HEADROOM)),
+            source_keeps: config.map(TopicConfig::kept),
+            any_timestamp: config.is_some_and(|config| config.limits_timestamps),
+        }
+    }
+
+    /// The settings to create it with.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        // A copy carries its source's timestamp, and Kafka deletes by timestamp: with any age limit a letter
+        // of an old record would be gone at the next clean-up.
+        let mut settings = vec![
+            ("cleanup.policy", "delete".to_owned()),
+            ("retention.ms", "-1".to_owned()),
+            ("retention.bytes", "-1".to_owned()),
+            ("message.timestamp.type", "CreateTime".to_owned()),
+        ];
+        if let Some(bytes) = self.max_message_bytes {
+            settings.push(("max.message.bytes", bytes.to_string()));
+        }
+        if self.any_timestamp {
+            settings.push(("message.timestamp.before.max.ms", i64::MAX.to_string()));
+            settings.push(("message.timestamp.after.max.ms", i64::MAX.to_string()));
+        }
+        settings
+    }
+
+    /// The command that creates it, for whoever may.
+    pub fn command(&self) -> String {
+        let Self { name, partitions, replication_factor, .. } = self;
+        let settings: String =
+            self.settings().iter().map(|(key, value)| format!(" --config {key}={value}")).collect();
+        format!(
+            "kafka-topics.sh --create --topic {name} --partitions {partitions} --replication-factor {replication_factor}{settings}"
+        )
+    }
+
+    /// Why no broker would take the name, if so.
+    pub fn name_problem(&self) -> Option<String> {
+        let length = self.name.len();
+        (length > NAME_LIMIT).then(|| {
+            format!(
+                "topic {}: {length} characters, but Kafka allows {NAME_LIMIT}; shorten the group's name",
+                self.name
+            )
+        })
+    }
+
+    /// What is wrong with the topic that stands there under this name.
+    pub fn flaws(&self, found: &TopicInfo) -> Vec<Flaw> {
+        let mut flaws = Vec::new();
+        let mut flaw = |grave, found: String, advice: String| flaws.push(Flaw { grave, found, advice });
+        let name = &self.name;
+        if found.partitions < self.partitions {
+            flaw(
+                true,
+                format!("{} partitions, the source has {}", found.partitions, self.partitions),
+                format!("kafka-topics.sh --alter --topic {name} --partitions {}", self.partitions),
+            );
+        }
+        let Some(config) = &found.config else { return flaws };
+        let set = |setting: &str| format!("kafka-configs.sh --alter --topic {name} --add-config {setting}");
+        if config.compacts() {
+            let text = "cleanup.policy=compact: of several letters with one key only the last stays";
+            flaw(true, text.to_owned(), set("cleanup.policy=delete"));
+        }
+        if let Kept::For(kept) = config.kept() {
+            let at_once = !matches!(self.source_keeps, Some(Kept::For(source)) if source < kept);
+            let what = if at_once {
+                "a letter of an older record is deleted at once"
+            } else {
+                "letters vanish after that"
+            };
+            let text = format!(
+                "retention.ms={} ({}): {what}",
+                config.retention_ms,
+                humantime::format_duration(kept)
+            );
+            flaw(at_once, text, set("retention.ms=-1"));
+        }
+        if config.retention_bytes >= 0 {
+            let text =
+                format!("retention.bytes={}: the oldest letters vanish beyond that", config.retention_bytes);
+            flaw(false, text, set("retention.bytes=-1"));
+        }
+        if let Some(needed) = self.max_message_bytes.filter(|needed| config.max_message_bytes < *needed) {
+            let text = format!(
+                "max.message.bytes={}, but a letter may need {needed}: larger records lose their value",
+                config.max_message_bytes
+            );
+            flaw(true, text, set(&format!("max.message.bytes={needed}")));
+        }
+        if config.timestamp_type != "CreateTime" {
+            let text = format!("message.timestamp.type={}: letters lose their time", config.timestamp_type);
+            flaw(false, text, set("message.timestamp.type=CreateTime"));
+        }
+        flaws
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: i64 = 24 * 3600 * 1000;
+
+    fn topic(name: &str, change: impl FnOnce(&mut TopicConfig)) -> TopicInfo {
+        let mut config = TopicConfig {
+            retention_ms: 7 * DAY_MS,
+            retention_bytes: -1,
+            cleanup_policy: "delete".to_owned(),
+            max_message_bytes: 1_000_000,
+            timestamp_type: "CreateTime".to_owned(),
+            limits_timestamps: true,
+        };
+        change(&mut config);
+        TopicInfo { name: name.to_owned(), partitions: 3, replication_factor: 2, config: Some(config) }
+    }
+
+    fn plan(change: impl FnOnce(&mut TopicConfig)) -> TopicPlan {
+        TopicPlan::dead_letter(&topic("orders", change), "shop", None)
+    }
+
+    fn letters(change: impl FnOnce(&mut TopicConfig)) -> TopicInfo {
+        topic("orders.shop.dlt", |config| {
+            config.retention_ms = -1;
+            config.max_message_bytes = 1_000_000 + HEADROOM;
+            change(config);
+        })
+    }
+
+    fn flaws(change: impl FnOnce(&mut TopicConfig)) -> Vec<(bool, String)> {
+        let found = plan(|_| {}).flaws(&letters(change));
+        found
+            .into_iter()
+            .map(|flaw| (flaw.grave, flaw.advice.rsplit(' ').next().unwrap_or("").to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_plan_follows_its_source() {
+        let plan = plan(|_| {});
+        assert_eq!((plan.name.as_str(), plan.partitions, plan.replication_factor), ("orders.shop.dlt", 3, 2));
+        let settings = plan.settings();
+        for expected in [("retention.ms", "-1"), ("retention.bytes", "-1"), ("max.message.bytes", "1065536")]
+        {
+            assert!(settings.iter().any(|(key, value)| (*key, value.as_str()) == expected), "{expected:?}");
+        }
+        let configured = TopicPlan::dead_letter(&topic("orders", |_| {}), "shop", Some(3));
+        assert_eq!(configured.replication_factor, 3);
+    }
+
+    #[test]
+    fn what_was_made_by_plan_has_no_flaws() {
+        assert_eq!(flaws(|_| {}), []);
+    }
+
+    #[test]
+    fn each_flaw_is_seen() {
+        let one = |grave, setting: &str| vec![(grave, setting.to_owned())];
+        assert_eq!(
+            flaws(|config| config.cleanup_policy = "compact".into()),
+            one(true, "cleanup.policy=delete")
+        );
+        assert_eq!(flaws(|config| config.retention_ms = DAY_MS), one(true, "retention.ms=-1"));
+        assert_eq!(flaws(|config| config.retention_ms = 30 * DAY_MS), one(false, "retention.ms=-1"));
+        assert_eq!(flaws(|config| config.retention_bytes = 1), one(false, "retention.bytes=-1"));
+        assert_eq!(flaws(|config| config.max_message_bytes -= 1), one(true, "max.message.bytes=1065536"));
+        assert_eq!(
+            flaws(|config| config.timestamp_type = "LogAppendTime".into()),
+            one(false, "message.timestamp.type=CreateTime")
+        );
+    }
+
+    #[test]
+    fn fewer_partitions_are_a_flaw_and_more_are_none() {
+        let mut found = letters(|_| {});
+        found.partitions = 4;
+        assert_eq!(plan(|_| {}).flaws(&found), []);
+        found.partitions = 2;
+        let flaws = plan(|_| {}).flaws(&found);
+        assert!(flaws[0].grave && flaws[0].advice.ends_with("--partitions 3"), "{flaws:?}");
+    }
+
+    #[test]
+    fn no_retention_is_long_enough_for_a_source_that_keeps_for_ever() {
+        for plan in
+            [plan(|config| config.retention_ms = -1), plan(|config| config.cleanup_policy = "compact".into())]
+        {
+            let flaws = plan.flaws(&letters(|config| config.retention_ms = 365 * DAY_MS));
+            assert!(flaws[0].grave, "{flaws:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_refused_before_the_broker_does() {
+        assert_eq!(plan(|_| {}).name_problem(), None);
+        let long = TopicPlan::dead_letter(&topic(&"t".repeat(245), |_| {}), "shop", None);
+        assert!(long.name_problem().is_some_and(|text| text.contains("254") && text.contains("249")));
+    }
+}

@@ -1,0 +1,172 @@
+//! Why no broker answers: the library says so only in events, never in the error of a call.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    message::DeliveryResult,
+    producer::ProducerContext,
+};
+
+use super::{FaultKind, KafkaFault, fault::kind_of};
+
+/// Remembers what a client last complained about. Clones share the memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watcher {
+    complaint: Arc<Mutex<Option<Complaint>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Complaint {
+    code: Code,
+    reason: String,
+}
+
+impl Watcher {
+    /// Takes note of an error event; to be called by every context's `error`.
+    pub(crate) fn note(&self, error: &KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason, "error event");
+        let Some(code) = error.rdkafka_error_code() else { return };
+        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all are down follows from the reason before it, which tells more.
+        if code != Code::AllBrokersDown || complaint.is_none() {
+            *complaint = Some(Complaint { code, reason: without_timing(reason).to_owned() });
+        }
+    }
+
+    /// Forgets; to be called when a broker has answered.
+    pub(crate) fn forget(&self) {
+        *self.complaint.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What a failed call means, given what the client complained about while `waited` went by.
+    pub(crate) fn explain(&self, error: KafkaError, brokers: &str, waited: Duration) -> KafkaFault {
+        let fault = KafkaFault::from(error);
+        if fault.kind != FaultKind::Unreachable {
+            return fault;
+        }
+        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let waited = humantime::format_duration(Duration::from_secs(waited.as_secs().max(1)));
+        match complaint {
+            Some(Complaint { code, reason }) if kind_of(code) == FaultKind::Refused => {
+                let what = if code == Code::SSL { "the TLS handshake" } else { "the login" };
+                KafkaFault::new(FaultKind::Refused, format!("{what} at {brokers} failed: {reason}"))
+            }
+            Some(Complaint { reason, .. }) => KafkaFault::new(
+                FaultKind::Unreachable,
+                format!("no broker answered at {brokers} within {waited}: {reason}"),
+            ),
+            None => KafkaFault::new(
+                FaultKind::Unreachable,
+                format!("no broker answered at {brokers} within {waited}"),
+            ),
+        }
+    }
+
+    /// Passes a log line of the library on; to be called by every context's `log`.
+    pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // One set of properties serves consumers and producers; each ignores the other's.
+        let expected = facility == "CONFWARN" && message.contains("will be ignored by this");
+        match level {
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", facility, "{message}");
+            }
+            _ if expected => tracing::debug!(target: "librdkafka", facility, "{message}"),
+            _ => tracing::warn!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+}
+
+/// The library appends how long what lasted and how many it held back.
+fn without_timing(reason: &str) -> &str {
+    reason.split(" (after ").next().unwrap_or(reason).trim()
+}
+
+impl ClientContext for Watcher {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Self::line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.note(&error, reason);
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+}
+
+impl ConsumerContext for Watcher {}
+
+impl ProducerContext for Watcher {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMED_OUT: KafkaError = KafkaError::MetadataFetch(Code::OperationTimedOut);
+    const WAITED: Duration = Duration::from_secs(10);
+
+    fn explained(events: &[(Code, &str)]) -> KafkaFault {
+        let watcher = Watcher::default();
+        for (code, reason) in events {
+            watcher.note(&KafkaError::Global(*code), reason);
+        }
+        watcher.explain(TIMED_OUT, "b:9092", WAITED)
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_an_absent_broker() {
+        let fault = explained(&[
+            (
+                Code::Authentication,
+                "SASL authentication error: Invalid username or password (after 3ms in state AUTH_REQ)",
+            ),
+            (Code::AllBrokersDown, "1/1 brokers are down"),
+        ]);
+        assert_eq!(fault.kind, FaultKind::Refused);
+        assert_eq!(
+            fault.message,
+            "the login at b:9092 failed: SASL authentication error: Invalid username or password"
+        );
+    }
+
+    #[test]
+    fn the_reason_outlives_the_consequence() {
+        let fault = explained(&[
+            (Code::Resolve, "Failed to resolve 'b:9092': Name or service not known"),
+            (Code::AllBrokersDown, "1/1 brokers are down"),
+        ]);
+        assert_eq!(fault.kind, FaultKind::Unreachable);
+        assert!(fault.message.ends_with("within 10s: Failed to resolve 'b:9092': Name or service not known"));
+    }
+
+    #[test]
+    fn an_answer_forgets_the_complaint() {
+        let watcher = Watcher::default();
+        watcher.note(&KafkaError::Global(Code::Authentication), "no");
+        watcher.forget();
+        assert_eq!(
+            watcher.explain(TIMED_OUT, "b:9092", WAITED).message,
+            "no broker answered at b:9092 within 10s"
+        );
+    }
+
+    #[test]
+    fn other_errors_stay_what_they_are() {
+        let fault = Watcher::default().explain(
+            KafkaError::MetadataFetch(Code::TopicAuthorizationFailed),
+            "b:9092",
+            WAITED,
+        );
+        assert_eq!(fault.kind, FaultKind::Refused);
+    }
+}

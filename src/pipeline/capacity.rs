@@ -1,0 +1,265 @@
+//! How many handlers run at once, and that no partition takes every place.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+/// The places of one service. Half of them are shared out evenly among its partitions, so that slow handlers
+/// of one partition never stop the others; the rest go to whoever comes first.
+pub(crate) struct Capacity {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: usize,
+    shares: BTreeMap<u64, Share>,
+    /// Whose turn it was last: places go round.
+    last: u64,
+}
+
+#[derive(Default)]
+struct Share {
+    running: usize,
+    waiting: VecDeque<oneshot::Sender<()>>,
+    /// The partition was revoked: what runs still counts, but nothing is kept free for it.
+    closed: bool,
+}
+
+impl Capacity {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, state: Mutex::default() })
+    }
+
+    /// Gives an assigned partition its share.
+    pub(crate) fn open(&self, epoch: u64) {
+        self.lock().shares.entry(epoch).or_default();
+    }
+
+    /// Takes the share of a revoked partition back; its running handlers still count.
+    pub(crate) fn close(&self, epoch: u64) {
+        let mut state = self.lock();
+        if let Some(share) = state.shares.get_mut(&epoch) {
+            share.closed = true;
+        }
+        state.grant(self.limit);
+    }
+
+    /// Waits for a place. Dropping the future gives up the place in the queue.
+    pub(crate) async fn place(self: &Arc<Self>, epoch: u64) -> Place {
+        let waiting = {
+            let mut state = self.lock();
+            let (turn, waiting) = oneshot::channel();
+            state.shares.entry(epoch).or_default().waiting.push_back(turn);
+            state.grant(self.limit);
+            Turn { waiting, capacity: Arc::clone(self), epoch }
+        };
+        waiting.await_turn().await
+    }
+
+    fn give_back(&self, epoch: u64) {
+        let mut state = self.lock();
+        state.running -= 1;
+        if let Some(share) = state.shares.get_mut(&epoch) {
+            share.running -= 1;
+        }
+        state.grant(self.limit);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capacity").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Hands out every place that may be handed out.
+    fn grant(&mut self, limit: usize) {
+        self.shares.retain(|_, share| !share.closed || share.running > 0 || !share.waiting.is_empty());
+        let open = self.shares.values().filter(|share| !share.closed).count().max(1);
+        let guaranteed = limit / (2 * open);
+        let mut progress = true;
+        while progress {
+            progress = false;
+            let (before, after): (Vec<_>, Vec<_>) = self
+                .shares
+                .iter()
+                .filter(|(_, share)| !share.waiting.is_empty())
+                .map(|(epoch, _)| *epoch)
+                .partition(|epoch| *epoch <= self.last);
+            for epoch in after.into_iter().chain(before) {
+                if self.grant_one(epoch, limit, guaranteed) {
+                    self.last = epoch;
+                    progress = true;
+                }
+            }
+        }
+    }
+
+    fn grant_one(&mut self, epoch: u64, limit: usize, guaranteed: usize) -> bool {
+        let kept_for_others: usize = self
+            .shares
+            .iter()
+            .filter(|(other, share)| **other != epoch && !share.closed)
+            .map(|(_, share)| guaranteed.saturating_sub(share.running))
+            .sum();
+        let Some(share) = self.shares.get_mut(&epoch) else { return false };
+        let own = share.running < guaranteed && !share.closed;
+        let room = self.running < limit && (own || self.running + kept_for_others < limit);
+        while room && let Some(turn) = share.waiting.pop_front() {
+            // A waiter that has gone away takes no place.
+            if turn.send(()).is_ok() {
+                share.running += 1;
+                self.running += 1;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A place in the queue; dropped after its turn came and before it was taken, it gives the place back.
+struct Turn {
+    waiting: oneshot::Receiver<()>,
+    capacity: Arc<Capacity>,
+    epoch: u64,
+}
+
+impl Turn {
+    async fn await_turn(mut self) -> Place {
+        // The sender lives in the queue until it is used: an error cannot happen while `self` waits.
+        let _ = (&mut self.waiting).await;
+        Place { capacity: Arc::clone(&self.capacity), epoch: self.epoch }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.waiting.close();
+        if self.waiting.try_recv().is_ok() {
+            self.capacity.give_back(self.epoch);
+        }
+    }
+}
+
+/// The right to run one handler, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    capacity: Arc<Capacity>,
+    epoch: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.capacity.give_back(self.epoch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn taken(capacity: &Arc<Capacity>, epoch: u64) -> Option<Place> {
+        capacity.place(epoch).now_or_never()
+    }
+
+    fn fill(capacity: &Arc<Capacity>, epoch: u64) -> Vec<Place> {
+        std::iter::from_fn(|| taken(capacity, epoch)).collect()
+    }
+
+    #[test]
+    fn one_partition_alone_may_use_every_place() {
+        let capacity = Capacity::new(8);
+        capacity.open(1);
+        assert_eq!(fill(&capacity, 1).len(), 8);
+    }
+
+    #[test]
+    fn a_greedy_partition_leaves_the_others_their_share() {
+        let capacity = Capacity::new(8);
+        (1..=4).for_each(|epoch| capacity.open(epoch));
+        let greedy = fill(&capacity, 1);
+        assert_eq!(greedy.len(), 5, "its own place and the four shared ones");
+        let others: Vec<_> = (2..=4).map(|epoch| fill(&capacity, epoch)).collect();
+        assert_eq!(others.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+    }
+
+    #[test]
+    fn the_limit_holds_with_more_partitions_than_places() {
+        let capacity = Capacity::new(2);
+        (1..=9).for_each(|epoch| capacity.open(epoch));
+        let held: Vec<_> = (1..=9).flat_map(|epoch| fill(&capacity, epoch)).collect();
+        assert_eq!(held.len(), 2);
+    }
+
+    #[test]
+    fn places_go_round_when_there_are_too_few_to_guarantee_any() {
+        let capacity = Capacity::new(1);
+        (1..=2).for_each(|epoch| capacity.open(epoch));
+        let mut held = taken(&capacity, 1).unwrap();
+        let mut waiting =
+            [1, 2].map(|epoch| (0..2).map(|_| Box::pin(capacity.place(epoch))).collect::<Vec<_>>());
+        waiting.iter_mut().flatten().for_each(|place| assert!(place.now_or_never().is_none()));
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            drop(held);
+            let (epoch, place) = (1..)
+                .zip(&mut waiting)
+                .find_map(|(epoch, queue)| queue.first_mut()?.now_or_never().map(|place| (epoch, place)))
+                .unwrap();
+            waiting[epoch - 1].remove(0);
+            order.push(epoch);
+            held = place;
+        }
+        assert_eq!(order, [2, 1, 2, 1]);
+    }
+
+    #[test]
+    fn a_revoked_partition_gives_its_share_to_the_others() {
+        let capacity = Capacity::new(8);
+        (1..=2).for_each(|epoch| capacity.open(epoch));
+        assert_eq!(fill(&capacity, 1).len(), 6);
+        capacity.close(2);
+        assert_eq!(fill(&capacity, 1).len(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_place_given_back_goes_to_the_one_who_waits() {
+        let capacity = Capacity::new(1);
+        capacity.open(1);
+        let first = taken(&capacity, 1).unwrap();
+        let second = tokio::spawn({
+            let capacity = Arc::clone(&capacity);
+            async move { capacity.place(1).await }
+        });
+        drop(first);
+        let second = second.await.unwrap();
+        assert!(taken(&capacity, 1).is_none());
+        drop(second);
+        assert!(taken(&capacity, 1).is_some());
+    }
+
+    #[test]
+    fn giving_up_waiting_loses_no_place() {
+        let capacity = Capacity::new(1);
+        capacity.open(1);
+        let held = taken(&capacity, 1).unwrap();
+        let mut waiting = Box::pin(capacity.place(1));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(held);
+        drop(waiting);
+        assert!(taken(&capacity, 1).is_some(), "the turn that came and was not taken went back");
+    }
+}

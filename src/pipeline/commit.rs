@@ -1,0 +1,178 @@
+//! What may be committed. Pure: no clock, no I/O, and the only place that knows.
+
+use std::collections::VecDeque;
+
+use super::Settled;
+
+/// The records of one partition in one assignment, delivered in order, settled in any order.
+///
+/// Its [`watermark`](Self::watermark) is the only thing that is ever committed: the offset below which
+/// everything is settled. Gaps in the offsets (compaction, transaction markers) do not hold it.
+#[derive(Debug)]
+pub struct Tracker {
+    epoch: u64,
+    /// The next offset that has not been delivered.
+    next: i64,
+    /// Every delivered record from the first unsettled one on, in offset order.
+    open: VecDeque<Open>,
+    unsettled: usize,
+}
+
+#[derive(Debug)]
+struct Open {
+    offset: i64,
+    timestamp: Option<i64>,
+    settled: bool,
+}
+
+impl Tracker {
+    /// A partition assigned as `epoch`, read from offset `position` on.
+    #[must_use]
+    pub fn starting_at(epoch: u64, position: i64) -> Self {
+        Self { epoch, next: position, open: VecDeque::new(), unsettled: 0 }
+    }
+
+    /// Takes note of a record; `false` if it was delivered before and must not be handled again.
+    pub fn deliver(&mut self, offset: i64, timestamp: Option<i64>) -> bool {
+        if offset < self.next {
+            return false;
+        }
+        self.open.push_back(Open { offset, timestamp, settled: false });
+        self.next = offset + 1;
+        self.unsettled += 1;
+        true
+    }
+
+    /// Takes note that a record needs no more work. What belongs to another assignment of the partition, was
+    /// never delivered or was settled before changes nothing.
+    pub fn settle(&mut self, settled: Settled) {
+        if settled.epoch() != self.epoch {
+            return;
+        }
+        let Ok(index) = self.open.binary_search_by_key(&settled.offset(), |open| open.offset) else { return };
+        if !std::mem::replace(&mut self.open[index].settled, true) {
+            self.unsettled -= 1;
+        }
+        while self.open.front().is_some_and(|open| open.settled) {
+            self.open.pop_front();
+        }
+    }
+
+    /// The offset to commit: everything below it is settled.
+    #[must_use]
+    pub fn watermark(&self) -> i64 {
+        self.open.front().map_or(self.next, |open| open.offset)
+    }
+
+    /// The next offset that has not been delivered.
+    #[must_use]
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Records delivered and not settled.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
+    /// Records kept in mind: from the first unsettled one to the last delivered one.
+    #[must_use]
+    pub fn span(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The time of the record that holds the watermark, in milliseconds since 1970, if there is one.
+    #[must_use]
+    pub fn oldest_timestamp(&self) -> Option<i64> {
+        self.open.front().and_then(|open| open.timestamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::How, *};
+
+    const EPOCH: u64 = 7;
+
+    fn tracker(offsets: impl IntoIterator<Item = i64>) -> Tracker {
+        let mut tracker = Tracker::starting_at(EPOCH, 0);
+        offsets.into_iter().for_each(|offset| assert!(tracker.deliver(offset, None)));
+        tracker
+    }
+
+    fn settled(offset: i64) -> Settled {
+        Settled::new(EPOCH, offset, How::Done)
+    }
+
+    #[test]
+    fn an_unsettled_record_holds_the_watermark_whatever_follows_it() {
+        let mut tracker = tracker(0..5);
+        [0, 2, 3, 4].into_iter().for_each(|offset| tracker.settle(settled(offset)));
+        assert_eq!(tracker.watermark(), 1);
+        tracker.settle(settled(1));
+        assert_eq!(tracker.watermark(), 5);
+    }
+
+    #[test]
+    fn gaps_in_the_offsets_hold_nothing() {
+        let mut tracker = tracker([3, 10, 400]);
+        assert_eq!(tracker.watermark(), 3);
+        tracker.settle(settled(3));
+        assert_eq!(tracker.watermark(), 10);
+        tracker.settle(settled(400));
+        tracker.settle(settled(10));
+        assert_eq!(tracker.watermark(), 401);
+    }
+
+    #[test]
+    fn an_empty_partition_stays_where_it_began() {
+        assert_eq!(Tracker::starting_at(EPOCH, 42).watermark(), 42);
+    }
+
+    #[test]
+    fn settling_for_another_epoch_changes_nothing() {
+        let mut tracker = tracker(0..1);
+        tracker.settle(Settled::new(EPOCH - 1, 0, How::Done));
+        assert_eq!((tracker.watermark(), tracker.unsettled()), (0, 1));
+    }
+
+    #[test]
+    fn what_was_never_delivered_cannot_be_settled_and_nothing_counts_twice() {
+        let mut tracker = tracker(0..2);
+        tracker.settle(settled(9));
+        tracker.settle(settled(1));
+        tracker.settle(settled(1));
+        assert_eq!((tracker.watermark(), tracker.unsettled()), (0, 1));
+    }
+
+    #[test]
+    fn a_record_delivered_again_is_refused() {
+        let mut tracker = tracker(0..3);
+        assert!(!tracker.deliver(2, None));
+        assert_eq!(tracker.unsettled(), 3);
+    }
+
+    proptest! {
+        /// Against the definition, recomputed from scratch after every step.
+        #[test]
+        fn the_watermark_is_the_longest_settled_prefix(
+            gaps in prop::collection::vec(1_i64..4, 1..60),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..120),
+        ) {
+            let offsets: Vec<i64> = gaps.iter().scan(-1, |at, gap| { *at += gap; Some(*at) }).collect();
+            let mut tracker = tracker(offsets.iter().copied());
+            let mut open = offsets.clone();
+            for index in order {
+                let offset = offsets[index.index(offsets.len())];
+                open.retain(|other| *other != offset);
+                tracker.settle(settled(offset));
+                let expected = open.first().copied().unwrap_or(offsets[offsets.len() - 1] + 1);
+                prop_assert_eq!(tracker.watermark(), expected);
+                prop_assert_eq!(tracker.unsettled(), open.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One attempt: the handler, its time limit, and the one place where its panics end.
+
+use std::{
+    any::Any,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+use super::failure::Failed;
+use crate::{
+    Context, Failure, Handled,
+    erased::Job,
+    telemetry::{HandlerMetrics, metrics::AttemptOutcome},
+};
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Handled(Handled),
+    Failed(Failed),
+}
+
+/// Runs the handler once, and counts it.
+pub(crate) async fn attempt(
+    job: &dyn Job,
+    ctx: &Context,
+    limit: Duration,
+    metrics: &HandlerMetrics,
+) -> Attempt {
+    let began = Instant::now();
+    let answer = guarded(limit, || job.handle(ctx)).await;
+    let outcome = match &answer {
+        Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
+        Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
+        Ok(Err(Failure::Retry { .. })) => AttemptOutcome::Retry,
+        Ok(Err(Failure::Reject { .. })) => AttemptOutcome::Rejected,
+        Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
+        Err(Broken::Panicked(_)) => AttemptOutcome::Panicked,
+    };
+    metrics.attempt(outcome, began.elapsed());
+    match answer {
+        Ok(Ok(handled)) => Attempt::Handled(handled),
+        Ok(Err(failure)) => Attempt::Failed(failure.into()),
+        Err(broken) => Attempt::Failed(broken.into()),
+    }
+}
+
+/// A handler that gave no answer.
+enum Broken {
+    TimedOut(Duration),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl From<Broken> for Failed {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::TimedOut(limit) => Self::timed_out(limit),
+            Broken::Panicked(panic) => Self::panicked(panic.as_ref()),
+        }
+    }
+}
+
+/// Asks the handler whether the event has already taken effect.
+pub(crate) async fn was_applied(job: &dyn Job, ctx: &Context, limit: Duration) -> Result<bool, Failed> {
+    guarded(limit, || job.was_applied(ctx)).await?.map_err(Failed::from)
+}
+
+/// Author's code: whatever it does, the answer is a value. Making the future is the author's code, too.
+async fn guarded<T, F: Future<Output = T>>(limit: Duration, call: impl FnOnce() -> F) -> Result<T, Broken> {
+    let work = AssertUnwindSafe(async { call().await }).catch_unwind();
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(panic)) => Err(Broken::Panicked(panic)),
+        Err(_) => Err(Broken::TimedOut(limit)),
+    }
+}
+
+/// The handlers that run in this process: a crowd, or one alone.
+///
+/// A payload that kills the process takes the leases of its neighbours along. To find the one to blame, an
+/// event over which workers keep dying runs with nothing else in flight.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Crowd(Arc<RwLock<()>>);
+
+/// A handler's stay, in the crowd or alone; over when dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for its drop")]
+pub(crate) enum Stay {
+    InCrowd(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
+}
+
+impl Crowd {
+    /// Waits until this handler may run.
+    pub(crate) async fn enter(&self, alone: bool) -> Stay {
+        let lock = Arc::clone(&self.0);
+        if alone { Stay::Alone(lock.write_owned().await) } else { Stay::InCrowd(lock.read_owned().await) }
+    }
+}

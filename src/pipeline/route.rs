@@ -1,0 +1,63 @@
+//! A service at work, and one of its topics.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus::IntCounter;
+
+use super::{
+    capacity::Capacity, dead_letter::DeadLetters, dedupe::Claims, dispatch::Crowd, retry::RetryPolicy,
+    status::Status,
+};
+use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, telemetry::HandlerMetrics};
+
+/// What the partitions of one service share.
+#[derive(Debug)]
+pub(crate) struct ServiceRun {
+    pub(crate) name: String,
+    pub(crate) group: String,
+    pub(crate) ordering: Ordering,
+    /// First part of every key in the store.
+    pub(crate) prefix: String,
+    pub(crate) claims: Claims,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) capacity: Arc<Capacity>,
+    pub(crate) crowd: Crowd,
+    pub(crate) owners: OwnerFactory,
+    pub(crate) status: Arc<Status>,
+}
+
+/// One topic of a service, with its handler and what the operator says about it.
+pub(crate) struct Route {
+    pub(crate) service: Arc<ServiceRun>,
+    /// Physical name.
+    pub(crate) topic: Arc<str>,
+    pub(crate) handler: Arc<dyn ErasedHandler>,
+    pub(crate) settings: RouteSettings,
+    pub(crate) metrics: HandlerMetrics,
+    /// Records received, counted apart from what became of them.
+    pub(crate) consumed: IntCounter,
+}
+
+/// What an operator may tune for one handler.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteSettings {
+    pub(crate) retry: RetryPolicy,
+    /// How long a claim lives without renewal.
+    pub(crate) lease: Duration,
+    /// How long the store remembers an event.
+    pub(crate) ttl: Duration,
+    /// How often an event may kill its worker while it runs alone.
+    pub(crate) max_deliveries: u32,
+    /// How long one attempt may take.
+    pub(crate) timeout: Duration,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("service", &self.service.name)
+            .field("topic", &self.topic)
+            .field("handler", &self.handler.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! What a service at work tells the outside: logs, counts and health, for each happening in one place.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    How, Settled,
+    dead_letter::{Disposition, LetterError, Verdict, millis},
+    failure::Failed,
+    route::Route,
+};
+use crate::{
+    DedupeKey, Record,
+    config::OnUnavailable,
+    store::{FaultKind, StoreFault},
+    telemetry::{
+        ServiceHealth, ServiceMetrics,
+        metrics::{Component, Label, Outcome},
+    },
+};
+
+/// The outside's view of one service.
+#[derive(Debug)]
+pub(crate) struct Status {
+    pub(crate) metrics: ServiceMetrics,
+    pub(crate) health: ServiceHealth,
+    on_unavailable: OnUnavailable,
+    store_down: AtomicBool,
+    /// Fires when the service cannot go on.
+    pub(crate) failed: CancellationToken,
+    failure: OnceLock<String>,
+}
+
+impl Status {
+    pub(crate) fn new(metrics: ServiceMetrics, health: ServiceHealth, on_unavailable: OnUnavailable) -> Self {
+        Self {
+            metrics,
+            health,
+            on_unavailable,
+            store_down: AtomicBool::new(false),
+            failed: CancellationToken::new(),
+            failure: OnceLock::new(),
+        }
+    }
+
+    /// The service cannot go on; the first reason counts.
+    pub(crate) fn fail(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        tracing::error!(%reason, "the service cannot go on");
+        // A later reason is a consequence of the first.
+        drop(self.failure.set(reason));
+        self.failed.cancel();
+    }
+
+    /// Why the service could not go on.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    pub(crate) fn store_answered(&self) {
+        if self.store_down.swap(false, Relaxed) {
+            tracing::info!("the dedupe store answers again");
+            self.health.store_up();
+        }
+    }
+
+    pub(crate) fn store_fault(&self, fault: &StoreFault) {
+        self.metrics.fault(Component::Store);
+        if !self.store_down.swap(true, Relaxed) {
+            tracing::warn!(%fault, "the dedupe store cannot be used; nothing new begins until it can");
+            self.health.store_down(fault.to_string());
+        }
+        if self.on_unavailable == OnUnavailable::Fail {
+            self.fail(format!(
+                "the dedupe store cannot be used ({fault}) and dedupe.on_unavailable is \"fail\""
+            ));
+        } else if fault.kind == FaultKind::Refused {
+            tracing::error!(%fault, "the dedupe store refuses this worker");
+        }
+    }
+
+    pub(crate) fn foreign(&self, record: &Record, key: &str) {
+        self.metrics.fault(Component::Store);
+        let Record { topic, partition, offset, .. } = record;
+        tracing::error!(%topic, partition, offset, key, "the key holds a value that is not ours; the event waits until it is gone");
+    }
+
+    pub(crate) fn attempt_failed(
+        &self,
+        record: &Record,
+        handler: &str,
+        key: &DedupeKey,
+        attempt: u32,
+        failed: &Failed,
+    ) {
+        let Record { topic, partition, offset, .. } = record;
+        let Failed { error, retryable, .. } = failed;
+        tracing::warn!(%topic, partition, offset, handler, dedupe_key = %key, attempt, retryable, %error, "attempt failed");
+    }
+
+    pub(crate) fn dead_letter_fault(&self, record: &Record, letters: &str, error: &LetterError) {
+        self.metrics.fault(Component::DeadLetter);
+        let Record { topic, partition, offset, .. } = record;
+        tracing::error!(%topic, partition, offset, letters, %error, "the dead letter is not there yet; its record is not committed");
+    }
+
+    pub(crate) fn dead_lettered(&self, record: &Record, verdict: &Verdict<'_>, disposition: Disposition) {
+        let Record { topic, partition, offset, .. } = record;
+        let Verdict { handler, dedupe_key, attempts, failed, .. } = verdict;
+        tracing::warn!(
+            %topic, partition, offset, handler, dedupe_key, attempts, disposition = disposition.as_str(), error = %failed.error, "dead-lettered"
+        );
+    }
+
+    pub(crate) fn settled(&self, route: &Route, settled: &Settled, record: &Record) {
+        let outcome = match settled.how() {
+            How::Done => Outcome::Done,
+            How::Skipped => Outcome::Skipped,
+            How::Duplicate => Outcome::Duplicate,
+            How::DeadLettered => Outcome::DeadLettered,
+        };
+        route.metrics.settled(outcome, record.timestamp.map(age));
+    }
+}
+
+/// How long ago a time in milliseconds since 1970 was; nothing for times to come.
+pub(crate) fn age(timestamp: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis(SystemTime::now()) - timestamp).unwrap_or(0))
+}

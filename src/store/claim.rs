@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use super::{Owner, StoreKey};
+
+/// Asks for one claim.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// What is claimed.
+    pub key: StoreKey,
+    /// Which delivery asks.
+    pub owner: Owner,
+    /// How long the claim holds without a renewal.
+    pub lease: Duration,
+    /// How long the record is remembered after its last change.
+    pub retention: Duration,
+    /// How many deaths of a process that ran this key alone make it [`Claim::Spent`]; 0 counts as 1.
+    pub max_deliveries: u32,
+    /// What the event's content hashes to, for handlers that compare it.
+    pub fingerprint: Option<u64>,
+}
+
+/// The right to run a handler, with what is known of earlier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// The fencing token: grows with every new owner of a key, below 2^53.
+    pub token: u64,
+    /// Attempts of earlier deliveries, as last written by a renewal, a release or a completion.
+    pub attempts: u32,
+    /// How often the key was taken over after a lease ran out.
+    pub takeovers: u32,
+    /// When the event failed for the first time, in milliseconds since 1970, as last written.
+    pub first_failure_ms: Option<i64>,
+}
+
+/// The answer to a [`ClaimRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The asker may run the handler.
+    Won(Grant),
+    /// The asker may run it, after the lease of an owner before ran out: the effect may have happened.
+    TakenOver(Grant),
+    /// The event took effect before.
+    Done,
+    /// The event is in the dead-letter topic.
+    Dead,
+    /// Another delivery holds the claim.
+    Busy {
+        /// What is left of its lease, by the store's clock.
+        left: Duration,
+    },
+    /// The event failed and is not due yet.
+    BackingOff {
+        /// What is left of the delay, by the store's clock.
+        left: Duration,
+    },
+    /// The event killed the processes that ran it alone. The asker holds the claim, to dead-letter and complete it.
+    Spent(Grant),
+    /// The key is known with another fingerprint: somebody has reused an id. Nothing was written.
+    Mismatch,
+    /// The store holds a value that this version cannot read. It is never overwritten.
+    Foreign,
+}

@@ -1,0 +1,64 @@
+//! Cases about what is remembered of a group's first start.
+
+use std::collections::BTreeMap;
+
+use super::bench::{Bench, same};
+use super::{TestStore, Verdict, Violation, run_each};
+use crate::store::{Accepted, Anchors};
+
+pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
+    run_each!(
+        store,
+        an_unknown_group_has_no_anchors,
+        the_first_start_is_remembered_number_by_number,
+        an_accepted_position_is_kept_until_it_is_done,
+        anchors_of_one_group_and_topic_are_no_others,
+        the_store_describes_itself,
+    );
+    Ok(())
+}
+
+async fn an_unknown_group_has_no_anchors(bench: &Bench<'_>) -> Verdict {
+    same(bench.store.anchors(bench.space(), "topic").await?, Anchors::default())
+}
+
+async fn the_first_start_is_remembered_number_by_number(bench: &Bench<'_>) -> Verdict {
+    let group = bench.space();
+    bench.store.anchor(group, "topic", 3, &[(0, 10), (1, 0)]).await?;
+    bench.store.anchor(group, "topic", 6, &[(1, 99), (2, i64::MAX)]).await?;
+    bench.store.anchor(group, "topic", 6, &[]).await?;
+    let started = BTreeMap::from([(0, 10), (1, 0), (2, i64::MAX)]);
+    let wanted = Anchors { partitions: Some(3), started, accepted: BTreeMap::new() };
+    same(bench.store.anchors(group, "topic").await?, wanted)
+}
+
+async fn an_accepted_position_is_kept_until_it_is_done(bench: &Bench<'_>) -> Verdict {
+    let group = bench.space();
+    let positions = [(0, Accepted::Earliest), (1, Accepted::Latest), (2, Accepted::Offset(7))];
+    for (partition, position) in positions {
+        bench.store.accept(group, "topic", partition, Accepted::Offset(1)).await?;
+        bench.store.accept(group, "topic", partition, position).await?;
+    }
+    same(bench.store.anchors(group, "topic").await?.accepted, BTreeMap::from(positions))?;
+    for partition in [0, 1, 1, 9] {
+        bench.store.accepted_done(group, "topic", partition).await?;
+    }
+    let left = Anchors { accepted: BTreeMap::from([(2, Accepted::Offset(7))]), ..Anchors::default() };
+    same(bench.store.anchors(group, "topic").await?, left)
+}
+
+async fn anchors_of_one_group_and_topic_are_no_others(bench: &Bench<'_>) -> Verdict {
+    let group = bench.space();
+    bench.store.anchor(group, "topic", 3, &[(0, 10)]).await?;
+    same(bench.store.anchors(group, "topic2").await?, Anchors::default())?;
+    same(bench.store.anchors(&format!("{group}2"), "topic").await?, Anchors::default())
+}
+
+async fn the_store_describes_itself(bench: &Bench<'_>) -> Verdict {
+    let (one, other) = (bench.store.describe().await?, bench.store.describe().await?);
+    same((&one.version, &one.run_id, &one.role), (&other.version, &other.run_id, &other.role))?;
+    for (name, said) in [("version", one.version.is_some()), ("run_id", one.run_id.is_some())] {
+        same((name, said), (name, !one.unreadable.iter().any(|unread| unread == name)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! What a store should answer, written for obviousness and independently of every store: one key is a handful of
+//! plain facts, and each operation is a list of questions about them, asked in the order of the contract.
+
+use super::bench::{HOUR, Wrong, holds, same};
+use super::script::{ClaimItem, CompleteItem, ReleaseItem, RenewItem};
+use crate::store::{Claim, Completed, End, Grant, Released, Renewed};
+
+/// What happened to one key. Only the tokens are learnt from the store, for it alone chooses them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Key {
+    known: bool,
+    unreadable: bool,
+    ended: Option<End>,
+    /// The owner whose claim runs or has run out; `None` while the key is free.
+    holder: Option<usize>,
+    /// The lease or the back-off is over.
+    over: bool,
+    token: u64,
+    /// What the holder was told: W, T or S.
+    told: char,
+    alone: bool,
+    deaths: u32,
+    takeovers: u32,
+    attempts: u32,
+    first_failure_ms: Option<i64>,
+    fingerprint: Option<u64>,
+}
+
+impl Key {
+    pub(super) fn expire(&mut self) {
+        self.over = true;
+    }
+
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn corrupt(&mut self) {
+        self.unreadable = true;
+    }
+
+    /// Checks the answer to a claim; the token it granted, if any.
+    pub(super) fn claim(&mut self, item: &ClaimItem, got: Claim) -> Result<Option<u64>, Wrong> {
+        if self.unreadable {
+            return same(got, Claim::Foreign).map(|()| None);
+        }
+        if let (Some(one), Some(other)) = (self.fingerprint, item.fingerprint)
+            && one != other
+        {
+            return same(got, Claim::Mismatch).map(|()| None);
+        }
+        if let Some(end) = self.ended {
+            let want = if end == End::Done { Claim::Done } else { Claim::Dead };
+            return same(got, want).map(|()| None);
+        }
+        let repeated = self.known && self.holder == Some(item.owner);
+        if self.known && !repeated && !self.over {
+            return match (self.holder, got) {
+                (Some(_), Claim::Busy { left }) | (None, Claim::BackingOff { left }) => {
+                    holds(!left.is_zero() && left <= HOUR, format!("{left:?} are left")).map(|()| None)
+                }
+                _ => Err(Wrong(format!("expected to wait, got {got:?}"))),
+            };
+        }
+        if !repeated {
+            self.told = if self.holder.is_some() { 'T' } else { 'W' };
+            if self.holder.is_some() {
+                self.takeovers += 1;
+                self.deaths += if self.alone { 1 } else { 0 };
+            }
+            let allowed = if item.max_deliveries == 0 { 1 } else { item.max_deliveries };
+            if self.deaths >= allowed {
+                self.told = 'S';
+            }
+            self.alone = false;
+        }
+        let (told, grant) = match got {
+            Claim::Won(grant) => ('W', grant),
+            Claim::TakenOver(grant) => ('T', grant),
+            Claim::Spent(grant) => ('S', grant),
+            _ => return Err(Wrong(format!("expected to be granted ({}), got {got:?}", self.told))),
+        };
+        same(told, self.told)?;
+        let token = if repeated { self.token } else { grant.token };
+        holds(repeated || token > self.token, format!("token {token} does not grow beyond {}", self.token))?;
+        let (attempts, takeovers, first_failure_ms) = (self.attempts, self.takeovers, self.first_failure_ms);
+        same(grant, Grant { token, attempts, takeovers, first_failure_ms })?;
+        (self.known, self.holder, self.token, self.over) = (true, Some(item.owner), token, false);
+        self.fingerprint = self.fingerprint.or(item.fingerprint);
+        Ok((!repeated).then_some(token))
+    }
+
+    pub(super) fn renew(&mut self, item: &RenewItem, token: u64, got: Renewed) -> Result<(), Wrong> {
+        let want = if self.unreadable {
+            Renewed::Foreign
+        } else if !self.known {
+            Renewed::Recreated
+        } else if self.ended.is_some() {
+            Renewed::Finished
+        } else if self.ours(item.holder.owner, token) {
+            Renewed::Kept
+        } else {
+            Renewed::Stolen
+        };
+        if want == Renewed::Recreated {
+            (self.known, self.holder, self.token, self.told) = (true, Some(item.holder.owner), token, 'W');
+        }
+        if want == Renewed::Recreated || want == Renewed::Kept {
+            (self.over, self.alone, self.attempts) = (false, item.alone, item.attempts);
+            self.first_failure_ms = item.first_failure_ms;
+            self.fingerprint = item.fingerprint.or(self.fingerprint);
+        }
+        same(got, want)
+    }
+
+    pub(super) fn complete(&mut self, item: &CompleteItem, token: u64, got: Completed) -> Result<(), Wrong> {
+        let want = if self.unreadable {
+            Completed::Foreign
+        } else if !self.known {
+            Completed::Lost
+        } else if self.ended.is_some() && self.token == token {
+            Completed::Recorded
+        } else if self.ended.is_some() {
+            Completed::AlreadyFinished
+        } else if self.ours(item.holder.owner, token) {
+            Completed::Recorded
+        } else {
+            Completed::Stolen
+        };
+        if !self.unreadable && self.ended.is_none() {
+            (self.known, self.ended, self.token, self.holder) = (true, Some(item.end), token, None);
+            self.fingerprint = item.fingerprint.or(self.fingerprint);
+        }
+        same(got, want)
+    }
+
+    pub(super) fn release(&mut self, item: &ReleaseItem, token: u64, got: Released) -> Result<(), Wrong> {
+        let want = if self.unreadable {
+            Released::Foreign
+        } else if self.ended.is_some() {
+            Released::Finished
+        } else if self.ours(item.holder.owner, token) {
+            (self.holder, self.over, self.alone) = (None, !item.delayed, false);
+            (self.attempts, self.first_failure_ms) = (item.attempts, item.first_failure_ms);
+            Released::Released
+        } else if self.known && self.holder.is_none() && self.token == token {
+            Released::Released
+        } else {
+            Released::NotOurs
+        };
+        same(got, want)
+    }
+
+    fn ours(&self, owner: usize, token: u64) -> bool {
+        self.known && self.holder == Some(owner) && self.token == token
+    }
+}

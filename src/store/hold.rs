@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use super::{Owner, StoreKey};
+
+/// Names a claim that was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// What is claimed.
+    pub key: StoreKey,
+    /// The delivery that holds it.
+    pub owner: Owner,
+    /// The token it was granted.
+    pub token: u64,
+}
+
+/// Asks to keep a claim.
+#[derive(Debug, Clone)]
+pub struct Renewal {
+    /// The claim.
+    pub held: Held,
+    /// How long it holds from now.
+    pub lease: Duration,
+    /// How long the record is remembered from now.
+    pub retention: Duration,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the event failed for the first time, in milliseconds since 1970.
+    pub first_failure_ms: Option<i64>,
+    /// Nothing else is in flight beside this event: should the process die now, this event is to blame.
+    pub alone: bool,
+    /// As in the claim; `None` keeps what is recorded.
+    pub fingerprint: Option<u64>,
+}
+
+/// The answer to a [`Renewal`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The claim is still ours, even when its lease had run out and nobody took it.
+    Kept,
+    /// It is not ours any more: another owner holds it, or it is free.
+    Stolen,
+    /// Another owner has finished the event.
+    Finished,
+    /// The store had lost it; it was made again with our token.
+    Recreated,
+    /// The store holds a value that this version cannot read.
+    Foreign,
+}
+
+/// How an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// It took effect.
+    Done,
+    /// Its dead letter was acknowledged.
+    Dead,
+}
+
+/// Records an end.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// The claim the event ran under.
+    pub held: Held,
+    /// How it ended.
+    pub end: End,
+    /// How long the end is remembered.
+    pub retention: Duration,
+    /// Attempts in all.
+    pub attempts: u32,
+    /// As in the claim; `None` keeps what is recorded.
+    pub fingerprint: Option<u64>,
+}
+
+/// The answer to a [`Completion`]. Whatever it is, the event is finished, except for [`Completed::Foreign`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completed {
+    /// Recorded under our claim, now or by an earlier try of the same completion.
+    Recorded,
+    /// Another owner had finished the event before: the effect happened twice.
+    AlreadyFinished,
+    /// The claim was not ours any more; recorded, so that whoever holds it finds out.
+    Stolen,
+    /// The store had lost the claim; recorded.
+    Lost,
+    /// The store holds a value that this version cannot read. Nothing was written.
+    Foreign,
+}
+
+/// Gives a claim back.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The claim.
+    pub held: Held,
+    /// How long nobody may claim it.
+    pub delay: Duration,
+    /// How long the record is remembered from now.
+    pub retention: Duration,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the event failed for the first time, in milliseconds since 1970.
+    pub first_failure_ms: Option<i64>,
+}
+
+/// The answer to a [`Release`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// Free again after the delay, now or by an earlier try of the same release.
+    Released,
+    /// Another owner holds it, or the store does not know it: there is nothing to give back.
+    NotOurs,
+    /// The event is finished.
+    Finished,
+    /// The store holds a value that this version cannot read.
+    Foreign,
+}

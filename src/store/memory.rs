@@ -1,0 +1,196 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::clock::Clock;
+use super::conformance::TestStore;
+use super::record::Record;
+use super::{
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal,
+    Renewed, Request, StoreFault, StoreKey, StoreReport, millis,
+};
+
+/// A store inside the process, for tests and for trying things out: what it remembers ends with the process, and no
+/// other process sees it. Its time is tokio's, so paused time moves leases and retention too.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: Clock,
+    run_id: String,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<StoreKey, Entry>,
+    /// When the map has grown to this size, what is past its retention is swept out.
+    sweep_at: usize,
+    anchors: HashMap<(String, String), Anchors>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None` is a value that nobody can read; only [`TestStore::corrupt`] makes one.
+    record: Option<Record>,
+    gone_at_ms: u64,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        let run_id = format!("{:032x}", rand::random::<u128>());
+        Self { clock: Clock::new(), run_id, inner: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it holds the lock, and a half-made change cannot be seen: each is one assignment.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one transition per request under one lock, so that a batch is as atomic as a call of the server.
+    fn batch<R: Request, A: Copy>(
+        &self,
+        requests: &[R],
+        foreign: A,
+        step: impl Fn(Option<&Record>, &R, u64) -> (Option<Record>, A),
+    ) -> Vec<A> {
+        let now_us = self.clock.now_us();
+        let now_ms = now_us / 1_000;
+        let mut inner = self.lock();
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let old = inner.entries.get(request.key()).filter(|entry| now_ms < entry.gone_at_ms);
+            if old.is_some_and(|entry| entry.record.is_none()) {
+                answers.push(foreign);
+                continue;
+            }
+            let (next, answer) = step(old.and_then(|entry| entry.record.as_ref()), request, now_us);
+            if next.is_some() {
+                let gone_at_ms = now_ms + millis(request.retention()).max(1);
+                inner.entries.insert(request.key().clone(), Entry { record: next, gone_at_ms });
+            }
+            answers.push(answer);
+        }
+        inner.sweep(now_ms);
+        answers
+    }
+}
+
+impl Inner {
+    fn sweep(&mut self, now_ms: u64) {
+        if self.entries.len() >= self.sweep_at {
+            self.entries.retain(|_, entry| now_ms < entry.gone_at_ms);
+            self.sweep_at = (self.entries.len() * 2).max(1_024);
+        }
+    }
+
+    fn anchors(&mut self, group: &str, topic: &str) -> &mut Anchors {
+        self.anchors.entry((group.to_owned(), topic.to_owned())).or_default()
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl DedupeStore for MemoryStore {
+    async fn claim(&self, requests: &[ClaimRequest]) -> Result<Vec<Claim>, StoreFault> {
+        Ok(self.batch(requests, Claim::Foreign, Record::claim))
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
+        Ok(self.batch(renewals, Renewed::Foreign, Record::renew))
+    }
+
+    async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
+        Ok(self
+            .batch(completions, Completed::Foreign, |old, completion, _| Record::complete(old, completion)))
+    }
+
+    async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
+        Ok(self.batch(releases, Released::Foreign, Record::release))
+    }
+
+    async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
+        Ok(self.lock().anchors(group, topic).clone())
+    }
+
+    async fn anchor(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: i32,
+        started: &[(i32, i64)],
+    ) -> Result<(), StoreFault> {
+        let mut inner = self.lock();
+        let anchors = inner.anchors(group, topic);
+        anchors.partitions.get_or_insert(partitions);
+        for (partition, offset) in started {
+            anchors.started.entry(*partition).or_insert(*offset);
+        }
+        Ok(())
+    }
+
+    async fn accept(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        position: Accepted,
+    ) -> Result<(), StoreFault> {
+        self.lock().anchors(group, topic).accepted.insert(partition, position);
+        Ok(())
+    }
+
+    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault> {
+        self.lock().anchors(group, topic).accepted.remove(&partition);
+        Ok(())
+    }
+
+    async fn describe(&self) -> Result<StoreReport, StoreFault> {
+        Ok(StoreReport {
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            maxmemory_policy: Some("noeviction".to_owned()),
+            run_id: Some(self.run_id.clone()),
+            replication_id: Some(self.run_id.clone()),
+            role: Some("master".to_owned()),
+            used_memory: None,
+            maxmemory: Some(0),
+            unreadable: vec!["used_memory".to_owned()],
+        })
+    }
+}
+
+#[async_trait]
+impl TestStore for MemoryStore {
+    async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault> {
+        if let Some(Entry { record: Some(record), .. }) = self.lock().entries.get_mut(key) {
+            record.run_out();
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, key: &StoreKey) -> Result<(), StoreFault> {
+        self.lock().entries.remove(key);
+        Ok(())
+    }
+
+    async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault> {
+        self.lock().entries.insert(key.clone(), Entry { record: None, gone_at_ms: u64::MAX });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance;
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        conformance::run(&MemoryStore::new(), 0..300).await.unwrap();
+    }
+}

@@ -1,0 +1,84 @@
+//! The dedupe store: who may run the handler for one dedupe key, and what is already finished.
+//!
+//! A claim is a lease with an owner and a fencing token. Every operation is atomic in the store, takes its time from
+//! the store's clock and is *re-entrant*: when a reply was lost, the same request may be sent again and is answered as
+//! its sender expects. Every operation takes a batch, answers in the order of the batch, one answer per request, and
+//! costs one round trip; a request sees what the requests before it in the batch have changed.
+
+mod anchors;
+mod claim;
+mod clock;
+pub mod conformance;
+mod fault;
+mod hold;
+mod key;
+mod memory;
+mod owner;
+mod record;
+mod report;
+mod request;
+
+use async_trait::async_trait;
+
+pub use anchors::{Accepted, Anchors, InvalidPosition};
+pub use claim::{Claim, ClaimRequest, Grant};
+pub use fault::{FaultKind, StoreFault};
+pub use hold::{Completed, Completion, End, Held, Release, Released, Renewal, Renewed};
+pub use key::StoreKey;
+pub use memory::MemoryStore;
+pub use owner::{InvalidOwner, Owner, OwnerFactory};
+pub use report::StoreReport;
+
+pub(crate) use clock::millis;
+pub(crate) use request::Request;
+
+/// Remembers claims, what is finished, and where groups began.
+///
+/// Whoever writes a store of their own runs [`conformance::run`] against it.
+///
+/// # Errors
+/// Every method fails with a [`StoreFault`] when the store cannot be reached or refuses to serve. The outcome of the
+/// call is then unknown, and the same requests may simply be sent again.
+#[async_trait]
+pub trait DedupeStore: Send + Sync + std::fmt::Debug {
+    /// Asks for the right to run the handlers of these keys.
+    async fn claim(&self, requests: &[ClaimRequest]) -> Result<Vec<Claim>, StoreFault>;
+
+    /// Extends the leases of work in flight; a claim that the store has lost is made again with the same token.
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault>;
+
+    /// Records that these events are finished. It is truthful: the effect did happen, so it is recorded even when the
+    /// lease was lost meanwhile, and the answer says so.
+    async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault>;
+
+    /// Gives claims back, to be claimed again after a delay. Never for a handler that has started and not returned.
+    async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault>;
+
+    /// What is remembered of the first start of `group` on `topic`; empty when nothing is.
+    async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault>;
+
+    /// Remembers the first start of `group` on `topic`: how many partitions the topic had, and the offsets
+    /// `(partition, offset)` where reading began. What is already remembered stays as it is, number by number.
+    async fn anchor(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: i32,
+        started: &[(i32, i64)],
+    ) -> Result<(), StoreFault>;
+
+    /// Writes down that a person accepts the loss on a partition and wants to go on at `position`.
+    async fn accept(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        position: Accepted,
+    ) -> Result<(), StoreFault>;
+
+    /// Forgets an accepted position after it was acted upon; nothing happens when there is none.
+    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault>;
+
+    /// What the store says about itself: the worker checks it before the first claim and after each reconnect.
+    async fn describe(&self) -> Result<StoreReport, StoreFault>;
+}

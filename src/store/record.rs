@@ -1,0 +1,186 @@
+//! One record and what each operation makes of it: pure functions, the time passed in.
+//!
+//! This is the memory store's half of the semantics; `redis/functions.lua` is the other, and the conformance suite
+//! holds both against a model written independently of either.
+
+use std::time::Duration;
+
+use super::{
+    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, Release, Released, Renewal, Renewed,
+    millis,
+};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    token: u64,
+    attempts: u32,
+    takeovers: u32,
+    /// Deaths of a process while nothing but this key was in flight.
+    solo_deaths: u32,
+    first_failure_ms: Option<i64>,
+    fingerprint: Option<u64>,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Leased { owner: Owner, answer: Answer, alone: bool, until_ms: u64 },
+    Free { due_ms: u64 },
+    Ended(End),
+}
+
+/// How a running claim was granted. It is kept because a repeated request has to hear the same: an asker whose first
+/// reply was lost must not miss that the effect may have happened already.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Won,
+    TakenOver,
+    Spent,
+}
+
+impl Record {
+    /// The answer, and what to write, if anything.
+    pub(crate) fn claim(old: Option<&Self>, request: &ClaimRequest, now_us: u64) -> (Option<Self>, Claim) {
+        let now_ms = now_us / 1_000;
+        let until_ms = now_ms + millis(request.lease);
+        let leased = |answer| State::Leased { owner: request.owner.clone(), answer, alone: false, until_ms };
+        let Some(old) = old else {
+            let fresh = Self {
+                token: now_us,
+                attempts: 0,
+                takeovers: 0,
+                solo_deaths: 0,
+                first_failure_ms: None,
+                fingerprint: request.fingerprint,
+                state: leased(Answer::Won),
+            };
+            return fresh.granted(Answer::Won);
+        };
+        if matches!((old.fingerprint, request.fingerprint), (Some(known), Some(given)) if known != given) {
+            return (None, Claim::Mismatch);
+        }
+        let mut next = old.clone();
+        next.fingerprint = old.fingerprint.or(request.fingerprint);
+        match &old.state {
+            State::Ended(End::Done) => (None, Claim::Done),
+            State::Ended(End::Dead) => (None, Claim::Dead),
+            State::Leased { owner, answer, alone, .. } if *owner == request.owner => {
+                let answer = *answer;
+                next.state = State::Leased { owner: owner.clone(), answer, alone: *alone, until_ms };
+                next.granted(answer)
+            }
+            State::Leased { until_ms, .. } if now_ms < *until_ms => {
+                (None, Claim::Busy { left: Duration::from_millis(until_ms - now_ms) })
+            }
+            State::Free { due_ms } if now_ms < *due_ms => {
+                (None, Claim::BackingOff { left: Duration::from_millis(due_ms - now_ms) })
+            }
+            open => {
+                let mut answer = Answer::Won;
+                if let State::Leased { alone, .. } = open {
+                    answer = Answer::TakenOver;
+                    next.takeovers += 1;
+                    next.solo_deaths += u32::from(*alone);
+                }
+                if next.solo_deaths >= request.max_deliveries.max(1) {
+                    answer = Answer::Spent;
+                }
+                next.token = now_us.max(old.token + 1);
+                next.state = leased(answer);
+                next.granted(answer)
+            }
+        }
+    }
+
+    pub(crate) fn renew(old: Option<&Self>, renewal: &Renewal, now_us: u64) -> (Option<Self>, Renewed) {
+        let until_ms = now_us / 1_000 + millis(renewal.lease);
+        let owner = renewal.held.owner.clone();
+        let (mut next, answer, renewed) = match old.map(|old| (old, &old.state)) {
+            None => (Self::lost(&renewal.held), Answer::Won, Renewed::Recreated),
+            Some((_, State::Ended(_))) => return (None, Renewed::Finished),
+            Some((old, State::Leased { answer, .. })) if old.is_held(&renewal.held) => {
+                (old.clone(), *answer, Renewed::Kept)
+            }
+            Some(_) => return (None, Renewed::Stolen),
+        };
+        next.attempts = renewal.attempts;
+        next.first_failure_ms = renewal.first_failure_ms;
+        next.fingerprint = renewal.fingerprint.or(next.fingerprint);
+        next.state = State::Leased { owner, answer, alone: renewal.alone, until_ms };
+        (Some(next), renewed)
+    }
+
+    pub(crate) fn complete(old: Option<&Self>, completion: &Completion) -> (Option<Self>, Completed) {
+        let held = &completion.held;
+        let (mut next, completed) = match old {
+            None => (Self::lost(held), Completed::Lost),
+            Some(old) if matches!(old.state, State::Ended(_)) => {
+                let ours = old.token == held.token;
+                return (None, if ours { Completed::Recorded } else { Completed::AlreadyFinished });
+            }
+            Some(old) if old.is_held(held) => (old.clone(), Completed::Recorded),
+            Some(old) => (old.clone(), Completed::Stolen),
+        };
+        next.token = held.token;
+        next.attempts = completion.attempts;
+        next.fingerprint = completion.fingerprint.or(next.fingerprint);
+        next.state = State::Ended(completion.end);
+        (Some(next), completed)
+    }
+
+    pub(crate) fn release(old: Option<&Self>, release: &Release, now_us: u64) -> (Option<Self>, Released) {
+        let Some(old) = old else { return (None, Released::NotOurs) };
+        match &old.state {
+            State::Ended(_) => (None, Released::Finished),
+            State::Free { .. } if old.token == release.held.token => (None, Released::Released),
+            State::Leased { .. } if old.is_held(&release.held) => {
+                let mut next = old.clone();
+                next.attempts = release.attempts;
+                next.first_failure_ms = release.first_failure_ms;
+                next.state = State::Free { due_ms: now_us / 1_000 + millis(release.delay) };
+                (Some(next), Released::Released)
+            }
+            _ => (None, Released::NotOurs),
+        }
+    }
+
+    /// Lets a running lease or back-off be over.
+    pub(crate) fn run_out(&mut self) {
+        match &mut self.state {
+            State::Leased { until_ms: deadline, .. } | State::Free { due_ms: deadline } => *deadline = 0,
+            State::Ended(_) => {}
+        }
+    }
+
+    fn is_held(&self, held: &Held) -> bool {
+        self.token == held.token && matches!(&self.state, State::Leased { owner, .. } if *owner == held.owner)
+    }
+
+    /// What can be said of a claim that the store has lost; the caller fills in the rest.
+    fn lost(held: &Held) -> Self {
+        Self {
+            token: held.token,
+            attempts: 0,
+            takeovers: 0,
+            solo_deaths: 0,
+            first_failure_ms: None,
+            fingerprint: None,
+            state: State::Free { due_ms: 0 },
+        }
+    }
+
+    fn granted(self, answer: Answer) -> (Option<Self>, Claim) {
+        let grant = Grant {
+            token: self.token,
+            attempts: self.attempts,
+            takeovers: self.takeovers,
+            first_failure_ms: self.first_failure_ms,
+        };
+        let claim = match answer {
+            Answer::Won => Claim::Won(grant),
+            Answer::TakenOver => Claim::TakenOver(grant),
+            Answer::Spent => Claim::Spent(grant),
+        };
+        (Some(self), claim)
+    }
+}

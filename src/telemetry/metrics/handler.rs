@@ -1,0 +1,58 @@
+//! What is counted per handler and topic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Histogram;
+
+use super::families::{Counters, Families};
+use super::labels::{AttemptOutcome, Disposition, Outcome};
+
+/// The handler's name for records that no handler takes.
+pub const NO_HANDLER: &str = "-";
+
+/// The counters of one handler on one topic, resolved once; cheap to clone, and counting takes no lock.
+#[derive(Debug, Clone)]
+pub struct HandlerMetrics(Arc<Resolved>);
+
+#[derive(Debug)]
+struct Resolved {
+    records: Counters<Outcome>,
+    attempts: Counters<AttemptOutcome>,
+    duration: Histogram,
+    end_to_end: Histogram,
+    dead_letters: Counters<Disposition>,
+}
+
+impl HandlerMetrics {
+    pub(super) fn resolve(families: &Families, service: &str, topic: &str, handler: &str) -> Self {
+        let labels = [service, topic, handler];
+        Self(Arc::new(Resolved {
+            records: Counters::resolve(&families.records, &labels),
+            attempts: Counters::resolve(&families.attempts, &labels),
+            duration: families.handler_duration.with_label_values(&labels),
+            end_to_end: families.end_to_end.with_label_values(&labels),
+            dead_letters: Counters::resolve(&families.dead_letters, &labels),
+        }))
+    }
+
+    /// One record is settled. `age` is the time since the record's own timestamp; `None` where it has none, and in
+    /// a replay, whose old records would drown the live ones.
+    pub fn settled(&self, outcome: Outcome, age: Option<Duration>) {
+        self.0.records.of(outcome).inc();
+        if let Some(age) = age {
+            self.0.end_to_end.observe(age.as_secs_f64());
+        }
+    }
+
+    /// One call of the handler has ended after `took`.
+    pub fn attempt(&self, outcome: AttemptOutcome, took: Duration) {
+        self.0.attempts.of(outcome).inc();
+        self.0.duration.observe(took.as_secs_f64());
+    }
+
+    /// The broker has acknowledged one dead letter.
+    pub fn dead_letter(&self, disposition: Disposition) {
+        self.0.dead_letters.of(disposition).inc();
+    }
+}

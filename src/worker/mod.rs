@@ -1,0 +1,139 @@
+//! Services at work: wires the steps together, starts them, drains them, stops them.
+
+mod control;
+mod wiring;
+
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use control::Control;
+
+use crate::{
+    Service,
+    config::Settings,
+    kafka::{Ended, KafkaClient, LetterProducer},
+    pipeline::{Crowd, ServiceRun},
+    store::{DedupeStore, OwnerFactory},
+    telemetry::{Health, Metrics},
+};
+
+/// After the drain deadline, leaving the group may take this much longer.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// What services need from the outside.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where Kafka is.
+    pub kafka: KafkaClient,
+    /// Who remembers what took effect.
+    pub store: Arc<dyn DedupeStore>,
+    /// Where happenings are counted.
+    pub metrics: Metrics,
+    /// Where the probes look.
+    pub health: Health,
+}
+
+/// Running services.
+#[derive(Debug)]
+pub struct Worker {
+    services: Vec<Running>,
+    stop: CancellationToken,
+    drain_timeout: Duration,
+    control: Control,
+}
+
+#[derive(Debug)]
+struct Running {
+    run: Arc<ServiceRun>,
+    poller: JoinHandle<Ended>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything that ran was finished and committed.
+    Drained,
+    /// The drain deadline cut something off: those events are held until their leases end.
+    CutOff,
+    /// A service could not go on, and why.
+    Failed(String),
+}
+
+impl Worker {
+    /// Starts these services on the current runtime, which runs their handlers.
+    ///
+    /// # Errors
+    /// What is wrong with the services' topics, with the store or with the address of the probes.
+    pub async fn start(settings: &Settings, services: &[Service], parts: &Parts) -> Result<Self, String> {
+        services.iter().for_each(|service| drop(parts.health.service(service.name())));
+        let stop = CancellationToken::new();
+        let control = Control::start()?;
+        control.serve(settings.http.listen, parts).await?;
+        let letters = LetterProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
+            .map_err(|fault| fault.to_string())?;
+        let wiring = wiring::Wiring {
+            settings,
+            parts,
+            letters: Arc::new(letters),
+            crowd: Crowd::default(),
+            owners: OwnerFactory::new(),
+            control: &control,
+            stop: &stop,
+        };
+        let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();
+        let worker = Self {
+            services: running.inspect_err(|_| stop.cancel())?,
+            stop,
+            drain_timeout: settings.worker.drain_timeout,
+            control,
+        };
+        Ok(worker)
+    }
+
+    /// Begins to drain. Nothing new starts; what runs may finish.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until a service cannot go on, and says why.
+    pub async fn failed(&self) -> String {
+        let failures = self.services.iter().map(|running| Box::pin(running.run.status.failed.cancelled()));
+        futures_util::future::select_all(failures).await;
+        self.failure().unwrap_or_default()
+    }
+
+    fn failure(&self) -> Option<String> {
+        let failure = |running: &Running| {
+            let reason = running.run.status.failure()?;
+            Some(format!("service {}: {reason}", running.run.name))
+        };
+        self.services.iter().find_map(failure)
+    }
+
+    /// Drains, and waits for the end.
+    pub async fn finish(self) -> Stopped {
+        self.stop();
+        let deadline = Instant::now() + self.drain_timeout + LEAVE;
+        let left = self.services.iter().all(|running| running.poller.is_finished());
+        let mut ended = if left { Ended::Drained } else { Ended::CutOff };
+        let failure = self.failure();
+        let pollers: Vec<_> = self.services.into_iter().map(|running| running.poller).collect();
+        let all = tokio::task::spawn_blocking(move || {
+            pollers.into_iter().map(|poller| poller.join().unwrap_or(Ended::CutOff)).max()
+        });
+        if let Ok(Ok(Some(worst))) = tokio::time::timeout_at(deadline.into(), all).await {
+            ended = worst;
+        }
+        self.control.finish();
+        match (failure, ended) {
+            (Some(reason), _) => Stopped::Failed(reason),
+            (None, Ended::Drained) => Stopped::Drained,
+            (None, Ended::CutOff) => Stopped::CutOff,
+        }
+    }
+}

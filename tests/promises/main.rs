@@ -1,0 +1,7 @@
+//! What Oncewise promises, shown against a real Kafka and a real Redis. Start it with `tests/run`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod services;

@@ -1,0 +1,87 @@
+//! A Kafka of one test, for brokers that go away and come back.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::process::Worker;
+use super::wait::until;
+
+/// One Kafka process with ports of its own.
+#[derive(Debug)]
+pub struct KafkaServer {
+    dir: TempDir,
+    port: u16,
+    process: Option<Worker>,
+}
+
+impl KafkaServer {
+    /// Starts a fresh one, which takes some five seconds.
+    pub async fn start() -> KafkaServer {
+        let dir = tempfile::tempdir().expect("a folder for Kafka");
+        let mut server = KafkaServer { dir, port: super::free_ports(3), process: None };
+        let port = server.port.to_string();
+        let mut format = Worker::spawn(server.script(&["kafka_format", server.path(), &port]));
+        let status = format.wait(Duration::from_secs(60)).await;
+        assert!(status.success(), "Kafka's data folder could not be made: {}", format.output());
+        server.start_again().await;
+        server
+    }
+
+    /// Its `host:port`; the same after every start.
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it politely (SIGTERM).
+    pub async fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.terminate();
+            process.wait(Duration::from_secs(60)).await;
+        }
+    }
+
+    /// Ends it without a warning (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Freezes it: connections stand, answers do not come.
+    pub fn freeze(&self) {
+        self.process.as_ref().expect("Kafka runs").freeze();
+    }
+
+    /// Lets a frozen one go on.
+    pub fn thaw(&self) {
+        self.process.as_ref().expect("Kafka runs").thaw();
+    }
+
+    /// Starts a stopped or killed one at its old port with its data.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.is_none(), "Kafka still runs");
+        let properties = format!("{}/server.properties", self.path());
+        let mut process = Worker::spawn(self.script(&["kafka_java", "512m", "kafka.Kafka", &properties]));
+        until("Kafka to answer", Duration::from_secs(60), async || {
+            if let Some(status) = process.ended() {
+                panic!("Kafka ended with {status}: {}", process.output());
+            }
+            super::kafka::answers(&self.brokers()).await
+        })
+        .await;
+        self.process = Some(process);
+    }
+
+    fn path(&self) -> &str {
+        self.dir.path().to_str().expect("a folder with a readable name")
+    }
+
+    /// One function of `tests/services/kafka.sh`, so that all Kafkas of the tests are of one kind.
+    fn script(&self, call: &[&str]) -> Command {
+        super::service("ONCEWISE_TEST_KAFKA_CLASSPATH");
+        let mut command = Command::new("bash");
+        command.current_dir(super::repository()).args(["-euo", "pipefail", "-c"]);
+        command.arg(r#". tests/services/common.sh; . tests/services/kafka.sh; "$@""#).arg("bash").args(call);
+        command
+    }
+}

@@ -1,0 +1,125 @@
+//! Redis servers that a test may stop, kill and bring back.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, FromRedisValue};
+use tempfile::TempDir;
+
+use super::process::Worker;
+use super::wait::until;
+
+/// The Redis that all tests share; none may flush or stop it.
+pub fn shared_url() -> String {
+    super::service("ONCEWISE_TEST_REDIS")
+}
+
+/// A Redis of one test, at a port of its own.
+#[derive(Debug)]
+pub struct RedisServer {
+    dir: TempDir,
+    port: u16,
+    append_only: bool,
+    process: Option<Worker>,
+}
+
+impl RedisServer {
+    /// Starts one; with `append_only` (`--appendonly yes`) what it has written survives a kill.
+    pub async fn start(append_only: bool) -> RedisServer {
+        let dir = tempfile::tempdir().expect("a folder for Redis");
+        let mut server = RedisServer { dir, port: super::free_ports(1), append_only, process: None };
+        server.start_again().await;
+        server
+    }
+
+    /// `redis://…` of this server; the same after every start.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it politely (SIGTERM: what persistence there is gets written).
+    pub async fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.terminate();
+            process.wait(Duration::from_secs(10)).await;
+        }
+    }
+
+    /// Ends it without a warning (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Freezes it: connections stand, answers do not come.
+    pub fn freeze(&self) {
+        self.running().freeze();
+    }
+
+    /// Lets a frozen one go on.
+    pub fn thaw(&self) {
+        self.running().thaw();
+    }
+
+    /// Starts a stopped or killed server at its old port with what it kept.
+    pub async fn start_again(&mut self) {
+        assert!(self.process.is_none(), "Redis still runs");
+        let mut process = Worker::spawn(command(self.dir.path(), self.port, self.append_only));
+        until("Redis to answer", Duration::from_secs(20), async || {
+            if let Some(status) = process.ended() {
+                panic!("Redis ended with {status}: {}", process.output());
+            }
+            self.try_command::<String>(&["PING"]).await
+        })
+        .await;
+        self.process = Some(process);
+    }
+
+    /// Starts a stopped or killed server at its old port with nothing in it.
+    pub async fn start_again_empty(&mut self) {
+        assert!(self.process.is_none(), "Redis still runs");
+        self.dir = tempfile::tempdir().expect("a folder for Redis");
+        self.start_again().await;
+    }
+
+    /// Forgets everything, while it runs.
+    pub async fn flush(&self) {
+        self.command::<()>(&["FLUSHALL"]).await;
+    }
+
+    /// Sends one command over a connection of its own, for example `["CONFIG", "SET", "maxmemory", "1mb"]`.
+    pub async fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_command(words).await.unwrap_or_else(|error| panic!("Redis refuses {words:?}: {error}"))
+    }
+
+    /// A connection of its own.
+    pub async fn connection(&self) -> redis::RedisResult<MultiplexedConnection> {
+        let patience = Duration::from_secs(2);
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience));
+        let config = config.set_response_timeout(Some(patience));
+        redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    async fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let mut command = redis::Cmd::new();
+        command.arg(words);
+        command.query_async(&mut self.connection().await?).await
+    }
+
+    fn running(&self) -> &Worker {
+        self.process.as_ref().expect("Redis runs")
+    }
+}
+
+fn command(dir: &Path, port: u16, append_only: bool) -> Command {
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""]);
+    command.args(["--appendonly", if append_only { "yes" } else { "no" }]).arg("--dir").arg(dir);
+    command
+}
