@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::store::Accepted;
+
 /// Where a held partition goes on, as given on the command line: `TOPIC:P=earliest|latest|N`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accept {
@@ -10,18 +12,7 @@ pub struct Accept {
     /// The partition.
     pub partition: i32,
     /// Where it goes on.
-    pub position: Position,
-}
-
-/// Where a partition goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Position {
-    /// With the oldest record that is still there.
-    Earliest,
-    /// After the newest record: everything before is given up.
-    Latest,
-    /// With this offset.
-    Offset(i64),
+    pub position: Accepted,
 }
 
 /// Why a decision cannot be read.
@@ -48,26 +39,15 @@ impl FromStr for Accept {
         }
         let number = partition.parse().ok().filter(|partition| *partition >= 0);
         let partition = number.ok_or_else(|| wrong(format!("\"{partition}\" is no partition")))?;
-        let position = match position {
-            "earliest" => Position::Earliest,
-            "latest" => Position::Latest,
-            offset => {
-                let offset = offset.parse().ok().filter(|offset| *offset >= 0);
-                Position::Offset(offset.ok_or_else(|| wrong(format!("\"{position}\" is no position")))?)
-            }
-        };
+        let position = position.parse().map_err(|_| wrong(format!("\"{position}\" is no position")))?;
         Ok(Self { topic: topic.to_owned(), partition, position })
     }
 }
 
 impl fmt::Display for Accept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}=", self.topic, self.partition)?;
-        match self.position {
-            Position::Earliest => f.write_str("earliest"),
-            Position::Latest => f.write_str("latest"),
-            Position::Offset(offset) => write!(f, "{offset}"),
-        }
+        let Self { topic, partition, position } = self;
+        write!(f, "{topic}:{partition}={position}")
     }
 }
 
@@ -81,7 +61,7 @@ mod tests {
             assert_eq!(text.parse::<Accept>().expect("readable").to_string(), text);
         }
         let accept: Accept = "orders:3=7".parse().expect("readable");
-        assert_eq!((accept.partition, accept.position), (3, Position::Offset(7)));
+        assert_eq!((accept.partition, accept.position), (3, Accepted::Offset(7)));
     }
 
     #[test]

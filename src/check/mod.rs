@@ -7,14 +7,14 @@ mod finding;
 mod rules;
 mod table;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-pub use accept::{Accept, AcceptError, Position};
+pub use accept::{Accept, AcceptError};
 pub use finding::{Finding, State, failed};
-pub use rules::{Horizon, StoreFacts, store};
+pub use rules::{Horizon, store};
 pub use table::{render, terminal_width};
 
-use crate::kafka::{Ensured, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
+use crate::kafka::{KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
 
 /// What one service relies on.
 #[derive(Debug, Clone)]
@@ -36,13 +36,29 @@ pub struct Creation {
     pub replication_factor: Option<i32>,
 }
 
-/// Asks Kafka about everything these services rely on; creates topics of ours where wanted.
-pub async fn kafka(admin: &TopicAdmin, services: &[Reliance], creation: Creation) -> Vec<Finding> {
-    let cluster = match admin.cluster().await {
-        Ok(cluster) => cluster,
+/// Asks Kafka about everything these services rely on; creates topics of ours where wanted. Each single
+/// question waits for `timeout` at most.
+pub async fn kafka(
+    client: &KafkaClient,
+    timeout: Duration,
+    services: &[Reliance],
+    creation: Creation,
+) -> Vec<Finding> {
+    match ask(client, timeout, services, creation).await {
+        Ok(findings) => findings,
         // Without an answer every further line would say the same.
-        Err(fault) => return vec![rules::no_broker(&fault)],
-    };
+        Err(fault) => vec![rules::no_broker(&fault)],
+    }
+}
+
+async fn ask(
+    client: &KafkaClient,
+    timeout: Duration,
+    services: &[Reliance],
+    creation: Creation,
+) -> Result<Vec<Finding>, KafkaFault> {
+    let admin = &TopicAdmin::new(client, timeout)?;
+    let cluster = admin.cluster().await?;
     let offsets_kept = admin.offsets_retention(&cluster).await.unwrap_or_else(|fault| {
         tracing::debug!(%fault, "offsets.retention.minutes cannot be read");
         None
@@ -65,7 +81,7 @@ pub async fn kafka(admin: &TopicAdmin, services: &[Reliance], creation: Creation
             findings.extend(rules::memory(horizon, known(), offsets_kept));
         }
     }
-    findings
+    Ok(findings)
 }
 
 fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&TopicInfo> {
@@ -79,6 +95,5 @@ async fn dead_letters(
     creation: Creation,
 ) -> Vec<Finding> {
     let plan = TopicPlan::dead_letter(source, group, creation.replication_factor);
-    let ensured: Result<Ensured, KafkaFault> = admin.ensure(&plan, creation.create).await;
-    rules::ours(&plan, &ensured)
+    rules::ours(&plan, &admin.ensure(&plan, creation.create).await)
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::kafka::{Cluster, Ensured, FaultKind, KafkaFault, Kept, TopicConfig, TopicInfo, TopicPlan};
+use crate::{
+    kafka::{Cluster, Ensured, FaultKind, KafkaFault, Kept, TopicConfig, TopicInfo, TopicPlan},
+    store::{self, StoreFault, StoreReport},
+};
 
 /// The oldest Redis with everything that is used: functions.
 const OLDEST_REDIS: (u32, u32) = (7, 0);
@@ -21,21 +24,6 @@ pub struct Horizon {
     pub lease: Duration,
     /// How long a failing event is retried in all.
     pub retry_budget: Duration,
-}
-
-/// What the dedupe store says about itself; `None` where it does not say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoreFacts {
-    /// The server's version, such as `7.0.15`.
-    pub version: Option<String>,
-    /// What it does when memory is full.
-    pub maxmemory_policy: Option<String>,
-    /// `master` or `slave`.
-    pub role: Option<String>,
-    /// Bytes in use.
-    pub used_memory: Option<u64>,
-    /// Bytes allowed; 0 means no limit.
-    pub maxmemory: Option<u64>,
 }
 
 pub(super) fn no_broker(fault: &KafkaFault) -> Finding {
@@ -63,7 +51,7 @@ pub(super) fn source(name: &str, source: &Result<Option<TopicInfo>, KafkaFault>)
             "does not exist",
             "create it, or correct its name under [topics.names]; sources are never created here",
         ),
-        Err(fault) => Finding::problem(subject, &fault.message, "grant Describe and Read on it to this user"),
+        Err(fault) => unseen(subject, fault, "grant Describe and Read on it to this user"),
     }
 }
 
@@ -84,12 +72,25 @@ pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> V
             let advice = format!("worker check --create, or: {}", plan.command());
             vec![Finding::problem(subject(), "does not exist", advice)]
         }
-        Err(fault) => vec![Finding::problem(
-            subject(),
-            &fault.message,
-            "grant Describe, Write and (with --create) Create on it to this user",
-        )],
+        Err(fault) => {
+            vec![unseen(
+                subject(),
+                fault,
+                "grant Describe, Write and (with --create) Create on it to this user",
+            )]
+        }
     }
+}
+
+/// A topic that could not be looked at or made; `grant` is what to do where we may not.
+fn unseen(subject: String, fault: &KafkaFault, grant: &str) -> Finding {
+    let found = fault.message.strip_prefix(&format!("{subject}: ")).unwrap_or(&fault.message);
+    let advice = match fault.kind {
+        FaultKind::Refused => grant,
+        FaultKind::Unreachable => "try again once the brokers answer",
+        _ => "correct what it says",
+    };
+    Finding::problem(subject, found, advice)
 }
 
 /// Whether a handler's memory outlives everything that can deliver an event again.
@@ -112,23 +113,22 @@ pub(super) fn memory<'a>(
         let total = kept.saturating_add(under_way);
         (*ttl < total).then(|| sum(&format!("{what} {} + ", span(kept)), total))
     };
-    let mut reasons = Vec::new();
+    let (mut reasons, mut unknown) = (Vec::new(), offsets_kept.is_none());
     for source in sources {
         let what = format!("topic {} keeps records for", source.name);
-        reasons.extend(match source.config.as_ref().map(TopicConfig::kept) {
-            Some(Kept::For(kept)) => outlived(&what, kept),
-            Some(Kept::Forever) => Some(format!("{what} ever")),
-            None => None,
-        });
+        match source.config.as_ref().map(TopicConfig::kept) {
+            Some(Kept::For(kept)) => reasons.extend(outlived(&what, kept)),
+            Some(Kept::Forever) => reasons.push(format!("{what} ever")),
+            None => unknown = true,
+        }
     }
     reasons.extend(
         offsets_kept.and_then(|kept| outlived("the brokers keep a stopped group's position for", kept)),
     );
     if reasons.is_empty() {
-        return vec![Finding::fine(
-            subject(),
-            format!("{}, longer than an event can come again", span(*ttl)),
-        )];
+        let than = if unknown { sum("", under_way) } else { "an event can come again".to_owned() };
+        let but = if unknown { "; how long Kafka keeps records or positions is not known" } else { "" };
+        return vec![Finding::fine(subject(), format!("{}, longer than {than}{but}", span(*ttl)))];
     }
     let warn = |reason| {
         let found = format!("{}, but {reason}", span(*ttl));
@@ -137,22 +137,26 @@ pub(super) fn memory<'a>(
     reasons.into_iter().map(warn).collect()
 }
 
-/// Judges the dedupe store; an error is why it could not be asked.
+/// Judges the dedupe store by its own report; an error is why it gave none.
 #[must_use]
-pub fn store(facts: Result<&StoreFacts, &str>) -> Vec<Finding> {
-    match facts {
-        Ok(facts) => {
-            vec![version(facts), eviction(facts), role(facts), fill(facts)].into_iter().flatten().collect()
+pub fn store(report: &Result<StoreReport, StoreFault>) -> Vec<Finding> {
+    match report {
+        Ok(report) => {
+            [version(report), eviction(report), role(report), fill(report)].into_iter().flatten().collect()
         }
-        Err(why) => {
-            vec![Finding::problem("store", why, "check [redis] url, and whether this machine reaches it")]
+        Err(fault) => {
+            let advice = match fault.kind {
+                store::FaultKind::Refused => "check user, password and permissions in [redis] url",
+                store::FaultKind::Unavailable => "check [redis] url, and whether this machine reaches it",
+            };
+            vec![Finding::problem("store", &fault.message, advice)]
         }
     }
 }
 
-fn version(facts: &StoreFacts) -> Option<Finding> {
+fn version(report: &StoreReport) -> Option<Finding> {
     let unknown = |found: &str| Finding::warning("store", found, "make sure that it is Redis 7.0 or newer");
-    let Some(version) = &facts.version else { return Some(unknown("it does not tell its version")) };
+    let Some(version) = &report.version else { return Some(unknown("it does not tell its version")) };
     let mut numbers = version.split('.').map(str::parse::<u32>);
     Some(match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST_REDIS => {
@@ -165,9 +169,9 @@ fn version(facts: &StoreFacts) -> Option<Finding> {
     })
 }
 
-fn eviction(facts: &StoreFacts) -> Option<Finding> {
+fn eviction(report: &StoreReport) -> Option<Finding> {
     let subject = "store maxmemory-policy";
-    Some(match facts.maxmemory_policy.as_deref() {
+    Some(match report.maxmemory_policy.as_deref() {
         Some("noeviction") => Finding::fine(subject, "noeviction"),
         Some(policy) => Finding::problem(
             subject,
@@ -178,8 +182,8 @@ fn eviction(facts: &StoreFacts) -> Option<Finding> {
     })
 }
 
-fn role(facts: &StoreFacts) -> Option<Finding> {
-    match facts.role.as_deref() {
+fn role(report: &StoreReport) -> Option<Finding> {
+    match report.role.as_deref() {
         Some("master") => None,
         Some(role) => Some(Finding::problem(
             "store role",
@@ -190,8 +194,8 @@ fn role(facts: &StoreFacts) -> Option<Finding> {
     }
 }
 
-fn fill(facts: &StoreFacts) -> Option<Finding> {
-    let (used, limit) = (facts.used_memory?, facts.maxmemory?);
+fn fill(report: &StoreReport) -> Option<Finding> {
+    let (used, limit) = (report.used_memory?, report.maxmemory?);
     // No limit of its own: then the machine's counts, which it cannot tell.
     let percent = used.saturating_mul(100).checked_div(limit)?;
     let found = format!("{percent} % of {limit} bytes");

@@ -32,20 +32,21 @@ fn states(findings: &[Finding]) -> Vec<State> {
     findings.iter().map(|finding| finding.state).collect()
 }
 
-fn facts() -> StoreFacts {
-    StoreFacts {
+fn report() -> StoreReport {
+    StoreReport {
         version: Some("7.0.15".to_owned()),
         maxmemory_policy: Some("noeviction".to_owned()),
         role: Some("master".to_owned()),
         used_memory: Some(10),
         maxmemory: Some(100),
+        ..StoreReport::default()
     }
 }
 
-fn worst(change: impl FnOnce(&mut StoreFacts)) -> State {
-    let mut facts = facts();
-    change(&mut facts);
-    store(Ok(&facts)).iter().map(|finding| finding.state).max().expect("findings")
+fn worst(change: impl FnOnce(&mut StoreReport)) -> State {
+    let mut report = report();
+    change(&mut report);
+    store(&Ok(report)).iter().map(|finding| finding.state).max().expect("findings")
 }
 
 #[test]
@@ -87,7 +88,13 @@ fn no_memory_outlives_a_topic_that_keeps_for_ever() {
 #[test]
 fn what_the_broker_does_not_tell_is_not_judged() {
     let silent = TopicInfo { config: None, ..week() };
-    assert_eq!(states(&memory(&horizon(DAY), [silent].iter(), None)), [State::Fine]);
+    for found in [
+        memory(&horizon(DAY), [silent].iter(), Some(MINUTE)),
+        memory(&horizon(8 * DAY), [week()].iter(), None),
+    ] {
+        assert_eq!(states(&found), [State::Fine]);
+        assert!(found[0].found.contains("15m 10s") && found[0].found.ends_with("is not known"), "{found:?}");
+    }
 }
 
 #[test]
@@ -103,12 +110,12 @@ fn every_evicting_policy_is_a_problem() {
         "volatile-random",
     ] {
         assert_eq!(
-            worst(|facts| facts.maxmemory_policy = Some(policy.to_owned())),
+            worst(|report| report.maxmemory_policy = Some(policy.to_owned())),
             State::Problem,
             "{policy}"
         );
     }
-    assert_eq!(worst(|facts| facts.maxmemory_policy = None), State::Warning);
+    assert_eq!(worst(|report| report.maxmemory_policy = None), State::Warning);
 }
 
 #[test]
@@ -120,27 +127,29 @@ fn versions_are_compared_as_numbers() {
         ("6.2.14", State::Problem),
         ("seven", State::Warning),
     ] {
-        assert_eq!(worst(|facts| facts.version = Some(version.to_owned())), state, "{version}");
+        assert_eq!(worst(|report| report.version = Some(version.to_owned())), state, "{version}");
     }
-    assert_eq!(worst(|facts| facts.version = None), State::Warning);
+    assert_eq!(worst(|report| report.version = None), State::Warning);
 }
 
 #[test]
 fn a_replica_is_a_problem_and_full_memory_a_warning() {
-    assert_eq!(worst(|facts| facts.role = Some("slave".to_owned())), State::Problem);
-    assert_eq!(worst(|facts| facts.role = None), State::Warning);
-    assert_eq!(worst(|facts| facts.used_memory = Some(80)), State::Warning);
-    assert_eq!(worst(|facts| facts.used_memory = Some(79)), State::Fine);
-    assert_eq!(worst(|facts| facts.maxmemory = Some(0)), State::Fine, "no limit");
-    assert_eq!(states(&store(Err("no answer"))), [State::Problem]);
+    assert_eq!(worst(|report| report.role = Some("slave".to_owned())), State::Problem);
+    assert_eq!(worst(|report| report.role = None), State::Warning);
+    assert_eq!(worst(|report| report.used_memory = Some(80)), State::Warning);
+    assert_eq!(worst(|report| report.used_memory = Some(79)), State::Fine);
+    assert_eq!(worst(|report| report.maxmemory = Some(0)), State::Fine, "no limit");
+    assert_eq!(states(&store(&Err(StoreFault::unavailable("no answer")))), [State::Problem]);
 }
 
 #[test]
 fn sources_must_exist_and_be_seen() {
     assert_eq!(source("orders", &Ok(Some(week()))).state, State::Fine);
     assert_eq!(source("orders", &Ok(None)).state, State::Problem);
-    let fault = KafkaFault { kind: FaultKind::Refused, message: "not allowed".to_owned() };
-    assert_eq!(source("orders", &Err(fault)).state, State::Problem);
+    let fault = KafkaFault { kind: FaultKind::Refused, message: "topic orders: not allowed".to_owned() };
+    let finding = source("orders", &Err(fault));
+    assert_eq!((finding.state, finding.found.as_str()), (State::Problem, "not allowed"));
+    assert!(finding.advice.is_some_and(|advice| advice.contains("Read")));
 }
 
 #[test]

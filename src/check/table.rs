@@ -4,26 +4,32 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Finding, State};
 
-/// The findings as a table, then one line that sums up. `width` is the terminal's, in characters; without one
+/// The findings as a table, then what to do, then one line that sums up. `width` is the terminal's, in characters; without one
 /// the table is plain ASCII and its lines are as long as they need to be, for files and pipes.
 #[must_use]
 pub fn render(findings: &[Finding], width: Option<u16>) -> String {
     let mut table = Table::new();
     match width {
         Some(width) => table
-            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .load_style(presets::UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(width),
         None => {
             table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled)
         }
     };
-    table.set_header(["", "looked at", "found", "what to do"]);
-    for Finding { subject, state, found, advice } in findings {
-        let state = state.to_string();
-        table.add_row([state.as_str(), subject, found, advice.as_deref().unwrap_or("")]);
+    table.set_header(["", "looked at", "found"]);
+    for Finding { subject, state, found, .. } in findings {
+        table.add_row([&state.to_string(), subject, found]);
     }
-    format!("{table}\n{}\n", summary(findings))
+    // Beside the table, where a command is not broken into pieces.
+    let mut advice: Vec<_> = findings
+        .iter()
+        .filter_map(|Finding { subject, advice, .. }| Some(format!("- {subject}: {}\n", advice.as_ref()?)))
+        .collect();
+    advice.dedup();
+    let heading = if advice.is_empty() { "" } else { "\nWhat to do:\n" };
+    format!("{table}\n{heading}{}\n{}\n", advice.concat(), summary(findings))
 }
 
 fn summary(findings: &[Finding]) -> String {
@@ -50,25 +56,27 @@ mod tests {
     fn findings() -> Vec<Finding> {
         vec![
             Finding::fine("Kafka", "1 broker"),
-            Finding::problem("topic orders.created", "it does not exist", "create it ".repeat(20)),
+            Finding::problem("topic orders.created", "it does not exist ".repeat(9), "create it ".repeat(20)),
             Finding::warning("store memory", "90 % of its limit", "more memory"),
         ]
     }
 
     #[test]
-    fn without_a_terminal_it_is_ascii_with_one_line_for_each_finding() {
+    fn without_a_terminal_it_is_ascii_with_one_row_for_each_finding() {
         let text = render(&findings(), None);
         assert!(text.is_ascii(), "{text}");
-        assert_eq!(text.lines().count(), 2 + 3 + 1, "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with('|')).count(), 2 + 3, "{text}");
         assert!(text.ends_with("1 problem, 1 warning\n"), "{text}");
     }
 
     #[test]
-    fn on_a_terminal_no_line_is_wider() {
-        for width in [60, 80, 120] {
+    fn on_a_terminal_the_table_is_not_wider_and_commands_stay_whole() {
+        for width in [40, 60, 80, 120] {
             let text = render(&findings(), Some(width));
-            let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+            let (table, advice) = text.split_once("What to do:").expect("advice");
+            let widest = table.lines().map(|line| line.chars().count()).max().unwrap_or(0);
             assert!(widest <= usize::from(width), "{widest} > {width}:\n{text}");
+            assert!(advice.contains(&"create it ".repeat(20)), "{text}");
         }
     }
 

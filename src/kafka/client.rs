@@ -139,8 +139,8 @@ impl KafkaClient {
 
     fn base(&self, suggestions: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        let verbose = tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG);
-        config.set_log_level(if verbose { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
+        // Its informative lines tell why a connection broke; `Watcher` decides which of them are logged.
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (key, value) in &self.properties {
             if !OWNED.contains(&key.as_str()) {
                 config.set(key, value);
