@@ -220,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_created_by_asking_for_it() {
+        let client = client(&[("allow.auto.create.topics", "true")]);
+        for config in [client.consumer("group"), client.producer(Duration::from_secs(1)), client.admin()] {
+            assert_eq!(config.get("allow.auto.create.topics"), Some("false"));
+        }
+    }
+
+    #[test]
     fn the_newer_group_protocol_is_left_alone() {
         let client = client(&[("group.protocol", "consumer")]);
         let config = client.consumer("group");
