@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use oncewise::config::{AppConfig, Reader};
+
 /// The settings of the shop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShopConfig {
@@ -23,20 +25,23 @@ impl Default for ShopConfig {
     }
 }
 
-impl ShopConfig {
-    /// Everything that is wrong with it: key, value and what is allowed.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if self.opening_credit_cents < 0 {
-            let value = self.opening_credit_cents;
-            problems.push(format!("[shop] opening_credit_cents = {value}; allowed are 0 and more"));
+impl AppConfig for ShopConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let default = Self::default();
+        let url = reader.secret_url("database.url", &default.database_url, &["sqlite"]);
+        Self {
+            database_url: url.reveal().to_owned(),
+            opening_credit_cents: reader.integer_in(
+                "shop.opening_credit_cents",
+                default.opening_credit_cents,
+                0..=i64::MAX,
+            ),
+            gateway_busy_percent: reader.integer_in(
+                "shop.gateway_busy_percent",
+                default.gateway_busy_percent,
+                0..=100,
+            ),
         }
-        if self.gateway_busy_percent > 100 {
-            let value = self.gateway_busy_percent;
-            problems.push(format!("[shop] gateway_busy_percent = {value}; allowed are 0 to 100"));
-        }
-        problems
     }
 }
 
@@ -51,20 +56,26 @@ impl fmt::Debug for ShopConfig {
 
 #[cfg(test)]
 mod tests {
+    use oncewise::config::{Flags, Sources, load};
+
     use super::*;
+
+    fn loaded(pairs: &[(&str, &str)]) -> Result<ShopConfig, String> {
+        let sources = Sources::new(Flags::default(), pairs.iter().copied()).in_folder("no-such-folder");
+        load::<ShopConfig>(&sources).map(|loaded| loaded.app).map_err(|problems| problems.to_string())
+    }
 
     #[test]
     fn all_problems_are_named_at_once() {
-        let config =
-            ShopConfig { opening_credit_cents: -1, gateway_busy_percent: 101, ..ShopConfig::default() };
-        assert_eq!(
-            config.problems(),
-            [
-                "[shop] opening_credit_cents = -1; allowed are 0 and more",
-                "[shop] gateway_busy_percent = 101; allowed are 0 to 100"
-            ]
-        );
-        assert!(ShopConfig::default().problems().is_empty());
+        let problems = loaded(&[
+            ("ONCEWISE__SHOP__OPENING_CREDIT_CENTS", "-1"),
+            ("ONCEWISE__SHOP__GATEWAY_BUSY_PERCENT", "101"),
+        ])
+        .unwrap_err();
+        for key in ["shop.opening_credit_cents", "shop.gateway_busy_percent"] {
+            assert!(problems.contains(key), "{problems}");
+        }
+        assert_eq!(loaded(&[]), Ok(ShopConfig::default()));
     }
 
     #[test]

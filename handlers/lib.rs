@@ -11,6 +11,7 @@
 
 pub mod config;
 pub mod database;
+mod demo;
 pub mod event;
 pub mod notifications;
 pub mod orders;
@@ -19,6 +20,7 @@ pub mod sample;
 #[cfg(test)]
 mod testing;
 
+pub use self::demo::demo;
 use oncewise::Service;
 
 use crate::{

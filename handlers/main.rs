@@ -1,2 +1,9 @@
 //! The shop's worker.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    oncewise::App::new(|config| async move { handlers::services(&config).await })
+        .demo(handlers::demo())
+        .main()
+}

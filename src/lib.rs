@@ -1,5 +1,6 @@
 //! Kafka events that take effect once.
 
+mod app;
 pub mod check;
 mod codec;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod kafka;
 mod outcome;
 pub mod pipeline;
 mod record;
+pub mod redis;
 mod routes;
 mod service;
 pub mod store;
@@ -18,6 +20,7 @@ pub mod telemetry;
 pub mod testing;
 mod worker;
 
+pub use app::{App, Demo, DemoRecord};
 pub use codec::{Codec, DecodeError, Json};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};

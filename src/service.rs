@@ -53,7 +53,7 @@ impl Service {
 ///
 /// # Errors
 /// One [`ServiceError`] per problem.
-pub fn check(services: &[Service]) -> Result<(), Vec<ServiceError>> {
+pub(crate) fn check(services: &[Service]) -> Result<(), Vec<ServiceError>> {
     let mut problems = Vec::new();
     for (index, service) in services.iter().enumerate() {
         let name = || service.name.clone();

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
+use crate::config::KafkaSettings;
+
 /// Properties the framework decides alone: a wrong value loses or doubles events. Values set by users under
 /// these names are without effect; the configuration refuses them.
 pub const OWNED: &[&str] = &[
@@ -81,6 +83,17 @@ impl KafkaClient {
     #[must_use]
     pub fn new(brokers: impl Into<String>) -> Self {
         Self { brokers: brokers.into(), client_id: "oncewise".to_owned(), properties: BTreeMap::new() }
+    }
+
+    /// As the configuration says.
+    #[must_use]
+    pub fn from_settings(settings: &KafkaSettings) -> Self {
+        let properties = settings.properties.iter();
+        Self {
+            brokers: settings.brokers.clone(),
+            client_id: settings.client_id.clone(),
+            properties: properties.map(|(key, value)| (key.clone(), value.reveal().to_owned())).collect(),
+        }
     }
 
     /// For a member of a consumer group, which commits by itself and starts nowhere by accident.

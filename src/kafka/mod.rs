@@ -9,6 +9,7 @@ mod group;
 pub(crate) mod headers;
 mod positions;
 mod producer;
+mod publish;
 mod start;
 mod topic_plan;
 mod topics;
@@ -18,6 +19,7 @@ pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
 pub(crate) use positions::Positions;
 pub(crate) use producer::LetterProducer;
+pub(crate) use publish::produce_all;
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};

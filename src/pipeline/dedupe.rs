@@ -123,10 +123,14 @@ impl Claims {
                 claims.clone().timed(DedupeOperation::Claim, |store| async move { store.claim(&batch).await })
             }),
             complete: Batcher::start(move |batch: Vec<Completion>| {
-                completions.clone().timed(DedupeOperation::Complete, |store| async move { store.complete(&batch).await })
+                completions
+                    .clone()
+                    .timed(DedupeOperation::Complete, |store| async move { store.complete(&batch).await })
             }),
             release: Batcher::start(move |batch: Vec<Release>| {
-                releases.clone().timed(DedupeOperation::Release, |store| async move { store.release(&batch).await })
+                releases
+                    .clone()
+                    .timed(DedupeOperation::Release, |store| async move { store.release(&batch).await })
             }),
             caller,
             control,
@@ -193,7 +197,10 @@ impl Claims {
     }
 
     async fn renew_batch(&self, batch: Vec<Renewal>) -> Result<Vec<Renewed>, StoreFault> {
-        let call = self.caller.clone().timed(DedupeOperation::Renew, |store| async move { store.renew(&batch).await });
+        let call = self
+            .caller
+            .clone()
+            .timed(DedupeOperation::Renew, |store| async move { store.renew(&batch).await });
         let call = self.control.spawn(call);
         call.await.unwrap_or_else(|_| Err(StoreFault::unavailable("the worker is stopping")))
     }

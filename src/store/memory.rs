@@ -7,8 +7,8 @@ use super::clock::Clock;
 use super::conformance::TestStore;
 use super::record::Record;
 use super::{
-    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal, Renewed, Request,
-    StoreFault, StoreKey, StoreReport, millis,
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal,
+    Renewed, Request, StoreFault, StoreKey, StoreReport, millis,
 };
 
 /// A store inside the process, for tests and for trying things out: what it remembers ends with the process, and no
@@ -106,7 +106,8 @@ impl DedupeStore for MemoryStore {
     }
 
     async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
-        Ok(self.batch(completions, Completed::Foreign, |old, completion, _| Record::complete(old, completion)))
+        Ok(self
+            .batch(completions, Completed::Foreign, |old, completion, _| Record::complete(old, completion)))
     }
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, Release, Released, Renewal, Renewed, millis,
+    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, Release, Released, Renewal, Renewed,
+    millis,
 };
 
 #[derive(Debug, Clone)]

@@ -1,6 +1,11 @@
 //! A runtime that no handler can starve: renewals and probes live here.
 
+use std::net::SocketAddr;
+
 use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::Parts;
+use crate::telemetry;
 
 /// One thread with a runtime of its own.
 #[derive(Debug)]
@@ -18,6 +23,21 @@ impl Control {
     pub(crate) fn handle(&self) -> Handle {
         // Only `drop` takes the runtime away.
         self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+
+    /// Answers `/metrics` and the probes until the end.
+    pub(crate) async fn serve(&self, listen: Option<SocketAddr>, parts: &Parts) -> Result<(), String> {
+        let Some(address) = listen else { return Ok(()) };
+        let (metrics, health) = (parts.metrics.clone(), parts.health.clone());
+        let bound = self.handle().spawn(async move { telemetry::bind(&address.to_string()).await });
+        let listener = bound.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        tracing::info!(%address, "probes and metrics");
+        self.handle().spawn(async move {
+            if let Err(error) = telemetry::serve(listener, metrics, health, std::future::pending()).await {
+                tracing::error!(%error, "probes and metrics are not answered any more");
+            }
+        });
+        Ok(())
     }
 
     pub(crate) fn finish(self) {

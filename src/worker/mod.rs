@@ -12,6 +12,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use control::Control;
+pub(crate) use wiring::group_of;
 
 use crate::{
     Service,
@@ -68,10 +69,12 @@ impl Worker {
     /// Starts these services on the current runtime, which runs their handlers.
     ///
     /// # Errors
-    /// Says why a client could not be made. Whether Kafka answers shows later.
-    pub fn start(settings: &Settings, services: &[Service], parts: &Parts) -> Result<Self, String> {
+    /// What is wrong with the services' topics, with the store or with the address of the probes.
+    pub async fn start(settings: &Settings, services: &[Service], parts: &Parts) -> Result<Self, String> {
+        services.iter().for_each(|service| drop(parts.health.service(service.name())));
         let stop = CancellationToken::new();
         let control = Control::start()?;
+        control.serve(settings.http.listen, parts).await?;
         let letters = LetterProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let wiring = wiring::Wiring {

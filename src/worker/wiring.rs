@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Control, Parts, Running};
 use crate::{
-    RetryPolicy, Service,
-    config::{RetryOverrides, ServiceSettings, Settings},
+    Service,
+    config::{ServiceSettings, Settings},
     erased::ErasedHandler,
     kafka::{Group, Poller, Positions, Watcher},
     pipeline::{Bounds, Capacity, Claims, Crowd, DeadLetters, Route, RouteSettings, ServiceRun, Status},
@@ -83,7 +83,7 @@ impl Wiring<'_> {
             metrics: self.parts.metrics.handler(&run.name, &topic, handler.name()),
             consumed: run.status.metrics.consumed(&topic),
             settings: RouteSettings {
-                retry: overridden(handler.retry_policy(), &settings.retry),
+                retry: settings.retry.over(handler.retry_policy()),
                 lease: settings.lease,
                 ttl: settings.ttl,
                 max_deliveries: settings.max_deliveries,
@@ -112,13 +112,4 @@ impl Wiring<'_> {
 /// The consumer group: the configuration's word counts before the code's.
 pub(crate) fn group_of(service: &Service, settings: &ServiceSettings) -> String {
     settings.group.clone().unwrap_or_else(|| service.default_group().to_owned())
-}
-
-fn overridden(policy: RetryPolicy, by: &RetryOverrides) -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: by.max_attempts.unwrap_or(policy.max_attempts),
-        initial_delay: by.initial_delay.unwrap_or(policy.initial_delay),
-        max_delay: by.max_delay.unwrap_or(policy.max_delay),
-        budget: by.budget.unwrap_or(policy.budget),
-    }
 }

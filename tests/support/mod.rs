@@ -7,6 +7,7 @@
 pub mod kafka;
 pub mod kafka_server;
 pub mod ledger;
+pub mod pod;
 pub mod process;
 pub mod redis;
 pub mod wait;

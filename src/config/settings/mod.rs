@@ -3,10 +3,10 @@
 mod dedupe;
 mod kafka;
 mod outside;
-mod redis;
 mod retry;
 mod rules;
 mod services;
+mod store;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 pub use dedupe::{DedupeSettings, Layout, OnUnavailable};
 pub use kafka::{KafkaSettings, Property};
 pub use outside::{DeadLetterSettings, HttpSettings, LogFormat, TelemetrySettings, TopicsSettings};
-pub use redis::{RedisMode, RedisSettings};
 pub use retry::RetryOverrides;
 pub use services::{HandlerSettings, ServiceSettings};
+pub use store::{RedisMode, RedisSettings};
 pub use worker::{Ordering, StartFrom, WorkerSettings};
 
 use super::problem::Origin;

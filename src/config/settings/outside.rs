@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Reader;
+pub use crate::telemetry::LogFormat;
 
 /// `[dead_letter]`: how letters are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,15 +111,6 @@ pub struct TelemetrySettings {
     pub log_format: LogFormat,
     /// Levels, also by module: `info`, `warn,oncewise=debug`.
     pub log_filter: String,
-}
-
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines: one object per line.
-    Json,
 }
 
 impl Default for TelemetrySettings {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::dedupe::max_deliveries;
 use super::{DedupeSettings, RetryOverrides, Settings, WorkerSettings, rules};
+use crate::RetryPolicy;
+use crate::config::units::show_duration;
 use crate::config::{Origin, Problem, Reader};
 
 /// What counts for a service: its own section over the general ones.
@@ -104,6 +106,26 @@ impl Settings {
             }
         }
         problems
+    }
+
+    /// What is wrong when a handler's own policy, as far as the configuration leaves it, retries for longer than
+    /// its events are remembered. Loading cannot know: it has not seen the handlers.
+    #[must_use]
+    pub fn forgets_too_early(&self, service: &str, handler: &str, own: RetryPolicy) -> Option<Problem> {
+        let settings = self.handler(service, handler);
+        let budget = settings.retry.over(own).budget;
+        let needed = budget.saturating_add(settings.lease);
+        (settings.ttl < needed).then(|| Problem {
+            key: format!("services.{service}.handlers.{handler}.dedupe.ttl"),
+            value: Some(format!("{:?}", show_duration(settings.ttl))),
+            origin: None,
+            message: format!(
+                "must be at least the retry budget {} plus the lease {}, which is {}",
+                show_duration(budget),
+                show_duration(settings.lease),
+                show_duration(needed)
+            ),
+        })
     }
 
     fn general(&self) -> ServiceSettings {

@@ -98,3 +98,15 @@ fn sections_of_services_the_program_does_not_hold_are_named() {
     let known: [(&str, &[&str]); 3] = [("orders", &["stroe"]), ("paymnets", &[]), ("mail", &[])];
     assert!(settings.unknown_services(&known).is_empty());
 }
+
+#[test]
+fn a_policy_in_code_that_outlasts_the_memory_is_a_problem() {
+    let settings = load_text("services.a.handlers.patient.retry.budget = \"1h\"", &[]).unwrap().settings;
+    let own = RetryPolicy { budget: settings.dedupe.ttl, ..RetryPolicy::default() };
+    assert_eq!(
+        settings.forgets_too_early("a", "stubborn", own).unwrap().to_string(),
+        "services.a.handlers.stubborn.dedupe.ttl = \"8d\": \
+         must be at least the retry budget 8d plus the lease 10s, which is 8d 10s"
+    );
+    assert_eq!(settings.forgets_too_early("a", "patient", own), None);
+}

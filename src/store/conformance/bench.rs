@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::TestStore;
 use crate::store::{
-    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, OwnerFactory, Release, Released, Renewal,
-    Renewed, StoreFault, StoreKey,
+    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, OwnerFactory, Release, Released,
+    Renewal, Renewed, StoreFault, StoreKey,
 };
 
 /// So long that no test outlives it.

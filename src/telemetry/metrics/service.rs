@@ -105,6 +105,7 @@ impl ServiceMetrics {
             duplicate: self.sum(&families.records, Some(Outcome::Duplicate)),
             deferred: self.sum(&families.records, Some(Outcome::Deferred)),
             dead_lettered: self.sum(&families.records, Some(Outcome::DeadLettered)),
+            attempts: self.sum(&families.attempts, None),
         }
     }
 
@@ -159,6 +160,8 @@ pub struct Totals {
     pub deferred: u64,
     /// Moved to a dead-letter topic.
     pub dead_lettered: u64,
+    /// Calls of handlers; one event may take several.
+    pub attempts: u64,
 }
 
 impl Totals {

@@ -118,7 +118,7 @@ async fn the_second_listener_wants_the_right_password() {
         config.set("bootstrap.servers", brokers_sasl()).set("security.protocol", "SASL_PLAINTEXT");
         config.set("sasl.mechanism", "PLAIN").set("sasl.username", "worker").set("sasl.password", password);
         let consumer: BaseConsumer = config.create().unwrap();
-        consumer.fetch_metadata(None, Duration::from_secs(5)).map(drop)
+        consumer.fetch_metadata(None, Duration::from_secs(3)).map(drop)
     };
     answer("right-password").unwrap();
     answer("wrong-password").unwrap_err();

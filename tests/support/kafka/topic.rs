@@ -1,6 +1,7 @@
 //! Topics of one test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use rdkafka::TopicPartitionList;
@@ -83,9 +84,7 @@ impl TestTopic {
 
     /// Sends records in their order; their partitions and offsets, once all replicas have them.
     pub async fn produce_all(&self, records: impl IntoIterator<Item = Record>) -> Vec<(i32, i64)> {
-        let mut config = client(&self.brokers);
-        config.set("enable.idempotence", "true").set("message.max.bytes", "8388608");
-        let producer: FutureProducer = config.create().expect("a producer");
+        let producer = producer(&self.brokers);
         let sent = records.into_iter().map(|record| {
             let sent = producer.send_result(record.to_kafka(&self.name));
             sent.unwrap_or_else(|(error, _)| panic!("{} takes no record: {error}", self.name))
@@ -153,6 +152,8 @@ impl TestTopic {
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true");
         config.set("isolation.level", "read_committed").set("fetch.message.max.bytes", "8388608");
+        // At the end of a topic the broker would hold back its answer for half a second.
+        config.set("fetch.wait.max.ms", "10");
         let consumer: BaseConsumer = config.create().expect("a consumer");
         let metadata = consumer.fetch_metadata(Some(&self.name), PATIENCE).expect("the topic's partitions");
         let mut unread: BTreeSet<i32> = metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
@@ -173,6 +174,18 @@ impl TestTopic {
         records.sort_by_key(|record| (record.partition, record.offset));
         records
     }
+}
+
+/// One producer for all tests on these brokers: each new one would wait half a second for its id.
+fn producer(brokers: &str) -> FutureProducer {
+    static PRODUCERS: Mutex<BTreeMap<String, FutureProducer>> = Mutex::new(BTreeMap::new());
+    let mut producers = PRODUCERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let producer = producers.entry(brokers.into()).or_insert_with(|| {
+        let mut config = client(brokers);
+        config.set("enable.idempotence", "true").set("message.max.bytes", "8388608");
+        config.create().expect("a producer")
+    });
+    producer.clone()
 }
 
 fn options() -> AdminOptions {

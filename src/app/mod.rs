@@ -1,0 +1,169 @@
+//! The binary of a team: one call in `main`, and every verb is there.
+
+mod args;
+mod check;
+mod config;
+mod demo;
+mod inspect;
+mod run;
+mod signals;
+
+use std::{fmt, future::Future, process::ExitCode};
+
+use clap::Parser;
+
+pub use demo::{Demo, DemoRecord};
+
+use self::args::{Args, Verb};
+use crate::{
+    BoxError, Service,
+    config::{self as configuration, AppConfig, Loaded, Sources},
+    erased::BoxFuture,
+    service, telemetry,
+};
+
+/// Everything was fine.
+const FINE: u8 = 0;
+/// Something failed.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong.
+const USAGE: u8 = 2;
+/// The drain deadline cut something off.
+const CUT_OFF: u8 = 3;
+/// Interrupted twice.
+const INTERRUPTED: u8 = 130;
+
+/// A binary that holds services.
+///
+/// ```no_run
+/// # async fn services(_: ()) -> Result<Vec<oncewise::Service>, oncewise::BoxError> { Ok(vec![]) }
+/// fn main() -> std::process::ExitCode {
+///     oncewise::App::new(services).main()
+/// }
+/// ```
+pub struct App<C> {
+    build: Box<dyn Fn(C) -> BoxFuture<'static, Result<Vec<Service>, BoxError>>>,
+    demo: Option<Demo<C>>,
+}
+
+impl<C: AppConfig + Clone + 'static> App<C> {
+    /// A binary whose services `build` makes from the application's own configuration.
+    pub fn new<F, Fut, E>(build: F) -> Self
+    where
+        F: Fn(C) -> Fut + 'static,
+        Fut: Future<Output = Result<Vec<Service>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let build = move |config| -> BoxFuture<'static, _> {
+            let services = build(config);
+            Box::pin(async move { services.await.map_err(Into::into) })
+        };
+        Self { build: Box::new(build), demo: None }
+    }
+
+    /// What `demo` shows.
+    #[must_use]
+    pub fn demo(mut self, demo: Demo<C>) -> Self {
+        self.demo = Some(demo);
+        self
+    }
+
+    /// Does what the command line says.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let args = Args::parse();
+        let sources = Sources::new(args.flags(), std::env::vars_os());
+        let loaded = match configuration::load::<C>(&sources) {
+            Ok(loaded) => loaded,
+            Err(problems) => return refuse(problems),
+        };
+        if let Err(error) =
+            telemetry::init(loaded.settings.telemetry.log_format, &loaded.settings.telemetry.log_filter)
+        {
+            return refuse(error);
+        }
+        let runtime = match tokio::runtime::Runtime::new() {
+            Ok(runtime) => runtime,
+            Err(error) => return failed(format!("no runtime: {error}")),
+        };
+        let code = runtime.block_on(self.act(args.verb, loaded));
+        // A handler that blocks its thread must not keep a finished process alive.
+        runtime.shutdown_background();
+        code
+    }
+
+    async fn act(&self, verb: Verb, loaded: Loaded<C>) -> ExitCode {
+        match verb {
+            Verb::Config => config::show(&loaded.settings),
+            Verb::Demo { orders } => match &self.demo {
+                Some(demo) => demo::run(demo, &self.build, loaded, orders).await,
+                None => failed("this binary has no demo"),
+            },
+            Verb::Run { service } => {
+                loaded.settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                match self.services(&loaded, &service).await {
+                    Ok(services) => run::run(&loaded.settings, &services).await,
+                    Err(code) => code,
+                }
+            }
+            Verb::Check(args) => match self.services(&loaded, &args.service).await {
+                Ok(services) => check::run(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
+        }
+    }
+
+    /// The services to run: all of them, or those named. All problems come at once.
+    async fn services(&self, loaded: &Loaded<C>, wanted: &[String]) -> Result<Vec<Service>, ExitCode> {
+        let services = (self.build)(loaded.app.clone()).await.map_err(failed)?;
+        let mut problems: Vec<String> = Vec::new();
+        if let Err(found) = service::check(&services) {
+            problems.extend(found.iter().map(ToString::to_string));
+        }
+        let known: Vec<(&str, Vec<&str>)> =
+            services.iter().map(|service| (service.name(), service.table().handlers().collect())).collect();
+        let borrowed: Vec<(&str, &[&str])> =
+            known.iter().map(|(service, handlers)| (*service, handlers.as_slice())).collect();
+        problems.extend(loaded.settings.unknown_services(&borrowed).iter().map(ToString::to_string));
+        let policies = services.iter().flat_map(|service| {
+            service
+                .table()
+                .iter()
+                .map(|(_, handler)| (service.name(), handler.name(), handler.retry_policy()))
+        });
+        problems.extend(
+            policies
+                .filter_map(|(service, handler, own)| {
+                    loaded.settings.forgets_too_early(service, handler, own)
+                })
+                .map(|problem| problem.to_string()),
+        );
+        let names = known.iter().map(|(service, _)| *service).collect::<Vec<_>>().join(", ");
+        for name in wanted.iter().filter(|name| known.iter().all(|(service, _)| service != name)) {
+            problems.push(format!("--service {name}: there is no such service; there are {names}"));
+        }
+        if !problems.is_empty() {
+            return Err(refuse(problems.join("\n")));
+        }
+        let is_wanted =
+            |service: &Service| wanted.is_empty() || wanted.iter().any(|name| name == service.name());
+        Ok(services.into_iter().filter(is_wanted).collect())
+    }
+}
+
+impl<C> fmt::Debug for App<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+/// The command line or the configuration is wrong.
+fn refuse(problem: impl fmt::Display) -> ExitCode {
+    eprintln!("{problem}");
+    ExitCode::from(USAGE)
+}
+
+fn failed(reason: impl fmt::Display) -> ExitCode {
+    eprintln!("{reason}");
+    ExitCode::from(FAILED)
+}

@@ -1,0 +1,211 @@
+//! One connection to the server that is made when it is needed, and made anew when it is of no more use.
+//!
+//! The crate's own connection manager is not used: it keeps a connection on which every command times out, stays with
+//! a primary that was demoted, and never repeats a command. Every call of the store may be repeated, so here it is.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use ::redis::{
+    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError,
+    Value,
+};
+
+use super::fault::{Remedy, fault, remedy};
+use crate::store::StoreFault;
+
+/// The server's half of the store, for `FUNCTION LOAD`.
+pub const FUNCTIONS: &str = include_str!("functions.lua");
+
+const LIBRARY: &str = "oncewise_v1";
+/// A connection on which so many calls in a row found no answer is given up.
+const TIMEOUTS_IN_A_ROW: u32 = 3;
+/// An idle connection is probed after this long, so that a half-open one is found before the next call needs it.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// Connecting takes several round trips, so it gets at least this long.
+const SHORTEST_CONNECT: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: Client,
+    address: String,
+    config: AsyncConnectionConfig,
+    connect_timeout: Duration,
+    live: Mutex<Live>,
+    /// Held while connecting: callers who come meanwhile share the outcome instead of queueing for time-outs.
+    connecting: tokio::sync::Mutex<Option<StoreFault>>,
+    attempts: AtomicU64,
+}
+
+#[derive(Default)]
+struct Live {
+    connection: Option<MultiplexedConnection>,
+    /// Counts connections, so that a late error of an old one does not end the new one.
+    generation: u64,
+    timeouts: u32,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live")
+            .field("generation", &self.generation)
+            .field("timeouts", &self.timeouts)
+            .finish()
+    }
+}
+
+impl Connection {
+    /// Prepares a connection and makes none.
+    ///
+    /// # Errors
+    /// Refused when the URL cannot be used; its text is not repeated, for it may hold a password.
+    pub(super) fn new(url: &str, response_timeout: Duration) -> Result<Self, StoreFault> {
+        let invalid = |error: RedisError| {
+            let allowed = "allowed is redis://[user:password@]host[:port][/database]";
+            StoreFault::refused(format!("redis.url cannot be used ({}); {allowed}", error.category()))
+        };
+        let info = url.into_connection_info().map_err(invalid)?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+        let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+        #[cfg(target_os = "linux")]
+        let tcp = tcp.set_user_timeout(response_timeout.saturating_mul(TIMEOUTS_IN_A_ROW));
+        // Only the newer protocol's greeting tells a wrong password from a server that has no room for clients.
+        let settings = info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let address = info.addr().to_string();
+        let info = info.set_tcp_settings(tcp).set_redis_settings(settings);
+        let connect_timeout = response_timeout.max(SHORTEST_CONNECT);
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(response_timeout))
+            .set_connection_timeout(Some(connect_timeout));
+        Ok(Self {
+            client: Client::open(info).map_err(invalid)?,
+            address,
+            config,
+            connect_timeout,
+            live: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            attempts: AtomicU64::new(0),
+        })
+    }
+
+    /// Host and port, without user and password.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends the commands in one round trip, and once more where a new connection or the functions were missing.
+    pub(super) async fn query<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreFault> {
+        let mut repeated = false;
+        loop {
+            let (generation, mut connection) = self.connection().await?;
+            let error = match commands.query_async(&mut connection).await {
+                Ok(reply) => {
+                    self.lock().timeouts = 0;
+                    return Ok(reply);
+                }
+                Err(error) => error,
+            };
+            let remedy = remedy(&error);
+            self.heed(remedy, generation);
+            let worth_it = matches!(remedy, Remedy::Reconnect | Remedy::LoadFunctions);
+            if repeated || !worth_it {
+                return Err(fault(&self.address, &error));
+            }
+            if remedy == Remedy::LoadFunctions {
+                self.load(&mut connection).await?;
+            }
+            repeated = true;
+        }
+    }
+
+    /// Loads the functions, replacing what is there under their name.
+    pub(super) async fn load_functions(&self) -> Result<(), StoreFault> {
+        let (_, mut connection) = self.connection().await?;
+        self.load(&mut connection).await
+    }
+
+    fn heed(&self, remedy: Remedy, generation: u64) {
+        let mut live = self.lock();
+        if live.generation != generation {
+            return;
+        }
+        live.timeouts = if remedy == Remedy::CountTimeout { live.timeouts + 1 } else { 0 };
+        if remedy == Remedy::Reconnect || live.timeouts >= TIMEOUTS_IN_A_ROW {
+            tracing::warn!(address = self.address, ?remedy, "giving up a connection to Redis");
+            live.connection = None;
+            live.timeouts = 0;
+        }
+    }
+
+    async fn connection(&self) -> Result<(u64, MultiplexedConnection), StoreFault> {
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let seen = self.attempts.load(Ordering::Acquire);
+        let mut last = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        if let Some(fault) = last.as_ref()
+            && self.attempts.load(Ordering::Acquire) != seen
+        {
+            return Err(fault.clone());
+        }
+        let made = tokio::time::timeout(self.connect_timeout, self.connect()).await;
+        let made = made.unwrap_or_else(|_| {
+            Err(StoreFault::unavailable(format!("Redis at {} did not answer in time", self.address)))
+        });
+        self.attempts.fetch_add(1, Ordering::AcqRel);
+        *last = made.as_ref().err().cloned();
+        let connection = made?;
+        let mut live = self.lock();
+        *live = Live { connection: Some(connection.clone()), generation: live.generation + 1, timeouts: 0 };
+        Ok((live.generation, connection))
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, StoreFault> {
+        let made = self.client.get_multiplexed_async_connection_with_config(&self.config).await;
+        let mut connection = made.map_err(|error| fault(&self.address, &error))?;
+        match self.loaded(&mut connection).await {
+            Ok(Some(code)) if code == FUNCTIONS => {}
+            Ok(_) => self.load(&mut connection).await?,
+            // Who may not look may still call: another user has loaded them, or the first call says that nobody has.
+            Err(error) if error.kind() == ::redis::ServerErrorKind::NoPerm.into() => {}
+            Err(error) => return Err(fault(&self.address, &error)),
+        }
+        Ok(connection)
+    }
+
+    /// The code of the library as the server has it.
+    async fn loaded(&self, connection: &mut MultiplexedConnection) -> Result<Option<String>, RedisError> {
+        let mut list = ::redis::cmd("FUNCTION");
+        list.arg("LIST").arg("LIBRARYNAME").arg(LIBRARY).arg("WITHCODE");
+        let mut libraries: Vec<HashMap<String, Value>> = list.query_async(connection).await?;
+        let code = libraries.pop().and_then(|mut library| library.remove("library_code"));
+        Ok(code.map(::redis::from_redis_value).transpose()?)
+    }
+
+    async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreFault> {
+        let mut load = ::redis::cmd("FUNCTION");
+        load.arg("LOAD").arg("REPLACE").arg(FUNCTIONS);
+        load.exec_async(connection).await.map_err(|error| fault(&self.address, &error))
+    }
+
+    fn live(&self) -> Option<(u64, MultiplexedConnection)> {
+        let live = self.lock();
+        live.connection.clone().map(|connection| (live.generation, connection))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        // Whoever held it has assigned whole values only.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! What an error of the server or of the connection means for a worker.
+
+use ::redis::{ErrorKind, RedisError};
+
+use crate::store::StoreFault;
+
+/// What to do about an error before anybody hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// The connection is broken, or leads to a server that cannot serve: make a new one.
+    Reconnect,
+    /// No answer came in time; several in a row mean that the connection is dead.
+    CountTimeout,
+    /// The functions are not on the server: load them.
+    LoadFunctions,
+    /// Nothing here helps.
+    None,
+}
+
+/// The error's code and text as the server sent them; a pipeline speaks with its first error.
+fn from_server(error: &RedisError) -> Option<(String, String)> {
+    let errors = error.clone().into_server_errors()?;
+    let (_, first) = errors.first()?;
+    Some((first.code().to_owned(), first.details().unwrap_or_default().to_owned()))
+}
+
+pub(super) fn remedy(error: &RedisError) -> Remedy {
+    if error.is_timeout() {
+        return Remedy::CountTimeout;
+    }
+    match from_server(error) {
+        Some((code, text)) => match code.as_str() {
+            "READONLY" | "LOADING" | "MASTERDOWN" => Remedy::Reconnect,
+            _ if text.contains("Function not found") => Remedy::LoadFunctions,
+            _ => Remedy::None,
+        },
+        None if error.is_io_error() || error.is_connection_dropped() || error.kind() == ErrorKind::Parse => {
+            Remedy::Reconnect
+        }
+        None => Remedy::None,
+    }
+}
+
+/// The fault for an error at `address`, which names no user and no password.
+pub(super) fn fault(address: &str, error: &RedisError) -> StoreFault {
+    let Some((code, text)) = from_server(error) else {
+        return from_client(address, error);
+    };
+    let said = if text.is_empty() { code.clone() } else { format!("{code} {text}") };
+    let at = format!("Redis at {address}");
+    match code.as_str() {
+        "NOAUTH" => StoreFault::refused(format!("{at} wants a password: set it in redis.url")),
+        "WRONGPASS" => StoreFault::refused(format!("{at} refused the user or password of redis.url")),
+        // What a function may not do comes without the code.
+        _ if code == "NOPERM" || text.contains("The user executing the script can't") => {
+            StoreFault::refused(format!("{at} does not let this user do its work; allow it by ACL: {said}"))
+        }
+        "DENIED" => {
+            StoreFault::refused(format!("{at} runs in protected mode; give it a password or a bind address"))
+        }
+        "MOVED" | "ASK" | "CROSSSLOT" => {
+            StoreFault::refused(format!("{at} is a node of a cluster; set redis.mode to \"cluster\": {said}"))
+        }
+        _ if text.contains("unknown command") => StoreFault::refused(format!(
+            "{at} is too old: functions need Redis 7.0 or Valkey 7.2 or newer: {said}"
+        )),
+        _ if text.contains("Function not found") => {
+            StoreFault::refused(format!("{at} has no functions of Oncewise, and they could not be loaded"))
+        }
+        _ if text.contains("DB index") => StoreFault::refused(format!("{at} has no such database: {said}")),
+        _ => StoreFault::unavailable(format!("{at} cannot serve now: {said}")),
+    }
+}
+
+fn from_client(address: &str, error: &RedisError) -> StoreFault {
+    let at = format!("Redis at {address}");
+    match error.kind() {
+        _ if error.is_timeout() => StoreFault::unavailable(format!("{at} did not answer in time")),
+        ErrorKind::AuthenticationFailed => {
+            StoreFault::refused(format!("{at} refused the user or password of redis.url"))
+        }
+        ErrorKind::RESP3NotSupported => {
+            StoreFault::refused(format!("{at} is too old: functions need Redis 7.0 or Valkey 7.2 or newer"))
+        }
+        ErrorKind::InvalidClientConfig => {
+            StoreFault::refused(format!("{at} cannot be used as configured: {error}"))
+        }
+        _ => StoreFault::unavailable(format!("{at} cannot be reached: {error}")),
+    }
+}

@@ -1,0 +1,52 @@
+//! What `INFO` says, as far as a worker cares. It names the eviction policy too, so that a user who may not read the
+//! configuration finds it out all the same.
+
+use std::collections::HashMap;
+
+use crate::store::StoreReport;
+
+pub(super) fn read(info: &str) -> StoreReport {
+    let said: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+    let mut unreadable = Vec::new();
+    let mut text = |name: &str| {
+        let value = said.get(name).map(|value| (*value).to_owned());
+        if value.is_none() {
+            unreadable.push(name.to_owned());
+        }
+        value
+    };
+    let mut report = StoreReport {
+        // Valkey names the Redis version it is compatible with first, and itself besides.
+        version: text("redis_version"),
+        maxmemory_policy: text("maxmemory_policy"),
+        run_id: text("run_id"),
+        replication_id: text("master_replid"),
+        role: text("role"),
+        ..StoreReport::default()
+    };
+    let mut number = |name: &str| {
+        let value = said.get(name).and_then(|value| value.parse().ok());
+        if value.is_none() {
+            unreadable.push(name.to_owned());
+        }
+        value
+    };
+    report.used_memory = number("used_memory");
+    report.maxmemory = number("maxmemory");
+    report.unreadable = unreadable;
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_does_not_say_is_named() {
+        let report =
+            read("# Server\r\nredis_version:7.0.15\r\nused_memory:12\r\nmaxmemory:much\r\nrole:master\r\n");
+        assert_eq!(report.version.as_deref(), Some("7.0.15"));
+        assert_eq!((report.used_memory, report.maxmemory), (Some(12), None));
+        assert_eq!(report.unreadable, ["maxmemory_policy", "run_id", "master_replid", "maxmemory"]);
+    }
+}

@@ -1,0 +1,173 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ::redis::Pipeline;
+use async_trait::async_trait;
+
+use super::connection::Connection;
+use super::report;
+use super::wire::{Call, calls};
+use crate::store::{
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal,
+    Renewed, StoreFault, StoreReport,
+};
+
+/// The dedupe store in a single Redis server (or one behind an address that follows the primary).
+#[derive(Debug)]
+pub struct RedisStore {
+    hot: Connection,
+    /// Renewals have a connection of their own: they must not queue behind large batches of claims.
+    renewals: Connection,
+    prefix: String,
+}
+
+impl RedisStore {
+    /// Prepares a store at `redis://[user:password@]host[:port][/database]`. It connects with the first call, so that
+    /// a worker can say what is wrong instead of not starting; [`DedupeStore::describe`] tells early.
+    ///
+    /// A call without an answer fails after `response_timeout`; the largest batch has to fit into it.
+    ///
+    /// # Errors
+    /// Refused when the URL cannot be used. The text never repeats it, for it may hold a password.
+    pub fn connect(url: &str, response_timeout: Duration) -> Result<Self, StoreFault> {
+        Ok(Self {
+            hot: Connection::new(url, response_timeout)?,
+            renewals: Connection::new(url, response_timeout)?,
+            prefix: "oncewise".to_owned(),
+        })
+    }
+
+    /// Keeps the anchors under this prefix instead of `oncewise`; keys of events bring theirs along.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Host and port of the server, without user and password.
+    pub fn address(&self) -> &str {
+        self.hot.address()
+    }
+
+    /// Loads the functions, for a user who may do that on behalf of workers that may not.
+    ///
+    /// # Errors
+    /// As every call of the store.
+    pub async fn load_functions(&self) -> Result<(), StoreFault> {
+        self.hot.load_functions().await
+    }
+
+    async fn call<R: Call>(
+        &self,
+        connection: &Connection,
+        requests: &[R],
+    ) -> Result<Vec<R::Answer>, StoreFault> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replies: Vec<Vec<String>> = connection.query(&calls(requests)).await?;
+        let answers: Option<Vec<_>> = replies.iter().flatten().map(|reply| R::answer(reply)).collect();
+        match answers {
+            Some(answers) if answers.len() == requests.len() => Ok(answers),
+            _ => Err(StoreFault::refused(format!(
+                "Redis at {} gave no answer of {}: other functions carry its name",
+                self.address(),
+                R::FUNCTION
+            ))),
+        }
+    }
+
+    /// Topic names hold no colon, so the last one separates.
+    fn anchors_key(&self, group: &str, topic: &str) -> String {
+        format!("{}:anchors:{group}:{topic}", self.prefix)
+    }
+}
+
+#[async_trait]
+impl DedupeStore for RedisStore {
+    async fn claim(&self, requests: &[ClaimRequest]) -> Result<Vec<Claim>, StoreFault> {
+        self.call(&self.hot, requests).await
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
+        self.call(&self.renewals, renewals).await
+    }
+
+    async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
+        self.call(&self.hot, completions).await
+    }
+
+    async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
+        self.call(&self.hot, releases).await
+    }
+
+    async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
+        let key = self.anchors_key(group, topic);
+        let mut read = Pipeline::with_capacity(1);
+        read.hgetall(&key);
+        let (fields,): (HashMap<String, String>,) = self.renewals.query(&read).await?;
+        let mut anchors = Anchors::default();
+        for (field, value) in fields {
+            read_field(&mut anchors, &field, &value).ok_or_else(|| {
+                StoreFault::refused(format!("Redis at {}: {key} holds {field:?} = {value:?}", self.address()))
+            })?;
+        }
+        Ok(anchors)
+    }
+
+    async fn anchor(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: i32,
+        started: &[(i32, i64)],
+    ) -> Result<(), StoreFault> {
+        let key = self.anchors_key(group, topic);
+        let mut write = Pipeline::with_capacity(started.len() + 1);
+        write.hset_nx(&key, "partitions", partitions);
+        for (partition, offset) in started {
+            write.hset_nx(&key, format!("started:{partition}"), offset);
+        }
+        self.renewals.query::<Vec<bool>>(&write).await.map(|_| ())
+    }
+
+    async fn accept(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        position: Accepted,
+    ) -> Result<(), StoreFault> {
+        let mut write = Pipeline::with_capacity(1);
+        write.hset(self.anchors_key(group, topic), format!("accepted:{partition}"), position.to_string());
+        self.renewals.query::<Vec<u64>>(&write).await.map(|_| ())
+    }
+
+    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault> {
+        let mut write = Pipeline::with_capacity(1);
+        write.hdel(self.anchors_key(group, topic), format!("accepted:{partition}"));
+        self.renewals.query::<Vec<u64>>(&write).await.map(|_| ())
+    }
+
+    async fn describe(&self) -> Result<StoreReport, StoreFault> {
+        let mut read = Pipeline::with_capacity(1);
+        read.cmd("INFO");
+        let (info,): (String,) = self.renewals.query(&read).await?;
+        Ok(report::read(&info))
+    }
+}
+
+/// `None` when the field is none of ours.
+fn read_field(anchors: &mut Anchors, field: &str, value: &str) -> Option<()> {
+    match field.split_once(':') {
+        None if field == "partitions" => anchors.partitions = Some(value.parse().ok()?),
+        Some(("started", partition)) => {
+            anchors.started.insert(partition.parse().ok()?, value.parse().ok()?);
+        }
+        Some(("accepted", partition)) => {
+            anchors.accepted.insert(partition.parse().ok()?, value.parse().ok()?);
+        }
+        _ => return None,
+    }
+    Some(())
+}

@@ -1,0 +1,183 @@
+//! Requests and replies as the functions want and give them; `functions.lua` describes both.
+
+use std::time::Duration;
+
+use ::redis::{Cmd, Pipeline};
+
+use crate::store::{
+    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Release, Released, Renewal, Renewed,
+    Request, millis,
+};
+
+/// More keys than this in one call keep the server from its other clients for milliseconds.
+const KEYS_PER_CALL: usize = 200;
+
+/// One kind of request: the function that takes it, its arguments, and its reply.
+pub(super) trait Call: Request {
+    const FUNCTION: &'static str;
+    type Answer;
+
+    fn args(&self, call: &mut Cmd);
+
+    /// `None` when the reply is none of this function's.
+    fn answer(reply: &str) -> Option<Self::Answer>;
+}
+
+/// The calls that carry these requests, in order.
+pub(super) fn calls<R: Call>(requests: &[R]) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(requests.len().div_ceil(KEYS_PER_CALL));
+    for chunk in requests.chunks(KEYS_PER_CALL) {
+        let mut call = ::redis::cmd("FCALL");
+        call.arg(R::FUNCTION).arg(chunk.len());
+        for request in chunk {
+            call.arg(request.key().as_str());
+        }
+        for request in chunk {
+            request.args(&mut call);
+        }
+        pipeline.add_command(call);
+    }
+    pipeline
+}
+
+impl Call for ClaimRequest {
+    const FUNCTION: &'static str = "oncewise_v1_claim";
+    type Answer = Claim;
+
+    fn args(&self, call: &mut Cmd) {
+        call.arg(self.owner.as_str()).arg(millis(self.lease)).arg(retention(self));
+        call.arg(self.max_deliveries).arg(hex(self.fingerprint));
+    }
+
+    fn answer(reply: &str) -> Option<Claim> {
+        let (letter, rest) = reply.split_at_checked(1)?;
+        Some(match letter {
+            "W" => Claim::Won(grant(rest)?),
+            "T" => Claim::TakenOver(grant(rest)?),
+            "S" => Claim::Spent(grant(rest)?),
+            "B" => Claim::Busy { left: Duration::from_millis(rest.parse().ok()?) },
+            "O" => Claim::BackingOff { left: Duration::from_millis(rest.parse().ok()?) },
+            "D" => Claim::Done,
+            "X" => Claim::Dead,
+            "H" => Claim::Mismatch,
+            "E" => Claim::Foreign,
+            _ => return None,
+        })
+    }
+}
+
+impl Call for Renewal {
+    const FUNCTION: &'static str = "oncewise_v1_renew";
+    type Answer = Renewed;
+
+    fn args(&self, call: &mut Cmd) {
+        held(&self.held, call);
+        call.arg(millis(self.lease))
+            .arg(retention(self))
+            .arg(self.attempts)
+            .arg(optional(self.first_failure_ms));
+        call.arg(u8::from(self.alone)).arg(hex(self.fingerprint));
+    }
+
+    fn answer(reply: &str) -> Option<Renewed> {
+        Some(match reply {
+            "K" => Renewed::Kept,
+            "S" => Renewed::Stolen,
+            "Z" => Renewed::Finished,
+            "R" => Renewed::Recreated,
+            "E" => Renewed::Foreign,
+            _ => return None,
+        })
+    }
+}
+
+impl Call for Completion {
+    const FUNCTION: &'static str = "oncewise_v1_complete";
+    type Answer = Completed;
+
+    fn args(&self, call: &mut Cmd) {
+        held(&self.held, call);
+        let end = match self.end {
+            End::Done => "D",
+            End::Dead => "X",
+        };
+        call.arg(end).arg(retention(self)).arg(self.attempts).arg(hex(self.fingerprint));
+    }
+
+    fn answer(reply: &str) -> Option<Completed> {
+        Some(match reply {
+            "C" => Completed::Recorded,
+            "A" => Completed::AlreadyFinished,
+            "S" => Completed::Stolen,
+            "L" => Completed::Lost,
+            "E" => Completed::Foreign,
+            _ => return None,
+        })
+    }
+}
+
+impl Call for Release {
+    const FUNCTION: &'static str = "oncewise_v1_release";
+    type Answer = Released;
+
+    fn args(&self, call: &mut Cmd) {
+        held(&self.held, call);
+        call.arg(millis(self.delay))
+            .arg(retention(self))
+            .arg(self.attempts)
+            .arg(optional(self.first_failure_ms));
+    }
+
+    fn answer(reply: &str) -> Option<Released> {
+        Some(match reply {
+            "R" => Released::Released,
+            "N" => Released::NotOurs,
+            "Z" => Released::Finished,
+            "E" => Released::Foreign,
+            _ => return None,
+        })
+    }
+}
+
+fn held(held: &Held, call: &mut Cmd) {
+    call.arg(held.owner.as_str()).arg(held.token);
+}
+
+/// At least 1: the server takes no expiry of 0.
+fn retention(request: &impl Request) -> u64 {
+    millis(request.retention()).max(1)
+}
+
+fn hex(fingerprint: Option<u64>) -> String {
+    fingerprint.map(|fingerprint| format!("{fingerprint:016x}")).unwrap_or_default()
+}
+
+fn optional(number: Option<i64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+fn grant(text: &str) -> Option<Grant> {
+    let mut fields = text.split(':');
+    let token = fields.next()?.parse().ok()?;
+    let attempts = fields.next()?.parse().ok()?;
+    let takeovers = fields.next()?.parse().ok()?;
+    let first_failure_ms = match fields.next()? {
+        "" => None,
+        number => Some(number.parse().ok()?),
+    };
+    Some(Grant { token, attempts, takeovers, first_failure_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_read_whole_or_not_at_all() {
+        let wanted = Grant { token: 17, attempts: 2, takeovers: 1, first_failure_ms: Some(-3) };
+        assert_eq!(ClaimRequest::answer("T17:2:1:-3"), Some(Claim::TakenOver(wanted)));
+        for reply in ["", "W", "W17:2:1", "W17:2:1:x", "Q17:2:1:", "B", "B-1", "ä"] {
+            assert_eq!(ClaimRequest::answer(reply), None, "{reply:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The Redis store with the back doors of the conformance suite, which reach around it into the server.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use oncewise::redis::RedisStore;
+use oncewise::store::conformance::TestStore;
+use oncewise::store::{
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal,
+    Renewed, StoreFault, StoreKey, StoreReport,
+};
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+
+/// Rewrites the deadline of a leased or free record to 0 and keeps its retention.
+const EXPIRE: &str = r"
+local old = redis.pcall('GET', KEYS[1])
+if type(old) ~= 'string' then return 0 end
+local before, after = string.match(old, '^(1[PF]%d+:%d+:%x*:%d+:%d+:%-?%d*:[WTS]:[01]:)%d+(:[%w._-]*)$')
+if before then redis.call('SET', KEYS[1], before .. '0' .. after, 'KEEPTTL') end
+return 0";
+
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    store: RedisStore,
+    raw: Raw,
+    corrupted: AtomicUsize,
+}
+
+struct Raw(MultiplexedConnection);
+
+impl std::fmt::Debug for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Raw")
+    }
+}
+
+impl Adapter {
+    pub(crate) async fn new(store: RedisStore, url: &str) -> Self {
+        let raw = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        Self { store, raw: Raw(raw), corrupted: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl TestStore for Adapter {
+    async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault> {
+        let mut raw = self.raw.0.clone();
+        let mut expire = redis::cmd("EVAL");
+        expire.arg(EXPIRE).arg(1).arg(key.as_str()).exec_async(&mut raw).await.unwrap();
+        Ok(())
+    }
+
+    async fn forget(&self, key: &StoreKey) -> Result<(), StoreFault> {
+        let _: () = self.raw.0.clone().del(key.as_str()).await.unwrap();
+        Ok(())
+    }
+
+    async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault> {
+        let mut raw = self.raw.0.clone();
+        let values =
+            ["", "garbage", "1M17:1", "2D17:1", "1Dx:1", "1P17:1", "1F17:0::0:0::W:0:9:a:b", "{list}"];
+        let value = values[self.corrupted.fetch_add(1, Ordering::Relaxed) % values.len()];
+        let _: () = raw.del(key.as_str()).await.unwrap();
+        if value == "{list}" {
+            let _: () = raw.rpush(key.as_str(), value).await.unwrap();
+        } else {
+            let _: () = raw.set(key.as_str(), value).await.unwrap();
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl DedupeStore for Adapter {
+    async fn claim(&self, requests: &[ClaimRequest]) -> Result<Vec<Claim>, StoreFault> {
+        self.store.claim(requests).await
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
+        self.store.renew(renewals).await
+    }
+
+    async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
+        self.store.complete(completions).await
+    }
+
+    async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
+        self.store.release(releases).await
+    }
+
+    async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
+        self.store.anchors(group, topic).await
+    }
+
+    async fn anchor(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: i32,
+        started: &[(i32, i64)],
+    ) -> Result<(), StoreFault> {
+        self.store.anchor(group, topic, partitions, started).await
+    }
+
+    async fn accept(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        position: Accepted,
+    ) -> Result<(), StoreFault> {
+        self.store.accept(group, topic, partition, position).await
+    }
+
+    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault> {
+        self.store.accepted_done(group, topic, partition).await
+    }
+
+    async fn describe(&self) -> Result<StoreReport, StoreFault> {
+        self.store.describe().await
+    }
+}

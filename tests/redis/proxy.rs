@@ -1,0 +1,79 @@
+//! A wire between a client and a server that a test may stall, cut, or let lose what comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+#[derive(Default)]
+struct Switches {
+    accepted: AtomicU64,
+    /// Connections up to this number carry nothing any more, and nobody is told.
+    stalled: AtomicU64,
+    losing: AtomicBool,
+}
+
+pub(crate) struct Proxy {
+    port: u16,
+    switches: Arc<Switches>,
+    cut: watch::Sender<u64>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(target: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let switches = Arc::new(Switches::default());
+        let (cut, cuts) = watch::channel(0);
+        let shared = switches.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let number = shared.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+                let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { continue };
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                let (there, back) = (shared.clone(), shared.clone());
+                let mut cuts = cuts.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = pump(from_client, to_server, move || there.stalled.load(Ordering::SeqCst) >= number) => {}
+                        () = pump(from_server, to_client, move || {
+                            back.losing.load(Ordering::SeqCst) || back.stalled.load(Ordering::SeqCst) >= number
+                        }) => {}
+                        _ = cuts.wait_for(|cut| *cut >= number) => {}
+                    }
+                });
+            }
+        });
+        Self { port, switches, cut }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn stall_open_connections(&self) {
+        self.switches.stalled.store(self.switches.accepted.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    pub(crate) fn cut_open_connections(&self) {
+        self.cut.send_replace(self.switches.accepted.load(Ordering::SeqCst));
+    }
+
+    pub(crate) fn lose_replies(&self, losing: bool) {
+        self.switches.losing.store(losing, Ordering::SeqCst);
+    }
+}
+
+/// Carries bytes until one side closes; swallows what it reads while it should.
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: impl Fn() -> bool) {
+    let mut buffer = vec![0; 64 * 1_024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if !swallow() && to.write_all(&buffer[..read]).await.is_err() {
+            break;
+        }
+    }
+}

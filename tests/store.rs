@@ -1,0 +1,274 @@
+//! The Redis store against real servers: it keeps the contract, and comes back from what happens to servers.
+//!
+//! `ONCEWISE_TEST_REDIS` (a redis:// URL) names the server for the contract; without it, and for everything that has
+//! to be killed, stopped or locked, the tests start `redis-server` themselves.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may fail the test"
+)]
+
+#[path = "redis/adapter.rs"]
+mod adapter;
+#[path = "redis/proxy.rs"]
+mod proxy;
+#[path = "redis/server.rs"]
+mod server;
+
+use std::time::{Duration, Instant};
+
+use adapter::Adapter;
+use futures_util::future::join_all;
+use oncewise::redis::RedisStore;
+use oncewise::store::{
+    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Held, OwnerFactory, StoreFault,
+    StoreKey, conformance,
+};
+use proxy::Proxy;
+use server::Server;
+
+/// Long enough for a busy machine, short enough to wait for.
+const PATIENCE: Duration = Duration::from_millis(500);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn request(key: &str) -> ClaimRequest {
+    ClaimRequest {
+        key: StoreKey::new("oncewise", "group", "handler", key),
+        owner: OwnerFactory::new().delivery(1, "topic", 0, 0),
+        lease: HOUR,
+        retention: HOUR,
+        max_deliveries: 3,
+        fingerprint: None,
+    }
+}
+
+async fn claim(store: &RedisStore, request: &ClaimRequest) -> Result<Claim, StoreFault> {
+    let answers = store.claim(std::slice::from_ref(request)).await?;
+    assert_eq!(answers.len(), 1);
+    Ok(answers[0])
+}
+
+#[track_caller]
+fn is_won(claim: Result<Claim, StoreFault>) -> u64 {
+    match claim {
+        Ok(Claim::Won(grant)) => grant.token,
+        other => panic!("expected Won, got {other:?}"),
+    }
+}
+
+#[track_caller]
+fn fails<T: std::fmt::Debug>(result: Result<T, StoreFault>, kind: FaultKind, says: &str) -> String {
+    let fault = result.unwrap_err();
+    assert_eq!(fault.kind, kind, "{fault}");
+    assert!(fault.message.contains(says), "{fault} does not say {says:?}");
+    fault.message
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract() {
+    let (_server, url) = match std::env::var("ONCEWISE_TEST_REDIS") {
+        Ok(url) => (None, url),
+        Err(_) => {
+            let server = Server::start(&[]).await;
+            let url = server.url();
+            (Some(server), url)
+        }
+    };
+    let store = RedisStore::connect(&url, Duration::from_secs(5)).unwrap();
+    conformance::run(&Adapter::new(store, &url).await, 0..200).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restarted_server_gets_its_functions_back() {
+    let mut server = Server::start(&[]).await;
+    let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
+    is_won(claim(&store, &request("before")).await);
+    let before = store.describe().await.unwrap();
+    server.kill();
+    fails(claim(&store, &request("while")).await, FaultKind::Unavailable, "cannot be reached");
+    server.restart().await;
+    is_won(claim(&store, &request("before")).await);
+    let after = store.describe().await.unwrap();
+    assert_ne!(before.run_id, after.run_id);
+    assert_eq!(after.unreadable, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn functions_that_vanish_or_differ_are_loaded() {
+    let server = Server::start(&[]).await;
+    let mut raw = server.raw().await;
+    let other =
+        "#!lua name=oncewise_v1\nredis.register_function('oncewise_v1_claim', function() return {} end)";
+    redis::cmd("FUNCTION").arg("LOAD").arg(other).exec_async(&mut raw).await.unwrap();
+    let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
+    is_won(claim(&store, &request("different")).await);
+    redis::cmd("FUNCTION").arg("FLUSH").exec_async(&mut raw).await.unwrap();
+    is_won(claim(&store, &request("vanished")).await);
+}
+
+#[tokio::test]
+async fn passwords_are_asked_for_and_never_shown() {
+    let server = Server::start(&["--requirepass", "sesame"]).await;
+    let without = RedisStore::connect(&server.url(), PATIENCE).unwrap();
+    fails(claim(&without, &request("k")).await, FaultKind::Refused, "wants a password");
+    let wrong = RedisStore::connect(&server.url_of("default", "hunter2"), PATIENCE).unwrap();
+    let said = fails(wrong.describe().await, FaultKind::Refused, "refused the user or password");
+    let right = RedisStore::connect(&server.url_of("default", "sesame"), PATIENCE).unwrap();
+    is_won(claim(&right, &request("k")).await);
+    let shown = format!("{said} {wrong:?} {right:?} {}", right.address());
+    assert!(!shown.contains("hunter2") && !shown.contains("sesame"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_crowded_server_is_not_taken_for_a_wrong_password() {
+    let server = Server::start(&["--maxclients", "1", "--requirepass", "sesame"]).await;
+    let url = server.url_of("default", "sesame");
+    let guest = redis::Client::open(&*url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let store = RedisStore::connect(&url, PATIENCE).unwrap();
+    fails(claim(&store, &request("k")).await, FaultKind::Unavailable, "max number of clients");
+    drop(guest);
+}
+
+#[tokio::test]
+async fn a_demoted_server_is_left_until_it_is_primary_again() {
+    let (primary, server) = (Server::start(&[]).await, Server::start(&[]).await);
+    let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
+    is_won(claim(&store, &request("before")).await);
+    let mut raw = server.raw().await;
+    let port = primary.port().to_string();
+    redis::cmd("REPLICAOF").arg("127.0.0.1").arg(port).exec_async(&mut raw).await.unwrap();
+    fails(claim(&store, &request("while")).await, FaultKind::Unavailable, "READONLY");
+    assert_eq!(store.describe().await.unwrap().role.as_deref(), Some("slave"));
+    redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut raw).await.unwrap();
+    is_won(claim(&store, &request("after")).await);
+}
+
+#[tokio::test]
+async fn a_frozen_server_times_out_and_comes_back() {
+    let server = Server::start(&[]).await;
+    let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
+    let request = request("k");
+    is_won(claim(&store, &request).await);
+    server.signal("STOP");
+    for _ in 0..4 {
+        // The fourth finds the connection given up and cannot make another.
+        fails(claim(&store, &request).await, FaultKind::Unavailable, "in time");
+    }
+    // Callers who find no connection share one attempt instead of queueing for a time-out each.
+    let (fresh, begun) = (RedisStore::connect(&server.url(), PATIENCE).unwrap(), Instant::now());
+    for answer in join_all((0..20).map(|_| claim(&fresh, &request))).await {
+        fails(answer, FaultKind::Unavailable, "in time");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    server.signal("CONT");
+    is_won(claim(&store, &request).await);
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_given_up_after_three_time_outs() {
+    let server = Server::start(&[]).await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = RedisStore::connect(&proxy.url(), PATIENCE).unwrap();
+    is_won(claim(&store, &request("before")).await);
+    proxy.stall_open_connections();
+    for _ in 0..3 {
+        fails(claim(&store, &request("while")).await, FaultKind::Unavailable, "in time");
+    }
+    is_won(claim(&store, &request("after")).await);
+}
+
+#[tokio::test]
+async fn a_claim_whose_reply_was_lost_is_won_again() {
+    let server = Server::start(&[]).await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = RedisStore::connect(&proxy.url(), PATIENCE).unwrap();
+    let ours = request("k");
+    store.describe().await.unwrap();
+    is_won(claim(&store, &request("other")).await);
+    proxy.lose_replies(true);
+    fails(claim(&store, &ours).await, FaultKind::Unavailable, "in time");
+    proxy.cut_open_connections();
+    proxy.lose_replies(false);
+    // The lost reply was the grant: somebody else is kept out, and we are let in.
+    assert!(matches!(claim(&store, &request("k")).await, Ok(Claim::Busy { .. })));
+    is_won(claim(&store, &ours).await);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_not_noticed() {
+    let server = Server::start(&[]).await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = RedisStore::connect(&proxy.url(), PATIENCE).unwrap();
+    is_won(claim(&store, &request("before")).await);
+    proxy.cut_open_connections();
+    is_won(claim(&store, &request("after")).await);
+}
+
+#[tokio::test]
+async fn a_user_with_the_least_rights_can_do_everything() {
+    let server = Server::start(&[]).await;
+    let mut raw = server.raw().await;
+    let least = "+fcall +time +get +set +hgetall +hset +hsetnx +hdel +info";
+    for (name, rights) in [("worker", least), ("loader", "+function|list +function|load")] {
+        let mut user = redis::cmd("ACL");
+        user.arg("SETUSER").arg(name).arg("on").arg(format!(">{name}-secret")).arg("~oncewise:*");
+        for right in rights.split(' ') {
+            user.arg(right);
+        }
+        user.exec_async(&mut raw).await.unwrap();
+    }
+    let worker = RedisStore::connect(&server.url_of("worker", "worker-secret"), PATIENCE).unwrap();
+    fails(claim(&worker, &request("k")).await, FaultKind::Refused, "function");
+    let loader = RedisStore::connect(&server.url_of("loader", "loader-secret"), PATIENCE).unwrap();
+    loader.load_functions().await.unwrap();
+
+    // The adapter's back doors use the server's own user; everything else is the worker's.
+    let suite = "~conformance:*";
+    redis::cmd("ACL").arg("SETUSER").arg("worker").arg(suite).exec_async(&mut raw).await.unwrap();
+    conformance::run(&Adapter::new(worker, &server.url()).await, 0..5).await.unwrap();
+
+    // And each of the rights is needed.
+    for right in least.split(' ') {
+        let worker = RedisStore::connect(&server.url_of("worker", "worker-secret"), PATIENCE).unwrap();
+        let adapter = Adapter::new(worker, &server.url()).await;
+        let without = right.replace('+', "-");
+        redis::cmd("ACL").arg("SETUSER").arg("worker").arg(&without).exec_async(&mut raw).await.unwrap();
+        let violation = conformance::run(&adapter, 0..5).await.expect_err(right);
+        assert!(violation.what.contains("allow it by ACL"), "without {right}: {violation}");
+        redis::cmd("ACL").arg("SETUSER").arg("worker").arg(right).exec_async(&mut raw).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_server_takes_no_claims_but_lets_work_end() {
+    let server = Server::start(&["--maxmemory-policy", "noeviction"]).await;
+    let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
+    let request = request("k");
+    let token = is_won(claim(&store, &request).await);
+    let mut raw = server.raw().await;
+    redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").exec_async(&mut raw).await.unwrap();
+    fails(claim(&store, &request).await, FaultKind::Unavailable, "OOM");
+    let held = Held { key: request.key, owner: request.owner, token };
+    let done = Completion { held, end: End::Done, retention: HOUR, attempts: 1, fingerprint: None };
+    assert_eq!(store.complete(&[done]).await, Ok(vec![Completed::Recorded]));
+    let report = store.describe().await.unwrap();
+    assert_eq!((report.maxmemory, report.maxmemory_policy.as_deref()), (Some(1), Some("noeviction")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_server_is_named_without_its_password() {
+    for url in [
+        "hunter2",
+        "http://:hunter2@localhost",
+        "redis://:hunter2@localhost/x",
+        "rediss://:hunter2@localhost",
+    ] {
+        let said = fails(RedisStore::connect(url, PATIENCE), FaultKind::Refused, "redis.url cannot be used");
+        assert!(said.contains("allowed is redis://") && !said.contains("hunter2"), "{said}");
+    }
+    let nobody = RedisStore::connect("redis://:hunter2@127.0.0.1:1", PATIENCE).unwrap();
+    let said = fails(nobody.describe().await, FaultKind::Unavailable, "127.0.0.1:1 cannot be reached");
+    assert!(!said.contains("hunter2"), "{said}");
+}

@@ -1,0 +1,87 @@
+//! Pods of the test worker: the same binary, with its own environment.
+
+use std::path::PathBuf;
+
+use super::{kafka, ledger::Effects, process::Worker, redis, unique};
+
+/// A recipe for pods of one or more services; the pods of one recipe share groups, store and evidence.
+#[derive(Debug, Clone)]
+pub struct Pods {
+    /// Consumer group and service name.
+    pub group: String,
+    services: String,
+    folder: PathBuf,
+    settings: Vec<(String, String)>,
+}
+
+impl Pods {
+    /// Pods of one service on `topic`, whose group nobody else uses, with short leases and sessions. `program` is
+    /// `env!("CARGO_BIN_EXE_test-worker")`; the evidence is kept in `folder`.
+    pub fn of(topic: &str, folder: &std::path::Path) -> Pods {
+        let group = unique("group").replace(['-', '.'], "_");
+        let services = format!("{group}={topic}");
+        let settings = [
+            ("KAFKA__BROKERS", kafka::brokers()),
+            ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "3000".to_owned()),
+            ("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", "500".to_owned()),
+            ("REDIS__URL", redis::shared_url()),
+            ("DEDUPE__PREFIX", format!("t.{group}")),
+            ("DEDUPE__LEASE", "3s".to_owned()),
+            ("WORKER__DRAIN_TIMEOUT", "10s".to_owned()),
+            ("RETRY__INITIAL_DELAY", "50ms".to_owned()),
+            ("HTTP__LISTEN", "off".to_owned()),
+        ];
+        let settings = settings.map(|(key, value)| (format!("ONCEWISE__{key}"), value)).to_vec();
+        Pods { group, services, folder: folder.to_owned(), settings }
+    }
+
+    /// With another service on `topic`, named so, in a group of that name.
+    pub fn and(mut self, name: &str, topic: &str) -> Pods {
+        self.services = format!("{},{name}={topic}", self.services);
+        self
+    }
+
+    /// With `section.key` set, written as the environment has it (`DEDUPE__LEASE`). The last value counts.
+    pub fn with(mut self, key: &str, value: &str) -> Pods {
+        self.settings.push((format!("ONCEWISE__{key}"), value.to_owned()));
+        self
+    }
+
+    /// With an environment variable under its own name, such as `ONCEWISE_CRASH`.
+    pub fn variable(mut self, name: &str, value: &str) -> Pods {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts one pod.
+    pub fn start(&self, program: &str) -> Worker {
+        self.command(program, &["run"])
+    }
+
+    /// Starts the binary with another verb.
+    pub fn command(&self, program: &str, args: &[&str]) -> Worker {
+        let (effects, attempts) = (self.effects(), self.attempts());
+        let mut env: Vec<(&str, &str)> = vec![
+            ("ONCEWISE_TEST_SERVICES", &self.services),
+            ("ONCEWISE_TEST_EFFECTS", effects.path().to_str().expect("a path in UTF-8")),
+            ("ONCEWISE_TEST_ATTEMPTS", attempts.path().to_str().expect("a path in UTF-8")),
+        ];
+        env.extend(self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let nowhere = self.folder.join("config");
+        std::fs::create_dir_all(&nowhere).expect("a folder without configuration");
+        let nowhere = nowhere.to_str().expect("a path in UTF-8").to_owned();
+        let args: Vec<&str> =
+            ["--config", nowhere.as_str()].into_iter().chain(args.iter().copied()).collect();
+        Worker::start(program, &args, &env)
+    }
+
+    /// What took effect.
+    pub fn effects(&self) -> Effects {
+        Effects::at(self.folder.join("effects"))
+    }
+
+    /// Which attempts were made.
+    pub fn attempts(&self) -> Effects {
+        Effects::at(self.folder.join("attempts"))
+    }
+}
