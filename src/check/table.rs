@@ -11,7 +11,7 @@ pub fn render(findings: &[Finding], width: Option<u16>) -> String {
     let mut table = Table::new();
     match width {
         Some(width) => table
-            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .load_style(presets::UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(width),
         None => {
@@ -23,12 +23,13 @@ pub fn render(findings: &[Finding], width: Option<u16>) -> String {
         table.add_row([&state.to_string(), subject, found]);
     }
     // Beside the table, where a command is not broken into pieces.
-    let advice: String = findings
+    let mut advice: Vec<_> = findings
         .iter()
         .filter_map(|Finding { subject, advice, .. }| Some(format!("- {subject}: {}\n", advice.as_ref()?)))
         .collect();
+    advice.dedup();
     let heading = if advice.is_empty() { "" } else { "\nWhat to do:\n" };
-    format!("{table}\n{heading}{advice}\n{}\n", summary(findings))
+    format!("{table}\n{heading}{}\n{}\n", advice.concat(), summary(findings))
 }
 
 fn summary(findings: &[Finding]) -> String {

@@ -152,8 +152,8 @@ impl KafkaClient {
 
     fn base(&self, suggestions: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
-        let verbose = tracing::enabled!(target: "librdkafka", tracing::Level::DEBUG);
-        config.set_log_level(if verbose { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
+        // Its informative lines tell why a connection broke; `Watcher` decides which of them are logged.
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (key, value) in &self.properties {
             if !OWNED.contains(&key.as_str()) {
                 config.set(key, value);
@@ -230,6 +230,14 @@ mod tests {
         assert_eq!(producer.get("transactional.id"), None);
         assert_eq!(producer.get("request.required.acks"), None);
         assert_eq!(client.consumer("mine").get("group.id"), Some("mine"));
+    }
+
+    #[test]
+    fn nothing_is_created_by_asking_for_it() {
+        let client = client(&[("allow.auto.create.topics", "true")]);
+        for config in [client.consumer("group"), client.producer(Duration::from_secs(1)), client.admin()] {
+            assert_eq!(config.get("allow.auto.create.topics"), Some("false"));
+        }
     }
 
     #[test]

@@ -290,7 +290,7 @@ impl ConsumerContext for Group {
 
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Watcher::line(level, facility, message);
+        self.watcher.line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

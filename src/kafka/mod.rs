@@ -25,5 +25,5 @@ pub(crate) use watcher::Watcher;
 pub use client::{KafkaClient, OWNED, is_sensitive};
 pub use embedded::EmbeddedBroker;
 pub use fault::{FaultKind, KafkaFault};
-pub use topic_plan::{Flaw, HEADROOM, Kept, TopicConfig, TopicInfo, TopicPlan, dead_letter_topic};
+pub use topic_plan::{Flaw, HEADROOM, Kept, TopicConfig, TopicInfo, TopicPlan};
 pub use topics::{Cluster, Ensured, TopicAdmin};

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
+use crate::pipeline::dead_letter::dead_letter_topic;
+
 /// Room for our headers beside a record that fills its own topic's limit, in bytes.
 pub const HEADROOM: i64 = 64 * 1024;
 /// Kafka's own limit for names of topics, in characters.
 const NAME_LIMIT: usize = 249;
-
-/// Where a group's dead letters of a topic go.
-pub fn dead_letter_topic(topic: &str, group: &str) -> String {
-    format!("{topic}.{group}.dlt")
-}
 
 /// A topic as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,8 +161,11 @@ impl TopicPlan {
         let name = &self.name;
         if found.partitions < self.partitions {
             flaw(
-                true,
-                format!("{} partitions, the source has {}", found.partitions, self.partitions),
+                false,
+                format!(
+                    "{} partitions, the source has {}: letters of the others lose their place",
+                    found.partitions, self.partitions
+                ),
                 format!("kafka-topics.sh --alter --topic {name} --partitions {}", self.partitions),
             );
         }
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(plan(|_| {}).flaws(&found), []);
         found.partitions = 2;
         let flaws = plan(|_| {}).flaws(&found);
-        assert!(flaws[0].grave && flaws[0].advice.ends_with("--partitions 3"), "{flaws:?}");
+        assert!(!flaws[0].grave && flaws[0].advice.ends_with("--partitions 3"), "{flaws:?}");
     }
 
     #[test]

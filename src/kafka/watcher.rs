@@ -16,6 +16,9 @@ use rdkafka::{
 
 use super::{FaultKind, KafkaFault, fault::kind_of};
 
+/// What it usually means when brokers accept connections and close them.
+const HINT: &str = "; the listener may want a login or TLS, see security.protocol";
+
 /// Remembers what a client last complained about. Clones share the memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watcher {
@@ -24,19 +27,34 @@ pub(crate) struct Watcher {
 
 #[derive(Debug, Clone)]
 struct Complaint {
+    source: Source,
     code: Code,
     reason: String,
+}
+
+/// Where a complaint comes from, the least telling first: that all brokers are down only follows from
+/// something else, and a connection that the broker closed is mentioned in the log alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Consequence,
+    Log,
+    Event,
 }
 
 impl Watcher {
     /// Takes note of an error event; to be called by every context's `error`.
     pub(crate) fn note(&self, error: &KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, reason, "error event");
-        let Some(code) = error.rdkafka_error_code() else { return };
+        if let Some(code) = error.rdkafka_error_code() {
+            let source = if code == Code::AllBrokersDown { Source::Consequence } else { Source::Event };
+            self.remember(source, code, reason);
+        }
+    }
+
+    fn remember(&self, source: Source, code: Code, reason: &str) {
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        // That all are down follows from the reason before it, which tells more.
-        if code != Code::AllBrokersDown || complaint.is_none() {
-            *complaint = Some(Complaint { code, reason: without_timing(reason).to_owned() });
+        if complaint.as_ref().is_none_or(|known| known.source <= source) {
+            *complaint = Some(Complaint { source, code, reason: without_timing(reason).to_owned() });
         }
     }
 
@@ -54,14 +72,17 @@ impl Watcher {
         let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let waited = humantime::format_duration(Duration::from_secs(waited.as_secs().max(1)));
         match complaint {
-            Some(Complaint { code, reason }) if kind_of(code) == FaultKind::Refused => {
+            Some(Complaint { code, reason, .. }) if kind_of(code) == FaultKind::Refused => {
                 let what = if code == Code::SSL { "the TLS handshake" } else { "the login" };
                 KafkaFault::new(FaultKind::Refused, format!("{what} at {brokers} failed: {reason}"))
             }
-            Some(Complaint { reason, .. }) => KafkaFault::new(
-                FaultKind::Unreachable,
-                format!("no broker answered at {brokers} within {waited}: {reason}"),
-            ),
+            Some(Complaint { source, reason, .. }) => {
+                let hint = if source == Source::Log { HINT } else { "" };
+                KafkaFault::new(
+                    FaultKind::Unreachable,
+                    format!("no broker answered at {brokers} within {waited}: {reason}{hint}"),
+                )
+            }
             None => KafkaFault::new(
                 FaultKind::Unreachable,
                 format!("no broker answered at {brokers} within {waited}"),
@@ -70,7 +91,11 @@ impl Watcher {
     }
 
     /// Passes a log line of the library on; to be called by every context's `log`.
-    pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    pub(crate) fn line(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            let reason = message.split_once("]: ").map_or(message, |(_thread, reason)| reason);
+            self.remember(Source::Log, Code::BrokerTransportFailure, reason);
+        }
         // One set of properties serves consumers and producers; each ignores the other's.
         let expected = facility == "CONFWARN" && message.contains("will be ignored by this");
         match level {
@@ -90,7 +115,7 @@ fn without_timing(reason: &str) -> &str {
 
 impl ClientContext for Watcher {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Self::line(level, facility, message);
+        self.line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -147,6 +172,20 @@ mod tests {
         ]);
         assert_eq!(fault.kind, FaultKind::Unreachable);
         assert!(fault.message.ends_with("within 10s: Failed to resolve 'b:9092': Name or service not known"));
+    }
+
+    #[test]
+    fn a_closed_connection_is_known_from_the_log() {
+        let watcher = Watcher::default();
+        let line =
+            "[thrd:b:9092/bootstrap]: b:9092/bootstrap: Disconnected: closed by peer (after 1ms in state UP)";
+        watcher.line(RDKafkaLogLevel::Info, "FAIL", line);
+        watcher.note(&KafkaError::Global(Code::AllBrokersDown), "1/1 brokers are down");
+        let fault = watcher.explain(TIMED_OUT, "b:9092", WAITED);
+        assert!(
+            fault.message.ends_with("b:9092/bootstrap: Disconnected: verify security.protocol"),
+            "{fault}"
+        );
     }
 
     #[test]

@@ -4,8 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod once;
+mod check;
 mod services;
-
-/// The worker whose events say what its handler does.
-const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");
+mod topics;

@@ -123,7 +123,15 @@ fn totals_sum_over_topics_and_handlers_of_one_service_only() {
     metrics.service("orders").consumed("orders.created").inc();
 
     let totals = payments.totals();
-    let expected = Totals { consumed: 12, done: 2, skipped: 4, duplicate: 6, deferred: 8, dead_lettered: 10 };
+    let expected = Totals {
+        consumed: 12,
+        done: 2,
+        skipped: 4,
+        duplicate: 6,
+        deferred: 8,
+        dead_lettered: 10,
+        attempts: 0,
+    };
     assert_eq!(totals, expected);
     assert_eq!(totals.settled(), 30);
     assert_eq!(metrics.service("shipping").totals(), Totals::default());
