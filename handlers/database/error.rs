@@ -25,6 +25,13 @@ impl From<DatabaseError> for Failure {
     }
 }
 
+/// Whether another connection has the file. SQLite gives the reason in the low byte of its code.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    let code = error.as_database_error().and_then(|refusal| refusal.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
+}
+
 /// A database that cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]

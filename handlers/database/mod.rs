@@ -4,13 +4,14 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{
     Sqlite, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::sleep;
 
 pub use self::error::{DatabaseError, OpenError};
 
@@ -18,6 +19,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a transaction waits for that of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long until a connection that was refused is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The shop's database. Clones share one connection.
 #[derive(Debug, Clone)]
@@ -41,16 +44,7 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true);
-        // SQLite has one writer at a time. Handlers queue for one connection in order; with one each they
-        // would poll for the file's lock, and the unlucky ones would starve.
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options)
-            .await
-            .map_err(|source| OpenError::Open { path: path.into(), source })?;
+        let pool = connect(options).await.map_err(|source| OpenError::Open { path: path.into(), source })?;
         let database = Self { pool };
         database.migrate().await.map_err(|source| OpenError::Migrate { path: path.into(), source })?;
         Ok(database)
@@ -98,6 +92,25 @@ impl Database {
     #[cfg(test)]
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
+    }
+}
+
+/// One connection, and patience for it. Two who switch a new file to WAL at the same moment may each hold
+/// what the other waits for; SQLite then refuses one of them at once, without the waiting it was told to do.
+async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    // SQLite has one writer at a time. Handlers queue for one connection in order; with one each they would
+    // poll for the file's lock, and the unlucky ones would starve.
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None);
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(refusal) if error::is_busy(&refusal) && Instant::now() < deadline => sleep(BUSY_PAUSE).await,
+            answer => return answer,
+        }
     }
 }
 

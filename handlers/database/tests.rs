@@ -36,6 +36,15 @@ async fn a_transaction_that_is_dropped_leaves_neither_effect_nor_key() {
 }
 
 #[tokio::test]
+async fn a_transaction_has_the_writers_place_from_its_beginning() {
+    let (database, folder) = database().await;
+    let other = Database::open(&url(&folder)).await.unwrap();
+    sqlx::query("PRAGMA busy_timeout = 0").execute(other.pool()).await.unwrap();
+    let _first = database.begin().await.unwrap();
+    assert!(error::is_busy(&other.begin().await.unwrap_err()));
+}
+
+#[tokio::test]
 async fn opening_again_keeps_what_is_there() {
     let (database, folder) = database().await;
     effect(&database, "k1").await.unwrap();
@@ -46,9 +55,9 @@ async fn opening_again_keeps_what_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_may_open_a_new_file_at_the_same_moment() {
-    for _ in 0..10 {
+    for _ in 0..100 {
         let folder = tempfile::tempdir().unwrap();
-        let opening: Vec<_> = (0..8).map(|_| tokio::spawn(open(url(&folder)))).collect();
+        let opening: Vec<_> = (0..2).map(|_| tokio::spawn(open(url(&folder)))).collect();
         for database in opening {
             assert_eq!(database.await.unwrap().number("SELECT count(*) FROM _sqlx_migrations").await, 4);
         }
@@ -97,7 +106,7 @@ async fn a_database_that_is_busy_is_tried_again_and_a_broken_constraint_is_not()
     let busy = database.begin_once("k2").await.unwrap_err();
     assert!(busy.to_string().contains("locked"), "{busy}");
     assert!(matches!(Failure::from(busy), Failure::Retry { .. }));
-    drop(held);
+    held.commit().await.unwrap();
 
     for broken in [
         "INSERT INTO wallets VALUES ('u1', 'EUR', -1)",

@@ -61,7 +61,8 @@ async fn the_last_cent_is_enough_and_a_cent_less_is_not() {
 
     let (short, _folder) = handler(1998).await;
     let outcome = short.handle(&order("e1"), &context("e1")).await;
-    assert!(is_reject(&outcome));
+    let Err(Failure::Reject { cause }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(cause.to_string(), "insufficient funds");
     assert_eq!(rows(&short).await, [0, 0, 0], "not even a wallet");
     assert!(!short.was_applied(&order("e1"), &context("e1")).await.unwrap());
 }

@@ -33,10 +33,11 @@ impl SampleOrders {
 
     /// Either more than any wallet holds, or at most an equal share of one.
     fn amount(&self, dice: &mut StdRng) -> (i64, SampleKind) {
+        let credit = self.opening_credit_cents.max(0);
         if dice.random::<f64>() < self.unaffordable {
-            return (self.opening_credit_cents.saturating_add(1), SampleKind::Unaffordable);
+            return (credit.saturating_add(1), SampleKind::Unaffordable);
         }
-        let share = self.opening_credit_cents.max(0) / ORDERS_PER_USER as i64;
+        let share = credit / ORDERS_PER_USER as i64;
         (dice.random_range(share.min(1)..=share), SampleKind::Order)
     }
 }

@@ -13,11 +13,10 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{FAILED, FINE, failed, signals::Signals};
+use super::{Build, FAILED, FINE, failed, signals::Signals};
 use crate::{
     BoxError, Service,
     config::{AppConfig, Loaded},
-    erased::BoxFuture,
     kafka::{EmbeddedBroker, KafkaClient, produce_all},
     pipeline::dead_letter::dead_letter_topic,
     store::MemoryStore,
@@ -30,12 +29,15 @@ const PARTITIONS: i32 = 4;
 /// Far more than a demo takes; it fails rather than hang.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Changes a configuration for the demo; what comes with it lives as long as the demo.
+pub type Prepare<C> = fn(C) -> Result<(C, Box<dyn Any + Send>), BoxError>;
+
 /// What a binary shows when it is asked for a demo.
 pub struct Demo<C> {
     /// Where the records go.
     pub topic: &'static str,
     /// The configuration for the demo, and what must live as long as it runs, such as a temporary folder.
-    pub prepare: fn(C) -> Result<(C, Box<dyn Any + Send>), BoxError>,
+    pub prepare: Prepare<C>,
     /// So many orders, with duplicates and poison among them.
     pub records: fn(u64) -> Vec<DemoRecord>,
 }
@@ -48,8 +50,6 @@ pub struct DemoRecord {
     /// The encoded event, or what poses as one.
     pub value: Vec<u8>,
 }
-
-type Build<C> = dyn Fn(C) -> BoxFuture<'static, Result<Vec<Service>, BoxError>>;
 
 pub(super) async fn run<C: AppConfig + Clone>(
     demo: &Demo<C>,

@@ -12,7 +12,7 @@ use std::{fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
 
-pub use demo::{Demo, DemoRecord};
+pub use demo::{Demo, DemoRecord, Prepare};
 
 use self::args::{Args, Verb};
 use crate::{
@@ -33,6 +33,9 @@ const CUT_OFF: u8 = 3;
 /// Interrupted twice.
 const INTERRUPTED: u8 = 130;
 
+/// Makes the services from the application's own configuration.
+type Build<C> = dyn Fn(C) -> BoxFuture<'static, Result<Vec<Service>, BoxError>>;
+
 /// A binary that holds services.
 ///
 /// ```no_run
@@ -42,7 +45,7 @@ const INTERRUPTED: u8 = 130;
 /// }
 /// ```
 pub struct App<C> {
-    build: Box<dyn Fn(C) -> BoxFuture<'static, Result<Vec<Service>, BoxError>>>,
+    build: Box<Build<C>>,
     demo: Option<Demo<C>>,
 }
 

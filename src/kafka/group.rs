@@ -169,7 +169,7 @@ impl Group {
 
     /// Remembers in the store that partitions have begun, once Kafka has their first offset.
     pub(super) fn write_anchors(&self, assignment: &mut Assignment) {
-        let mut due: BTreeMap<(Arc<str>, i32), Vec<(i32, i64)>> = BTreeMap::new();
+        let mut due: BTreeMap<_, Vec<(i32, i64)>> = BTreeMap::new();
         for ((topic, partition), running) in &assignment.running {
             if let Some(partitions) = running.anchor_due {
                 let started = due.entry((Arc::clone(topic), partitions)).or_default();

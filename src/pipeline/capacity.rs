@@ -138,7 +138,7 @@ struct Turn {
 impl Turn {
     async fn await_turn(mut self) -> Place {
         // The sender lives in the queue until it is used: an error cannot happen while `self` waits.
-        let _ = (&mut self.waiting).await;
+        drop((&mut self.waiting).await);
         Place { capacity: Arc::clone(&self.capacity), epoch: self.epoch }
     }
 }
@@ -219,7 +219,7 @@ mod tests {
                 .zip(&mut waiting)
                 .find_map(|(epoch, queue)| queue.first_mut()?.now_or_never().map(|place| (epoch, place)))
                 .unwrap();
-            waiting[epoch - 1].remove(0);
+            drop(waiting[epoch - 1].remove(0));
             order.push(epoch);
             held = place;
         }

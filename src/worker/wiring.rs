@@ -37,7 +37,7 @@ impl Wiring<'_> {
         let group = Group {
             positions: Positions {
                 group: run.group.clone(),
-                start_from: settings.worker.start_from.clone(),
+                start_from: settings.worker.start_from,
                 store: Arc::clone(&self.parts.store),
                 runtime: runtime.clone(),
             },

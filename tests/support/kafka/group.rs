@@ -24,6 +24,18 @@ pub struct PartitionLag {
     pub lag: Option<i64>,
 }
 
+/// A group's coordinator may be on its way: the first group makes Kafka create the topic of the offsets.
+fn ask(consumer: &BaseConsumer, places: &TopicPartitionList) -> TopicPartitionList {
+    let began = std::time::Instant::now();
+    loop {
+        match consumer.committed_offsets(places.clone(), PATIENCE) {
+            Ok(places) => return places,
+            Err(error) if began.elapsed() > PATIENCE => panic!("the group's offsets: {error}"),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
 /// The group's committed offset and metadata for each partition of a topic that has one.
 pub async fn committed(group: &str, topic: &TestTopic) -> BTreeMap<i32, (i64, String)> {
     let mut config = client(topic.brokers());
@@ -33,7 +45,7 @@ pub async fn committed(group: &str, topic: &TestTopic) -> BTreeMap<i32, (i64, St
         let consumer: BaseConsumer = config.create().expect("a consumer");
         let mut places = TopicPartitionList::new();
         places.add_partition_range(&name, 0, partitions - 1);
-        let places = consumer.committed_offsets(places, PATIENCE).expect("the group's offsets");
+        let places = ask(&consumer, &places);
         let known = places.elements().into_iter().filter_map(|place| match place.offset() {
             Offset::Offset(offset) => Some((place.partition(), (offset, place.metadata().to_owned()))),
             _ => None,
