@@ -5,5 +5,9 @@
 mod support;
 
 mod check;
+mod once;
 mod services;
 mod topics;
+
+/// The worker whose events say what its handler does.
+const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");
