@@ -17,9 +17,10 @@ mod proxy;
 #[path = "redis/server.rs"]
 mod server;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapter::Adapter;
+use futures_util::future::join_all;
 use oncewise::redis::RedisStore;
 use oncewise::store::{
     Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Held, OwnerFactory, StoreFault,
@@ -145,6 +146,12 @@ async fn a_frozen_server_times_out_and_comes_back() {
         // The fourth finds the connection given up and cannot make another.
         fails(claim(&store, &request).await, FaultKind::Unavailable, "in time");
     }
+    // Callers who find no connection share one attempt instead of queueing for a time-out each.
+    let (fresh, begun) = (RedisStore::connect(&server.url(), PATIENCE).unwrap(), Instant::now());
+    for answer in join_all((0..20).map(|_| claim(&fresh, &request))).await {
+        fails(answer, FaultKind::Unavailable, "in time");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     server.signal("CONT");
     is_won(claim(&store, &request).await);
 }

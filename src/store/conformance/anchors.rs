@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::bench::{Bench, Wrong, same};
-use super::cases::run_each;
-use super::{TestStore, Violation};
+use super::bench::{Bench, same};
+use super::{TestStore, Verdict, Violation, run_each};
 use crate::store::{Accepted, Anchors};
-
-type Verdict = Result<(), Wrong>;
 
 pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
     run_each!(

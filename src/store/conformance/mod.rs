@@ -9,8 +9,10 @@
 //! ```
 
 mod anchors;
+mod batches;
 mod bench;
-mod cases;
+mod claims;
+mod holds;
 mod model;
 mod random;
 mod script;
@@ -44,6 +46,18 @@ pub struct Violation {
     pub what: String,
 }
 
+type Verdict = Result<(), bench::Wrong>;
+
+/// Runs each named case with keys of its own.
+macro_rules! run_each {
+    ($store:expr, $($case:ident),* $(,)?) => {$(
+        $case(&super::bench::Bench::new($store))
+            .await
+            .map_err(|wrong| Violation { case: stringify!($case).replace('_', " "), what: wrong.0 })?;
+    )*};
+}
+use run_each;
+
 /// Runs every case, then one random sequence per seed; `0..200` takes a second or two against a local server.
 ///
 /// Keys are random, so that a store may be shared and run again and again.
@@ -51,7 +65,9 @@ pub struct Violation {
 /// # Errors
 /// The first [`Violation`]; one of a random sequence holds the shortest sequence found that still shows it.
 pub async fn run(store: &dyn TestStore, seeds: Range<u64>) -> Result<(), Violation> {
-    cases::run(store).await?;
+    claims::run(store).await?;
+    holds::run(store).await?;
+    batches::run(store).await?;
     anchors::run(store).await?;
     for seed in seeds {
         random::run(store, seed).await?;
