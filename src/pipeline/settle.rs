@@ -13,6 +13,7 @@ use super::{
     dispatch::{Attempt, attempt, was_applied},
     failure::Failed,
     retry,
+    route::Route,
     source::Partition,
 };
 use crate::{
@@ -30,8 +31,11 @@ const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::fro
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// A value in the store that is not ours will not go away by itself.
 const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
-/// How long a worker that stops tries to give a claim back. Beyond it the lease does the same, later.
+/// How long a worker that stops waits for the broker to take a letter, and then tries to give the claim back.
+/// Beyond it the lease does the same, later.
 const HAND_OVER: Duration = Duration::from_secs(2);
+/// The error of an event that has no attempts left and comes without a letter: the store knows only how many there were.
+const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them stopped before it could write this letter, and its log says why";
 
 /// Works on one record until it needs no more work, or until its partition is told to stop.
 pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Result<Settled, Stopped> {
@@ -88,7 +92,11 @@ impl Delivery<'_> {
                     continue;
                 }
                 Claim::Spent(grant) => {
-                    return self.spent(job, &service.claims.hold(&request, grant, asked)).await;
+                    let why = format!(
+                        "{} workers died while they handled it, the last ones with nothing else in flight",
+                        grant.takeovers
+                    );
+                    return self.spent(job, &service.claims.hold(&request, grant, asked), &why).await;
                 }
                 Claim::Mismatch => return self.mismatch(job).await,
                 Claim::Foreign => {
@@ -108,7 +116,11 @@ impl Delivery<'_> {
 
     /// Runs the handler under a claim, and ends the claim with what came of it.
     async fn claimed(&self, job: &dyn Job, claimed: Claimed, taken_over: bool) -> Result<Step, Stopped> {
-        let claims = &self.partition.route.service.claims;
+        let Route { service, settings, .. } = &*self.partition.route;
+        let claims = &service.claims;
+        if claimed.grant.attempts >= settings.retry.max_attempts {
+            return self.spent(job, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
+        }
         let ctx = self.context(job, &claimed);
         let attempt = match self.run(job, &ctx, &claimed, taken_over).await {
             Ok(Some(attempt)) => attempt,
@@ -191,26 +203,25 @@ impl Delivery<'_> {
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), failed };
-        if self.dead_letter(Some(job), &end).await.is_err() {
-            self.hand_over(&claimed, attempts, Some(first_failure)).await;
+        self.end(job, &claimed, &end).await.map(Step::Settled)
+    }
+
+    /// The event does not run once more.
+    async fn spent(&self, job: &dyn Job, claimed: &Claimed, why: &str) -> Result<How, Stopped> {
+        let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
+        let failed = &Failed::finally(why);
+        let end = Ending { disposition: Disposition::Exhausted, attempts, first_failure, failed };
+        self.end(job, claimed, &end).await
+    }
+
+    /// Ends a claim with a letter: first the broker has it, then the store hears that the event is dead.
+    async fn end(&self, job: &dyn Job, claimed: &Claimed, end: &Ending<'_>) -> Result<How, Stopped> {
+        if self.dead_letter(Some(job), end).await.is_err() {
+            self.hand_over(claimed, end.attempts, end.first_failure).await;
             return Err(Stopped);
         }
         crash_point("after_dead_letter");
-        route.service.claims.complete(&claimed, End::Dead, attempts).await;
-        Ok(Step::Settled(How::DeadLettered))
-    }
-
-    /// The event has killed its worker again and again while it ran alone: it does not run once more.
-    async fn spent(&self, job: &dyn Job, claimed: &Claimed) -> Result<How, Stopped> {
-        let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
-        let why = format!(
-            "{takeovers} workers died while they handled it, the last ones with nothing else in flight"
-        );
-        let failed = Failed::finally(why);
-        let end = Ending { disposition: Disposition::Exhausted, attempts, first_failure, failed: &failed };
-        // If this is stopped the lease stands, and the next owner is told the same.
-        self.dead_letter(Some(job), &end).await?;
-        self.partition.route.service.claims.complete(claimed, End::Dead, attempts).await;
+        self.partition.route.service.claims.complete(claimed, End::Dead, end.attempts).await;
         Ok(How::DeadLettered)
     }
 
@@ -238,7 +249,12 @@ impl Delivery<'_> {
         let mut disposition = end.disposition;
         let mut pause = SEND_AGAIN.0;
         loop {
-            match route.service.dead_letters.send(&letter).await {
+            // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
+            let sent = tokio::select! {
+                sent = route.service.dead_letters.send(&letter) => sent,
+                () = self.stopped_for(HAND_OVER) => return Err(Stopped),
+            };
+            match sent {
                 Ok(()) => break,
                 Err(LetterError::TooLarge(_)) if disposition != Disposition::TooLarge => {
                     disposition = Disposition::TooLarge;
@@ -304,6 +320,12 @@ impl Delivery<'_> {
 
     async fn wait(&self, time: Duration) -> Result<(), Stopped> {
         self.unless_stopped(tokio::time::sleep(time)).await
+    }
+
+    /// Ends when the partition was told to stop this long ago.
+    async fn stopped_for(&self, time: Duration) {
+        self.partition.stop.cancelled().await;
+        tokio::time::sleep(time).await;
     }
 
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {

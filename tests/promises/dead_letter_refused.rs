@@ -49,21 +49,29 @@ async fn produce_with_neighbours(topic: &TestTopic, from: i64) {
 async fn a_refused_letter_holds_its_record_alone_and_arrives_once_when_it_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path());
+    let pods = Pods::of(topic.name(), folder.path()).with("WORKER__CONCURRENCY", "2");
     let (mut pod, letters) = refuse_keyless_letters(&pods, &topic).await;
-    let rejected = Record::new("", r#"{"id":"rejected","reject":true}"#).keyless();
-    topic.produce_all([rejected, Record::new("b", r#"{"id":"b"}"#), Record::new("c", r#"{"id":"c"}"#)]).await;
+    // Many more than run at once: what waits for its letter takes no handler's place.
+    let rejected =
+        (0..20).map(|n| Record::new("", format!(r#"{{"id":"rejected-{n}","reject":true}}"#)).keyless());
+    let others = ["b", "c"].map(|id| Record::new(id, format!(r#"{{"id":"{id}"}}"#)));
+    topic.produce_all(rejected.chain(others)).await;
     until_effects(&pods, &["b", "c"]).await;
     pod.says(NOT_YET, PATIENCE).await;
     assert_eq!(committed(&pods.group, &topic).await[&0].0, 0);
     assert_eq!(letters.read().await, []);
 
     letters.alter("cleanup.policy", "delete").await;
-    pods.until_committed(&topic, 0, 3).await;
-    let found = letters.read().await;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].header("oncewise-dedupe-key").as_deref(), Some("rejected"));
-    assert_eq!(pods.attempts().count("rejected"), 1);
+    pods.until_committed(&topic, 0, 22).await;
+    let mut found: Vec<_> = letters
+        .read()
+        .await
+        .iter()
+        .map(|letter| letter.header("oncewise-original-offset").unwrap())
+        .collect();
+    found.sort_by_key(|offset| offset.parse::<i64>().unwrap());
+    assert_eq!(found, (0..20).map(|offset| offset.to_string()).collect::<Vec<_>>());
+    assert!(pods.attempts().counts().values().all(|count| *count == 1), "{:?}", pods.attempts().counts());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,6 +120,27 @@ async fn a_topic_of_letters_that_vanishes_holds_its_records_until_it_is_there_ag
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].header("oncewise-dedupe-key").as_deref(), Some("rejected-4"));
     assert_eq!(pods.effects().count("a-5"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_nobody_answers_does_not_hold_up_a_worker_that_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    // Longer than a worker that stops has time.
+    let pods = Pods::of(topic.name(), folder.path()).with("DEAD_LETTER__DELIVERY_TIMEOUT", "120s");
+    let mut stopped = pods.start(TEST_WORKER);
+    pods.until_committed(&topic, 0, 0).await;
+    let letters = pods.letters(&topic);
+    letters.delete().await;
+    topic.produce(Record::new("a", r#"{"id":"a","reject":true}"#)).await;
+    stopped.says("attempt failed", PATIENCE).await;
+    stopped.terminate();
+    assert_eq!(stopped.wait(PATIENCE).await.code(), Some(0), "nothing is cut off");
+    assert_eq!(committed(&pods.group, &topic).await[&0].0, 0);
+
+    let _next = pods.start(TEST_WORKER);
+    pods.until_committed(&topic, 0, 1).await;
+    assert_eq!(letters.read().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
