@@ -4,6 +4,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broker_outage;
 mod check;
+mod crash;
+mod duplicates;
+mod once;
+mod poison;
+mod restart;
 mod services;
+mod store_outage;
 mod topics;
+
+/// The worker whose events say what its handler does.
+const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

@@ -1,8 +1,14 @@
 //! Pods of the test worker: the same binary, with its own environment.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use super::{kafka, ledger::Effects, process::Worker, redis, unique};
+use super::{
+    kafka::{self, ReadRecord, TestTopic},
+    ledger::Effects,
+    process::Worker,
+    redis, unique,
+    wait::until,
+};
 
 /// A recipe for pods of one or more services; the pods of one recipe share groups, store and evidence.
 #[derive(Debug, Clone)]
@@ -73,6 +79,22 @@ impl Pods {
         let args: Vec<&str> =
             ["--config", nowhere.as_str()].into_iter().chain(args.iter().copied()).collect();
         Worker::start(program, &args, &env)
+    }
+
+    /// Waits until the group has committed so many records of `topic` in all.
+    pub async fn commit(&self, topic: &TestTopic, records: i64, deadline: Duration) {
+        until(&format!("{records} records to be committed"), deadline, async || {
+            let committed = kafka::committed(&self.group, topic).await;
+            let sum: i64 = committed.values().map(|(offset, _)| offset).sum();
+            if sum == records { Ok(()) } else { Err(committed) }
+        })
+        .await;
+    }
+
+    /// The group's dead letters from `topic`.
+    pub async fn letters(&self, topic: &TestTopic) -> Vec<ReadRecord> {
+        let name = format!("{}.{}.dlt", topic.name(), self.group);
+        TestTopic::at(topic.brokers(), &name).read().await
     }
 
     /// What took effect.
