@@ -55,7 +55,9 @@ impl Capacity {
         let waiting = {
             let mut state = self.lock();
             let (turn, waiting) = oneshot::channel();
-            state.shares.entry(epoch).or_default().waiting.push_back(turn);
+            // Without a share of its own the partition was revoked a moment ago: nothing is kept free for it.
+            let revoked = || Share { closed: true, ..Share::default() };
+            state.shares.entry(epoch).or_insert_with(revoked).waiting.push_back(turn);
             state.grant(self.limit);
             Turn { waiting, capacity: Arc::clone(self), epoch }
         };
@@ -232,6 +234,15 @@ mod tests {
         (1..=2).for_each(|epoch| capacity.open(epoch));
         assert_eq!(fill(&capacity, 1).len(), 6);
         capacity.close(2);
+        assert_eq!(fill(&capacity, 1).len(), 8);
+    }
+
+    #[test]
+    fn a_place_asked_for_after_the_revocation_keeps_nothing_free() {
+        let capacity = Capacity::new(8);
+        (1..=2).for_each(|epoch| capacity.open(epoch));
+        capacity.close(2);
+        drop(taken(&capacity, 2));
         assert_eq!(fill(&capacity, 1).len(), 8);
     }
 

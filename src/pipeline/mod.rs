@@ -13,6 +13,7 @@ pub mod decode;
 mod dedupe;
 mod dispatch;
 mod failure;
+mod held;
 mod lanes;
 pub mod retry;
 mod route;

@@ -9,9 +9,10 @@ use super::{
     How, Settled,
     dead_letter::{Disposition, LetterError, Verdict, letter, millis},
     decode::{Decoded, decode},
-    dedupe::{Claimed, Stopped},
+    dedupe::{Back, Stopped},
     dispatch::{Attempt, attempt, was_applied},
     failure::Failed,
+    held::Claimed,
     retry,
     source::Partition,
 };
@@ -19,10 +20,12 @@ use crate::{
     Context, Handled, Record,
     crash::crash_point,
     erased::Job,
-    store::{Claim, ClaimRequest, End, Grant, StoreKey},
+    store::{Claim, ClaimRequest, End, Grant, Run, StoreKey},
 };
 
-/// After so many workers died over an event, it runs with nothing else in flight.
+/// After so many workers died over an event, the store is told when it runs.
+const TAKEOVERS_BEFORE_MARK: u32 = 1;
+/// After so many, it runs with nothing else in flight.
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 /// Between two questions whether somebody else has finished; doubles from the first to the second.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
@@ -76,11 +79,16 @@ impl Delivery<'_> {
         let service = &self.partition.route.service;
         let request = self.claim_request(job);
         let mut pause = ASK_AGAIN.0;
+        // Taken over, and whether it took effect before is not known yet.
+        let mut in_doubt = false;
         loop {
             let asked = Instant::now();
-            let (grant, taken_over) = match service.claims.claim(&request, &self.partition.stop).await? {
-                Claim::Won(grant) => (grant, false),
-                Claim::TakenOver(grant) => (grant, true),
+            let grant = match service.claims.claim(&request, &self.partition.stop).await? {
+                Claim::Won(grant) => grant,
+                Claim::TakenOver(grant) => {
+                    in_doubt = true;
+                    grant
+                }
                 Claim::Done | Claim::Dead => return Ok(How::Duplicate),
                 Claim::Busy { left } | Claim::BackingOff { left } => {
                     self.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
@@ -99,7 +107,7 @@ impl Delivery<'_> {
             };
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
-            match self.claimed(job, claimed, taken_over).await? {
+            match self.claimed(job, claimed, &mut in_doubt).await? {
                 Step::Settled(how) => return Ok(how),
                 Step::AskAgain => pause = ASK_AGAIN.0,
             }
@@ -107,15 +115,16 @@ impl Delivery<'_> {
     }
 
     /// Runs the handler under a claim, and ends the claim with what came of it.
-    async fn claimed(&self, job: &dyn Job, claimed: Claimed, taken_over: bool) -> Result<Step, Stopped> {
+    async fn claimed(&self, job: &dyn Job, claimed: Claimed, in_doubt: &mut bool) -> Result<Step, Stopped> {
         let claims = &self.partition.route.service.claims;
         let ctx = self.context(job, &claimed);
-        let attempt = match self.run(job, &ctx, &claimed, taken_over).await {
+        let attempt = match self.run(job, &ctx, &claimed, in_doubt).await {
             Ok(Some(attempt)) => attempt,
             Ok(None) => return Ok(Step::AskAgain),
             Err(Stopped) => {
                 // Nothing has run: the next owner need not wait for the lease.
-                self.hand_over(&claimed, claimed.grant.attempts, claimed.grant.first_failure_ms).await;
+                let Grant { attempts, first_failure_ms, .. } = claimed.grant;
+                self.hand_over(&claimed, attempts, first_failure_ms, *in_doubt).await;
                 return Err(Stopped);
             }
         };
@@ -126,7 +135,7 @@ impl Delivery<'_> {
                 crash_point("after_complete");
                 Ok(Step::Settled(self.handled(handled)))
             }
-            Attempt::Failed(failed) => self.failed(job, claimed, ctx.attempt, &failed).await,
+            Attempt::Failed(failed) => self.failed(job, claimed, ctx.attempt, &failed, *in_doubt).await,
         }
     }
 
@@ -136,15 +145,16 @@ impl Delivery<'_> {
         job: &dyn Job,
         ctx: &Context,
         claimed: &Claimed,
-        taken_over: bool,
+        in_doubt: &mut bool,
     ) -> Result<Option<Attempt>, Stopped> {
         let route = &self.partition.route;
         let service = &route.service;
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
         let _place = self.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
         let _stay = self.unless_stopped(service.crowd.enter(alone)).await?;
-        if alone {
-            service.claims.mark_alone(claimed, &self.partition.stop).await?;
+        if claimed.grant.takeovers >= TAKEOVERS_BEFORE_MARK {
+            let run = if alone { Run::Alone } else { Run::InCrowd };
+            service.claims.mark(claimed, run, &self.partition.stop).await?;
         }
         if self.partition.stop.is_cancelled() {
             return Err(Stopped);
@@ -153,13 +163,14 @@ impl Delivery<'_> {
             return Ok(None);
         }
         let limit = route.settings.timeout;
-        if taken_over {
+        if *in_doubt {
             match was_applied(job, ctx, limit).await {
                 Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
-                Ok(false) => {}
+                Ok(false) => *in_doubt = false,
                 Err(failed) => return Ok(Some(Attempt::Failed(failed))),
             }
         }
+        claimed.begin(ctx.attempt);
         Ok(Some(attempt(job, ctx, limit, &route.metrics).await))
     }
 
@@ -170,6 +181,7 @@ impl Delivery<'_> {
         claimed: Claimed,
         attempts: u32,
         failed: &Failed,
+        in_doubt: bool,
     ) -> Result<Step, Stopped> {
         let route = &self.partition.route;
         let now = millis(SystemTime::now());
@@ -177,9 +189,13 @@ impl Delivery<'_> {
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
         let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, rand::random());
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
+        if claimed.cancelled().is_cancelled() {
+            // Whoever has the claim now answers for the event; this attempt may have failed because it was told to stop.
+            return Ok(Step::AskAgain);
+        }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
-            let claims = &route.service.claims;
-            claims.release(&claimed, delay, attempts, Some(first_failure), &self.partition.stop).await?;
+            let back = Back { delay, attempts, first_failure_ms: Some(first_failure), in_doubt };
+            route.service.claims.release(&claimed, back, &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");
             self.wait(delay).await?;
@@ -188,7 +204,7 @@ impl Delivery<'_> {
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), failed };
         if self.dead_letter(Some(job), &end).await.is_err() {
-            self.hand_over(&claimed, attempts, Some(first_failure)).await;
+            self.hand_over(&claimed, attempts, Some(first_failure), in_doubt).await;
             return Err(Stopped);
         }
         crash_point("after_dead_letter");
@@ -199,6 +215,8 @@ impl Delivery<'_> {
     /// The event has killed its worker again and again while it ran alone: it does not run once more.
     async fn spent(&self, job: &dyn Job, claimed: &Claimed) -> Result<How, Stopped> {
         let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
+        // A process that dies at once leaves no renewal behind that would have counted the attempt.
+        let attempts = attempts.max(takeovers);
         let why = format!(
             "{takeovers} workers died while they handled it, the last ones with nothing else in flight"
         );
@@ -252,10 +270,17 @@ impl Delivery<'_> {
     }
 
     /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.
-    async fn hand_over(&self, claimed: &Claimed, attempts: u32, first_failure: Option<i64>) {
+    async fn hand_over(
+        &self,
+        claimed: &Claimed,
+        attempts: u32,
+        first_failure_ms: Option<i64>,
+        in_doubt: bool,
+    ) {
         let claims = &self.partition.route.service.claims;
         let never = tokio_util::sync::CancellationToken::new();
-        let release = claims.release(claimed, Duration::ZERO, attempts, first_failure, &never);
+        let back = Back { delay: Duration::ZERO, attempts, first_failure_ms, in_doubt };
+        let release = claims.release(claimed, back, &never);
         if tokio::time::timeout(HAND_OVER, release).await.is_err() {
             tracing::debug!(
                 offset = self.record.offset,

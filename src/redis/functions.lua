@@ -3,16 +3,18 @@
 -- arguments per request, the reply one text per request. A batch that failed half-way may simply be sent again.
 --
 -- A record is text, version 1 in front. Numbers are decimal, the fingerprint is hexadecimal or empty.
---   1P<token>:<attempts>:<fingerprint>:<takeovers>:<solo>:<first failure>:<grant>:<alone>:<deadline>:<owner>   leased
---   1F the same, grant W, alone 0, no owner                                           free again, not before <deadline>
+--   1P<token>:<attempts>:<fingerprint>:<takeovers>:<solo>:<first failure>:<grant>:<run>:<deadline>:<owner>   leased
+--   1F the same, grant W or T, run N, no owner                                      free again, not before <deadline>
 --   1D<token>:<attempts>[:<fingerprint>]                                                                         done
 --   1X the same                                                                                                  dead
--- <solo> counts deaths of a process while nothing but this key was in flight; <alone> says that this is so now.
--- <grant> is how the running claim was granted, W won, T taken over, S spent: a repeated request hears the same.
+-- <run> tells whether the handler runs: N not known, C in a crowd, A with nothing else in flight. <takeovers> counts the
+-- first lease that ran out, and each later one under which it ran; <solo> those under which it ran alone.
+-- <grant> is how the claim was granted, W won, T taken over, S spent: a repeated request hears the same, and so does the
+-- next owner of what was given back in doubt.
 -- The letter M is kept for "moved". Whatever is not written as above is foreign and never overwritten.
 -- Workers of several versions share these functions: what changes the record or a call gets a new library name.
 
-local OPEN = '^1([PF])(%d+):(%d+):(%x*):(%d+):(%d+):(%-?%d*):([WTS]):([01]):(%d+):([%w._-]*)$'
+local OPEN = '^1([PF])(%d+):(%d+):(%x*):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%d+):([%w._-]*)$'
 local ENDED = '^1([DX])(%d+):%d+:?(%x*)$'
 
 -- One clock for all workers: the server's. The token comes from it too, so that it grows even across a lost record.
@@ -34,9 +36,9 @@ local function run(...)
   return reply
 end
 
-local function open(state, token, attempts, print, takeovers, solo, first, grant, alone, deadline, owner)
+local function open(state, token, attempts, print, takeovers, solo, first, grant, run, deadline, owner)
   return '1' .. state .. token .. ':' .. attempts .. ':' .. print .. ':' .. takeovers .. ':' .. solo .. ':' .. first
-    .. ':' .. grant .. ':' .. alone .. ':' .. int(deadline) .. ':' .. owner
+    .. ':' .. grant .. ':' .. run .. ':' .. int(deadline) .. ':' .. owner
 end
 
 local function grant(how, token, attempts, takeovers, first)
@@ -57,12 +59,12 @@ local function claim(keys, argv)
     local at = i * 5 - 4
     local owner, lease, keep, allowed, print = argv[at], argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
     -- Most keys are new: one command settles those.
-    local fresh = open('P', int(us), '0', print, '0', '0', '', 'W', '0', ms + lease, owner)
+    local fresh = open('P', int(us), '0', print, '0', '0', '', 'W', 'N', ms + lease, owner)
     local old = run('SET', key, fresh, 'NX', 'GET', 'PX', keep)
     if not old then
       replies[i] = grant('W', int(us), '0', '0', '')
     else
-      local state, token, attempts, known, takeovers, solo, first, how, alone, deadline, holder =
+      local state, token, attempts, known, takeovers, solo, first, how, runs, deadline, holder =
         string.match(old, OPEN)
       local ended, _, print_of_ended = string.match(old, ENDED)
       if not state and not ended then
@@ -72,21 +74,20 @@ local function claim(keys, argv)
       elseif ended then
         replies[i] = ended
       elseif state == 'P' and holder == owner then
-        run('SET', key, open('P', token, attempts, either(known, print), takeovers, solo, first, how, alone,
+        run('SET', key, open('P', token, attempts, either(known, print), takeovers, solo, first, how, runs,
           ms + lease, owner), 'PX', keep)
         replies[i] = grant(how, token, attempts, takeovers, first)
       elseif ms < tonumber(deadline) then
         replies[i] = (state == 'P' and 'B' or 'O') .. int(deadline - ms)
       else
-        how = 'W'
         if state == 'P' then
           how = 'T'
-          takeovers = int(takeovers + 1)
-          solo = int(solo + alone)
+          if takeovers == '0' or runs ~= 'N' then takeovers = int(takeovers + 1) end
+          if runs == 'A' then solo = int(solo + 1) end
         end
         if tonumber(solo) >= math.max(tonumber(allowed), 1) then how = 'S' end
         token = int(math.max(token + 1, us))
-        run('SET', key, open('P', token, attempts, either(known, print), takeovers, solo, first, how, '0',
+        run('SET', key, open('P', token, attempts, either(known, print), takeovers, solo, first, how, 'N',
           ms + lease, owner), 'PX', keep)
         replies[i] = grant(how, token, attempts, takeovers, first)
       end
@@ -95,7 +96,7 @@ local function claim(keys, argv)
   return replies
 end
 
--- ARGV: owner, token, lease ms, retention ms, attempts, first failure, alone, fingerprint
+-- ARGV: owner, token, lease ms, retention ms, attempts, first failure, run, fingerprint
 -- Reply: K kept; S stolen; Z finished; R made again; E foreign
 local function renew(keys, argv)
   local _, ms = now()
@@ -103,15 +104,15 @@ local function renew(keys, argv)
   for i, key in ipairs(keys) do
     local at = i * 8 - 7
     local owner, token, lease, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
-    local attempts, first, alone, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
+    local attempts, first, runs, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
     local old = run('GET', key)
     if not old then
-      run('SET', key, open('P', token, attempts, print, '0', '0', first, 'W', alone, ms + lease, owner), 'PX', keep)
+      run('SET', key, open('P', token, attempts, print, '0', '0', first, 'W', runs, ms + lease, owner), 'PX', keep)
       replies[i] = 'R'
     else
       local state, held, _, known, takeovers, solo, _, how, _, _, holder = string.match(old, OPEN)
       if state == 'P' and held == token and holder == owner then
-        run('SET', key, open('P', token, attempts, either(print, known), takeovers, solo, first, how, alone,
+        run('SET', key, open('P', token, attempts, either(print, known), takeovers, solo, first, how, runs,
           ms + lease, owner), 'PX', keep)
         replies[i] = 'K'
       elseif state then
@@ -156,22 +157,22 @@ local function complete(keys, argv)
   return replies
 end
 
--- ARGV: owner, token, delay ms, retention ms, attempts, first failure
+-- ARGV: owner, token, delay ms, retention ms, attempts, first failure, 1 when in doubt
 -- Reply: R released; N not ours; Z finished; E foreign
 local function release(keys, argv)
   local _, ms = now()
   local replies = {}
   for i, key in ipairs(keys) do
-    local at = i * 6 - 5
+    local at = i * 7 - 6
     local owner, token, delay, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
-    local attempts, first = argv[at + 4], argv[at + 5]
+    local attempts, first, how = argv[at + 4], argv[at + 5], argv[at + 6] == '1' and 'T' or 'W'
     local old = run('GET', key)
     if not old then
       replies[i] = 'N'
     else
       local state, held, _, known, takeovers, solo, _, _, _, _, holder = string.match(old, OPEN)
       if state == 'P' and held == token and holder == owner then
-        run('SET', key, open('F', token, attempts, known, takeovers, solo, first, 'W', '0', ms + delay, ''),
+        run('SET', key, open('F', token, attempts, known, takeovers, solo, first, how, 'N', ms + delay, ''),
           'PX', keep)
         replies[i] = 'R'
       elseif state then
