@@ -50,18 +50,23 @@ impl Capacity {
         state.grant(self.limit);
     }
 
-    /// Waits for a place. Dropping the future gives up the place in the queue.
+    /// Waits for a place, for ever if the partition was revoked. Dropping the future gives up the place in the
+    /// queue.
     pub(crate) async fn place(self: &Arc<Self>, epoch: u64) -> Place {
         let waiting = {
             let mut state = self.lock();
             let (turn, waiting) = oneshot::channel();
-            // Without a share of its own the partition was revoked a moment ago: nothing is kept free for it.
-            let revoked = || Share { closed: true, ..Share::default() };
-            state.shares.entry(epoch).or_insert_with(revoked).waiting.push_back(turn);
-            state.grant(self.limit);
-            Turn { waiting, capacity: Arc::clone(self), epoch }
+            let share = state.shares.get_mut(&epoch).filter(|share| !share.closed);
+            share.map(|share| share.waiting.push_back(turn)).map(|()| {
+                state.grant(self.limit);
+                Turn { waiting, capacity: Arc::clone(self), epoch }
+            })
         };
-        waiting.await_turn().await
+        match waiting {
+            Some(waiting) => waiting.await_turn().await,
+            // A revoked partition gets no place any more; whoever asks is about to be told to stop.
+            None => std::future::pending().await,
+        }
     }
 
     fn give_back(&self, epoch: u64) {
@@ -238,12 +243,12 @@ mod tests {
     }
 
     #[test]
-    fn a_place_asked_for_after_the_revocation_keeps_nothing_free() {
-        let capacity = Capacity::new(8);
+    fn a_revoked_partition_gets_no_place_and_keeps_none_free() {
+        let capacity = Capacity::new(4);
         (1..=2).for_each(|epoch| capacity.open(epoch));
         capacity.close(2);
-        drop(taken(&capacity, 2));
-        assert_eq!(fill(&capacity, 1).len(), 8);
+        assert!(taken(&capacity, 2).is_none());
+        assert_eq!(fill(&capacity, 1).len(), 4);
     }
 
     #[tokio::test]

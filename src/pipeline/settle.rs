@@ -189,8 +189,8 @@ impl Delivery<'_> {
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
         let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, rand::random());
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
-        if claimed.cancelled().is_cancelled() {
-            // Whoever has the claim now answers for the event; this attempt may have failed because it was told to stop.
+        if !claimed.is_certain() {
+            // Somebody else may have the event by now; what becomes of it there is what counts.
             return Ok(Step::AskAgain);
         }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {

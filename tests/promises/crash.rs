@@ -80,7 +80,7 @@ impl Scene {
             effects: counts.get("victim").copied().unwrap_or(0),
             attempts: victims.map(|(_, attempt)| attempt.attempt).collect(),
             passed: heirs - before,
-            letters: pods.letters(topic).await.iter().map(coordinate).collect(),
+            letters: pods.letters(topic).read().await.iter().map(coordinate).collect(),
         }
     }
 }

@@ -4,16 +4,24 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod broker_outage;
 mod check;
+mod commit_order;
 mod crash;
+mod dead_letter;
+mod dead_letter_refused;
 mod duplicates;
+mod fingerprint;
+mod foreign;
 mod once;
 mod poison;
 mod restart;
+mod retry;
 mod services;
 mod store_outage;
 mod topics;
+mod two_groups;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

@@ -68,7 +68,7 @@ async fn a_payload_that_kills_the_process_is_dead_lettered_and_its_neighbours_ta
     // Two in the crowd, to come under suspicion, and two alone, to be convicted.
     let deaths: usize = supervised.iter().map(|pod| pod.deaths).sum();
     assert_eq!((deaths, pods.attempts().count("poison")), (4, 4));
-    let letters = pods.letters(&topic).await;
+    let letters = pods.letters(&topic).read().await;
     assert_eq!(letters.len(), 1, "{letters:?}");
     let header = |name: &str| letters[0].header(&format!("oncewise-{name}")).unwrap();
     assert_eq!((header("dedupe-key"), header("disposition")), ("poison".into(), "exhausted".into()));
@@ -110,5 +110,5 @@ async fn a_pod_that_keeps_dying_does_not_stop_the_other() {
     let counts = pods.effects().counts();
     assert_eq!(counts.len(), sent, "lost events");
     assert!(counts.values().all(|count| *count <= 2 + DEATHS), "{counts:?}");
-    assert_eq!(pods.letters(&topic).await, []);
+    assert_eq!(pods.letters(&topic).read().await, []);
 }

@@ -98,7 +98,7 @@ impl Scene {
         let counts = self.pods.effects().counts();
         assert_eq!(counts.len(), events, "lost events");
         assert!(counts.values().all(|count| *count == 1), "{counts:?}");
-        assert_eq!(self.pods.letters(&self.topic).await.len(), 0);
+        assert_eq!(self.pods.letters(&self.topic).read().await.len(), 0);
         assert_eq!(self.pod.ended(), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    kafka::{self, ReadRecord, TestTopic},
+    kafka::{self, TestTopic},
     ledger::Effects,
     process::Worker,
     redis, unique,
@@ -91,12 +91,6 @@ impl Pods {
         .await;
     }
 
-    /// The group's dead letters from `topic`.
-    pub async fn letters(&self, topic: &TestTopic) -> Vec<ReadRecord> {
-        let name = format!("{}.{}.dlt", topic.name(), self.group);
-        TestTopic::at(topic.brokers(), &name).read().await
-    }
-
     /// What took effect.
     pub fn effects(&self) -> Effects {
         Effects::at(self.folder.join("effects"))
@@ -105,5 +99,21 @@ impl Pods {
     /// Which attempts were made.
     pub fn attempts(&self) -> Effects {
         Effects::at(self.folder.join("attempts"))
+    }
+
+    /// The topic of the group's dead letters.
+    pub fn letters(&self, topic: &TestTopic) -> TestTopic {
+        TestTopic::named(&format!("{}.{}.dlt", topic.name(), self.group))
+    }
+
+    /// Waits until the group has committed exactly this offset of one partition.
+    pub async fn until_committed(&self, topic: &TestTopic, partition: i32, offset: i64) {
+        let what = format!("offset {offset} of partition {partition} to be committed");
+        until(&what, Duration::from_secs(60), async || {
+            let committed = kafka::committed(&self.group, topic).await;
+            let there = committed.get(&partition).is_some_and(|(committed, _)| *committed == offset);
+            if there { Ok(()) } else { Err(committed) }
+        })
+        .await;
     }
 }
