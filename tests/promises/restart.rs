@@ -15,7 +15,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(40);
 const LEASE: Duration = Duration::from_secs(6);
 
-/// The values of every claim under `prefix`.
+/// The values of every record under `prefix`, as `src/redis/functions.lua` describes them.
 async fn claims(prefix: &str) -> Vec<String> {
     let client = ::redis::Client::open(redis::shared_url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -42,7 +42,7 @@ async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it(
     // From its first renewal on, the claim tells that the handler has been called.
     until("a renewal with an attempt", PATIENCE, async || {
         let claims = claims(&format!("t.{}", pods.group)).await;
-        if claims.iter().any(|claim| claim.starts_with("1P") && claim.split(':').nth(1) == Some("1")) {
+        if claims.iter().any(|claim| claim.starts_with("1P") && claim.split(':').nth(3) == Some("1")) {
             Ok(())
         } else {
             Err(claims)
