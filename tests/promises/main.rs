@@ -5,15 +5,21 @@
 mod support;
 
 mod bad_input;
+mod broker_outage;
 mod check;
 mod commit_order;
+mod crash;
 mod dead_letter;
 mod dead_letter_refused;
+mod duplicates;
 mod fingerprint;
 mod foreign;
 mod once;
+mod poison;
+mod restart;
 mod retry;
 mod services;
+mod store_outage;
 mod topics;
 mod two_groups;
 

@@ -81,6 +81,16 @@ impl Pods {
         Worker::start(program, &args, &env)
     }
 
+    /// Waits until the group has committed so many records of `topic` in all.
+    pub async fn commit(&self, topic: &TestTopic, records: i64, deadline: Duration) {
+        until(&format!("{records} records to be committed"), deadline, async || {
+            let committed = kafka::committed(&self.group, topic).await;
+            let sum: i64 = committed.values().map(|(offset, _)| offset).sum();
+            if sum == records { Ok(()) } else { Err(committed) }
+        })
+        .await;
+    }
+
     /// What took effect.
     pub fn effects(&self) -> Effects {
         Effects::at(self.folder.join("effects"))
