@@ -57,8 +57,8 @@ struct Delivery<'a> {
 /// What a claim led to.
 enum Step {
     Settled(How),
-    /// The claim is gone: ask for it again.
-    AskAgain,
+    /// The claim is gone: ask for it again after this time.
+    AskAgain(Duration),
 }
 
 /// How an event ends that cannot be handled.
@@ -77,12 +77,15 @@ impl Delivery<'_> {
         let request = self.claim_request(job);
         let mut pause = ASK_AGAIN.0;
         loop {
+            // A claim has to be kept alive until its handler has run: none is asked for long before that.
+            let near = self.unless_stopped(service.near.place(self.partition.epoch)).await?;
             let asked = Instant::now();
             let (grant, taken_over) = match service.claims.claim(&request, &self.partition.stop).await? {
                 Claim::Won(grant) => (grant, false),
                 Claim::TakenOver(grant) => (grant, true),
                 Claim::Done | Claim::Dead => return Ok(How::Duplicate),
                 Claim::Busy { left } | Claim::BackingOff { left } => {
+                    drop(near);
                     self.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
                     pause = (pause * 2).min(ASK_AGAIN.1);
                     continue;
@@ -93,6 +96,7 @@ impl Delivery<'_> {
                 Claim::Mismatch => return self.mismatch(job).await,
                 Claim::Foreign => {
                     service.status.foreign(self.record, request.key.as_str());
+                    drop(near);
                     self.wait(FOREIGN_AGAIN).await?;
                     continue;
                 }
@@ -101,7 +105,11 @@ impl Delivery<'_> {
             let claimed = service.claims.hold(&request, grant, asked);
             match self.claimed(job, claimed, taken_over).await? {
                 Step::Settled(how) => return Ok(how),
-                Step::AskAgain => pause = ASK_AGAIN.0,
+                Step::AskAgain(delay) => {
+                    drop(near);
+                    self.wait(delay).await?;
+                    pause = ASK_AGAIN.0;
+                }
             }
         }
     }
@@ -112,7 +120,7 @@ impl Delivery<'_> {
         let ctx = self.context(job, &claimed);
         let attempt = match self.run(job, &ctx, &claimed, taken_over).await {
             Ok(Some(attempt)) => attempt,
-            Ok(None) => return Ok(Step::AskAgain),
+            Ok(None) => return Ok(Step::AskAgain(Duration::ZERO)),
             Err(Stopped) => {
                 // Nothing has run: the next owner need not wait for the lease.
                 self.hand_over(&claimed, claimed.grant.attempts, claimed.grant.first_failure_ms).await;
@@ -182,8 +190,7 @@ impl Delivery<'_> {
             claims.release(&claimed, delay, attempts, Some(first_failure), &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");
-            self.wait(delay).await?;
-            return Ok(Step::AskAgain);
+            return Ok(Step::AskAgain(delay));
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), failed };

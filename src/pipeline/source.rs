@@ -56,6 +56,7 @@ impl Partition {
         runtime: Handle,
     ) -> Arc<Self> {
         route.service.capacity.open(epoch);
+        route.service.near.open(epoch);
         let lanes = Lanes::new(route.service.ordering);
         Arc::new(Self {
             route,
@@ -144,6 +145,7 @@ impl Partition {
         self.stop.cancel();
         self.lanes_at_work.close();
         self.route.service.capacity.close(self.epoch);
+        self.route.service.near.close(self.epoch);
     }
 
     /// Topic and partition.
