@@ -64,7 +64,7 @@ async fn accept(
             return failed(fault);
         }
         println!(
-            "{group} goes on at {position} of partition {partition} of {topic}, within seconds if it is running"
+            "{group} goes on at {position} of partition {partition} of {topic}, once that partition waits for a decision"
         );
     }
     ExitCode::from(FINE)

@@ -8,7 +8,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::group::GroupConsumer;
+use super::{group::GroupConsumer, positions::Position};
 use crate::{
     Record,
     crash::crash_point,
@@ -35,13 +35,17 @@ pub(super) struct Running {
     stored: Option<i64>,
     /// The store does not know yet that this partition has begun, on a topic with so many partitions.
     pub(super) anchor_due: Option<i32>,
+    /// Nothing is taken in before the start is committed and remembered: a crash would begin elsewhere.
+    is_new: bool,
     paused: bool,
     pub(super) metrics: PartitionMetrics,
 }
 
 impl Running {
-    pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, topic_partitions: i32) -> Self {
-        Self { partition, stored: None, anchor_due: Some(topic_partitions), paused: false, metrics }
+    /// A paused partition that is resumed when it may begin.
+    pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
+        let (is_new, anchor_due) = (!position.is_committed, Some(position.partitions));
+        Self { partition, stored: None, anchor_due, is_new, paused: true, metrics }
     }
 }
 
@@ -76,11 +80,12 @@ impl Assignment {
         Ok(())
     }
 
-    /// Resumes the partitions that have room again.
+    /// Resumes the partitions that may begin, or have room again.
     pub(super) fn resume(&mut self, consumer: &GroupConsumer, bounds: Bounds) -> Result<(), KafkaError> {
         let share = self.share(bounds);
         for running in self.running.values_mut().filter(|running| running.paused) {
-            if running.partition.has_room(share) {
+            let may_begin = !running.is_new || running.anchor_due.is_none();
+            if may_begin && running.partition.has_room(share) {
                 consumer.resume(&list([running.partition.name()]))?;
                 running.paused = false;
             }

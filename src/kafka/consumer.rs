@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ use super::{
     group::{Group, GroupConsumer},
     headers::record_of,
 };
+use crate::pipeline::ServiceRun;
 
 /// How long one poll waits for a record.
 const POLL: Duration = Duration::from_millis(20);
@@ -36,6 +37,17 @@ pub(crate) enum Ended {
     Drained,
     /// Some handlers were still running at the deadline.
     CutOff,
+}
+
+/// A polling thread must not die in silence.
+struct Alarm(Arc<ServiceRun>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.status.fail("the polling thread has panicked");
+        }
+    }
 }
 
 /// A consumer on its thread.
@@ -66,7 +78,10 @@ impl Poller {
         consumer.subscribe(&topics.keys().map(String::as_str).collect::<Vec<_>>())?;
         let now = Instant::now();
         let poller = Self { consumer, commit_interval, topics, stop, next_commit: now, next_look: now };
-        let thread = std::thread::Builder::new().name(format!("poll-{name}")).spawn(move || poller.run());
+        let thread = std::thread::Builder::new().name(format!("poll-{name}")).spawn(move || {
+            let _alarm = Alarm(Arc::clone(&poller.group().service));
+            poller.run()
+        });
         thread.map_err(|error| KafkaFault::new(FaultKind::Other, format!("no thread for polling: {error}")))
     }
 
@@ -92,7 +107,7 @@ impl Poller {
             self.next_commit = now + self.commit_interval;
             self.commit(CommitMode::Async);
         }
-        if now >= self.next_look {
+        if now >= self.next_look || group.look_now.swap(false, Relaxed) {
             self.next_look = now + LOOK_AGAIN;
             outcome = outcome.and_then(|()| self.look());
         }

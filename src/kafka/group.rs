@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -49,6 +49,8 @@ pub(crate) struct Group {
     pub(crate) runtime: Handle,
     pub(crate) watcher: Watcher,
     pub(crate) assignment: Mutex<Assignment>,
+    /// Something was assigned: what has to be looked after should not wait for its time.
+    pub(crate) look_now: AtomicBool,
 }
 
 impl Group {
@@ -57,20 +59,16 @@ impl Group {
     }
 
     fn assign(&self, consumer: &GroupConsumer, assigned: &TopicPartitionList) -> KafkaResult<()> {
-        let names = names(assigned);
         let mut offsets = TopicPartitionList::new();
         let mut starts = Vec::new();
-        for (topic, partitions) in by_topic(&names) {
+        for (topic, partitions) in by_topic(&names(assigned)) {
             let positions = self.positions.resolve(consumer, &topic, &partitions);
             for partition in partitions {
-                let position = positions.as_ref().map(|positions| positions.get(&partition).cloned());
-                let start = match position {
-                    Ok(Some(Position { start: Start::At(offset), partitions })) => Ok((offset, partitions)),
-                    Ok(Some(Position { start: Start::Hold(why), .. })) => Err(why),
-                    Ok(None) => Err("its start is not known yet".to_owned()),
+                let start = match &positions {
+                    Ok(positions) => begin_or_hold(&positions[&partition]),
                     Err(why) => Err(why.clone()),
                 };
-                // A held partition is assigned somewhere and paused at once; it moves before it is resumed.
+                // A held partition is assigned somewhere; it moves before it is resumed.
                 let offset = start.as_ref().map_or(Offset::Beginning, |(offset, _)| Offset::Offset(*offset));
                 offsets.add_partition_offset(&topic, partition, offset)?;
                 starts.push(((Arc::clone(&topic), partition), start));
@@ -80,22 +78,22 @@ impl Group {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&offsets)?,
             _ => consumer.assign(&offsets)?,
         }
+        // All of them begin paused; those that may are resumed at once by the loop that polls.
+        consumer.pause(assigned)?;
         let mut assignment = self.assignment();
         for (name, start) in starts {
             match start {
-                Ok((offset, partitions)) => self.begin(&mut assignment, name, offset, partitions),
-                Err(why) => {
-                    consumer.pause(&list([(&*name.0, name.1)]))?;
-                    self.hold(&mut assignment, name, why);
-                }
+                Ok((offset, position)) => self.begin(&mut assignment, name, offset, &position),
+                Err(why) => self.hold(&mut assignment, name, why),
             }
         }
         self.service.status.health.joined(true);
         self.service.status.metrics.rebalance(RebalanceKind::Assigned);
+        self.look_now.store(true, Relaxed);
         Ok(())
     }
 
-    fn begin(&self, assignment: &mut Assignment, name: Name, offset: i64, topic_partitions: i32) {
+    fn begin(&self, assignment: &mut Assignment, name: Name, offset: i64, position: &Position) {
         let (topic, partition) = (&name.0, name.1);
         let Some(route) = self.routes.get(&**topic) else { return };
         let epoch = EPOCHS.fetch_add(1, Relaxed);
@@ -104,7 +102,7 @@ impl Group {
         let begun = Partition::new(Arc::clone(route), partition, epoch, offset, self.runtime.clone());
         assignment.held.remove(&name);
         let metrics = self.service.status.metrics.partition(topic, partition);
-        assignment.running.insert(name.clone(), Running::new(begun, metrics, topic_partitions));
+        assignment.running.insert(name.clone(), Running::new(begun, metrics, position));
     }
 
     fn hold(&self, assignment: &mut Assignment, name: Name, why: String) {
@@ -128,15 +126,14 @@ impl Group {
                     continue;
                 }
             };
-            for (partition, Position { start, partitions }) in positions {
+            for (partition, position) in positions {
                 let name = (Arc::clone(&topic), partition);
-                match start {
-                    Start::At(offset) => {
+                match begin_or_hold(&position) {
+                    Ok((offset, position)) => {
                         consumer.seek(&topic, partition, Offset::Offset(offset), SEEK)?;
-                        self.begin(&mut self.assignment(), name, offset, partitions);
-                        consumer.resume(&list([(&*topic, partition)]))?;
+                        self.begin(&mut self.assignment(), name, offset, &position);
                     }
-                    Start::Hold(why) => self.hold(&mut self.assignment(), name, why),
+                    Err(why) => self.hold(&mut self.assignment(), name, why),
                 }
             }
         }
@@ -307,6 +304,13 @@ impl ClientContext for Group {
                 .metrics
                 .oldest_unsettled(running.partition.oldest_timestamp().map_or(Duration::ZERO, age));
         }
+    }
+}
+
+fn begin_or_hold(position: &Position) -> Result<(i64, Position), String> {
+    match &position.start {
+        Start::At(offset) => Ok((*offset, position.clone())),
+        Start::Hold(why) => Err(why.clone()),
     }
 }
 

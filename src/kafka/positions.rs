@@ -36,6 +36,9 @@ pub(crate) struct Positions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(super) start: Start,
+    /// Kafka has the start as the group's committed offset already.
+    pub(super) is_committed: bool,
+    /// How many partitions the topic has.
     pub(super) partitions: i32,
 }
 
@@ -58,7 +61,10 @@ impl Positions {
                 let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
                 let known =
                     Known { topic, partition, log, committed: &committed, anchors: &anchors, first_start };
-                Ok((partition, Position { start: known.start(), partitions: count }))
+                let start = known.start();
+                let is_committed =
+                    committed.get(&partition).is_some_and(|offset| start == Start::At(*offset));
+                Ok((partition, Position { start, is_committed, partitions: count }))
             })
             .collect()
     }

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::failure::Failed;
 use crate::{
-    Context, Failure, Handled,
+    Context, Handled,
     erased::Job,
     telemetry::{HandlerMetrics, metrics::AttemptOutcome},
 };
@@ -33,19 +33,19 @@ pub(crate) async fn attempt(
     metrics: &HandlerMetrics,
 ) -> Attempt {
     let began = Instant::now();
-    let answer = guarded(limit, || job.handle(ctx)).await;
+    let answer = guarded(limit, || async { job.handle(ctx).await.map_err(Failed::from) }).await;
     let outcome = match &answer {
         Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
         Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
-        Ok(Err(Failure::Retry { .. })) => AttemptOutcome::Retry,
-        Ok(Err(Failure::Reject { .. })) => AttemptOutcome::Rejected,
+        Ok(Err(Failed { retryable: true, .. })) => AttemptOutcome::Retry,
+        Ok(Err(Failed { retryable: false, .. })) => AttemptOutcome::Rejected,
         Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
         Err(Broken::Panicked(_)) => AttemptOutcome::Panicked,
     };
     metrics.attempt(outcome, began.elapsed());
     match answer {
         Ok(Ok(handled)) => Attempt::Handled(handled),
-        Ok(Err(failure)) => Attempt::Failed(failure.into()),
+        Ok(Err(failed)) => Attempt::Failed(failed),
         Err(broken) => Attempt::Failed(broken.into()),
     }
 }
@@ -67,10 +67,11 @@ impl From<Broken> for Failed {
 
 /// Asks the handler whether the event has already taken effect.
 pub(crate) async fn was_applied(job: &dyn Job, ctx: &Context, limit: Duration) -> Result<bool, Failed> {
-    guarded(limit, || job.was_applied(ctx)).await?.map_err(Failed::from)
+    guarded(limit, || async { job.was_applied(ctx).await.map_err(Failed::from) }).await?
 }
 
-/// Author's code: whatever it does, the answer is a value. Making the future is the author's code, too.
+/// Author's code: whatever it does, the answer is a value. Making the future and printing its error is the
+/// author's code, too.
 async fn guarded<T, F: Future<Output = T>>(limit: Duration, call: impl FnOnce() -> F) -> Result<T, Broken> {
     let work = AssertUnwindSafe(async { call().await }).catch_unwind();
     match tokio::time::timeout(limit, work).await {

@@ -1,5 +1,6 @@
 //! Services at work: wires the steps together, starts them, drains them, stops them.
 
+mod continuity;
 mod control;
 mod wiring;
 
@@ -87,13 +88,10 @@ impl Worker {
             stop: &stop,
         };
         let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();
-        let worker = Self {
-            services: running.inspect_err(|_| stop.cancel())?,
-            stop,
-            drain_timeout: settings.worker.drain_timeout,
-            control,
-        };
-        Ok(worker)
+        let services = running.inspect_err(|_| stop.cancel())?;
+        let statuses = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
+        control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses));
+        Ok(Self { services, stop, drain_timeout: settings.worker.drain_timeout, control })
     }
 
     /// Begins to drain. Nothing new starts; what runs may finish.

@@ -55,6 +55,7 @@ impl Wiring<'_> {
             runtime,
             watcher: Watcher::default(),
             assignment: Default::default(),
+            look_now: Default::default(),
         };
         let poller =
             Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, self.stop.clone());

@@ -4,6 +4,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod check;
+mod commit_order;
+mod dead_letter;
+mod dead_letter_refused;
+mod fingerprint;
+mod foreign;
+mod once;
+mod retry;
 mod services;
 mod topics;
+mod two_groups;
+
+/// The worker whose events say what its handler does.
+const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");
