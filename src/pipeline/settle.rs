@@ -187,7 +187,7 @@ impl Delivery<'_> {
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
         if !claimed.is_certain() {
             // Somebody else may have the event by now; what becomes of it there is what counts.
-            return Ok(Step::AskAgain);
+            return Ok(Step::AskAgain(Duration::ZERO));
         }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
             let claims = &route.service.claims;

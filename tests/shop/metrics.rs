@@ -19,7 +19,9 @@ struct Sample {
 impl Counts {
     pub(crate) async fn of(address: SocketAddr) -> Result<Counts, String> {
         match http::get(address, "/metrics").await? {
-            (200, text) => Ok(Counts(text.lines().filter(|line| !line.starts_with('#')).map(sample).collect())),
+            (200, text) => {
+                Ok(Counts(text.lines().filter(|line| !line.starts_with('#')).map(sample).collect()))
+            }
             answer => Err(format!("{answer:?}")),
         }
     }
@@ -56,5 +58,9 @@ fn sample(line: &str) -> Sample {
         let (label, value) = pair.split_once('=').expect("label=value");
         (label.to_owned(), value.trim_matches('"').to_owned())
     };
-    Sample { name: name.to_owned(), labels: pairs.map(label).collect(), value: value.parse().expect("a number") }
+    Sample {
+        name: name.to_owned(),
+        labels: pairs.map(label).collect(),
+        value: value.parse().expect("a number"),
+    }
 }

@@ -65,10 +65,11 @@ impl Shop {
     /// Starts one pod.
     pub(crate) fn start(&self) -> Pod {
         let http = SocketAddr::from(([127, 0, 0, 1], free_ports(1)));
-        let worker = self.pods.clone().with("HTTP__LISTEN", &http.to_string()).command(
-            WORKER,
-            &["--topic", &format!("orders.created={}", self.topic.name()), "run"],
-        );
+        let worker = self
+            .pods
+            .clone()
+            .with("HTTP__LISTEN", &http.to_string())
+            .command(WORKER, &["--topic", &format!("orders.created={}", self.topic.name()), "run"]);
         Pod { worker, http }
     }
 
@@ -84,8 +85,10 @@ impl Shop {
     /// Sends these orders; they are acknowledged when this returns.
     pub(crate) async fn produce(&self, orders: &SampleOrders) -> Vec<Sent> {
         let records: Vec<SampleRecord> = orders.records().collect();
-        let places =
-            self.topic.produce_all(records.iter().map(|record| Record::new(&record.key, &record.value))).await;
+        let places = self
+            .topic
+            .produce_all(records.iter().map(|record| Record::new(&record.key, &record.value)))
+            .await;
         records.into_iter().zip(places).map(|(record, place)| Sent { record, place }).collect()
     }
 

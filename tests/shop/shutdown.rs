@@ -46,7 +46,11 @@ async fn what_finished_before_a_polite_end_is_not_repeated_by_the_next_start() {
     let ran = |service, outcome| counts.sum("attempts_total", service, &[("outcome", outcome)]);
     let left = [events, events - unaffordable, events];
     for ((service, left), applied) in SERVICES.into_iter().zip(left).zip(applied) {
-        assert_eq!(ran(service, "done"), left - applied as u64, "{service} runs what is left and nothing else");
+        assert_eq!(
+            ran(service, "done"),
+            left - applied as u64,
+            "{service} runs what is left and nothing else"
+        );
     }
     assert_eq!(ran("payments", "rejected"), unaffordable - rejected as u64);
     shop.ledger().await.must_be(&Ledger::expected(&sent, orders.opening_credit_cents));
