@@ -8,7 +8,7 @@ mod inspect;
 mod run;
 mod signals;
 
-use std::{fmt, future::Future, process::ExitCode};
+use std::{collections::BTreeMap, fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
 
@@ -17,9 +17,11 @@ pub use demo::{Demo, DemoCounts, DemoRecord, Prepare};
 use self::args::{Args, Verb};
 use crate::{
     BoxError, Service,
-    config::{self as configuration, AppConfig, Loaded, Sources, TelemetrySettings},
+    config::{self as configuration, AppConfig, Loaded, Settings, Sources, TelemetrySettings},
     erased::BoxFuture,
+    pipeline::log_places_only,
     service, telemetry,
+    worker::group_of,
 };
 
 /// Everything was fine.
@@ -81,11 +83,13 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             Err(problems) => return refuse(problems),
         };
         let TelemetrySettings { log_format, log_filter } = &loaded.settings.telemetry;
-        // A demo is there to be watched: its log would run over the picture, unless somebody asks for it.
-        let quiet = matches!(args.verb, Verb::Demo { .. }) && !loaded.settings.asks_for_logs();
+        // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
+        let speaks = matches!(args.verb, Verb::Demo { .. } | Verb::Check(_) | Verb::Config);
+        let quiet = speaks && !loaded.settings.asks_for_logs();
         if let Err(error) = telemetry::init(*log_format, if quiet { "error" } else { log_filter }) {
             return refuse(error);
         }
+        log_places_only();
         let runtime = match tokio::runtime::Runtime::new() {
             Ok(runtime) => runtime,
             Err(error) => return failed(format!("no runtime: {error}")),
@@ -130,6 +134,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         let borrowed: Vec<(&str, &[&str])> =
             known.iter().map(|(service, handlers)| (*service, handlers.as_slice())).collect();
         problems.extend(loaded.settings.unknown_services(&borrowed).iter().map(ToString::to_string));
+        problems.extend(shared_groups(&loaded.settings, &services));
         let policies = services.iter().flat_map(|service| {
             service
                 .table()
@@ -160,6 +165,20 @@ impl<C> fmt::Debug for App<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
+}
+
+/// Two services in one group would share the partitions out between them: each would miss half of the events.
+fn shared_groups(settings: &Settings, services: &[Service]) -> Vec<String> {
+    let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+    let shared = services.iter().filter_map(|service| {
+        let group = group_of(service, &settings.service(service.name()));
+        let first = owners.insert(group.clone(), service.name())?;
+        Some(format!(
+            "services `{first}` and `{}` have the same consumer group `{group}`; each needs its own",
+            service.name()
+        ))
+    });
+    shared.collect()
 }
 
 /// The command line or the configuration is wrong.

@@ -1,9 +1,8 @@
 //! One attempt: the handler, its time limit, and the one place where its panics end.
 
 use std::{
-    any::Any,
     future::Future,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,7 +39,7 @@ pub(crate) async fn attempt(
         Ok(Err(Failed { retryable: true, .. })) => AttemptOutcome::Retry,
         Ok(Err(Failed { retryable: false, .. })) => AttemptOutcome::Rejected,
         Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
-        Err(Broken::Panicked(_)) => AttemptOutcome::Panicked,
+        Err(Broken::Panicked) => AttemptOutcome::Panicked,
     };
     metrics.attempt(outcome, began.elapsed());
     match answer {
@@ -53,14 +52,14 @@ pub(crate) async fn attempt(
 /// A handler that gave no answer.
 enum Broken {
     TimedOut(Duration),
-    Panicked(Box<dyn Any + Send>),
+    Panicked,
 }
 
 impl From<Broken> for Failed {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::TimedOut(limit) => Self::timed_out(limit),
-            Broken::Panicked(panic) => Self::panicked(panic.as_ref()),
+            Broken::Panicked => Self::panicked(),
         }
     }
 }
@@ -70,14 +69,18 @@ pub(crate) async fn was_applied(job: &dyn Job, ctx: &Context, limit: Duration) -
     guarded(limit, || async { job.was_applied(ctx).await.map_err(Failed::from) }).await?
 }
 
-/// Author's code: whatever it does, the answer is a value. Making the future and printing its error is the
-/// author's code, too.
+/// Author's code: whatever it does, the answer is a value. Making the future, printing its error and dropping what
+/// is left of it are the author's code, too.
 async fn guarded<T, F: Future<Output = T>>(limit: Duration, call: impl FnOnce() -> F) -> Result<T, Broken> {
-    let work = AssertUnwindSafe(async { call().await }).catch_unwind();
-    match tokio::time::timeout(limit, work).await {
+    let mut work = Box::pin(AssertUnwindSafe(async { call().await }).catch_unwind());
+    let answer = match tokio::time::timeout(limit, &mut work).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(panic)) => Err(Broken::Panicked(panic)),
+        Ok(Err(_)) => Err(Broken::Panicked),
         Err(_) => Err(Broken::TimedOut(limit)),
+    };
+    match catch_unwind(AssertUnwindSafe(|| drop(work))) {
+        Ok(()) => answer,
+        Err(_) => Err(Broken::Panicked),
     }
 }
 

@@ -156,6 +156,8 @@ impl Partition {
     pub(crate) fn stop(&self) {
         self.stop.cancel();
         self.lanes_at_work.close();
+        // What waits belongs to the next owner; here it would only use memory.
+        self.state().lanes.clear();
         self.route.service.capacity.close(self.epoch);
         self.route.service.near.close(self.epoch);
     }

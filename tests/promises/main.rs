@@ -11,6 +11,7 @@ mod dead_letter;
 mod dead_letter_refused;
 mod fingerprint;
 mod foreign;
+mod held_up;
 mod once;
 mod retry;
 mod services;

@@ -145,6 +145,7 @@ async fn refuse(pods: &Pods, topic: &str, texts: &[&str]) {
         check.said
     );
     assert!(check.said.contains("What to do:"), "{}", check.said);
+    assert!(!check.said.contains("librdkafka"), "no log beside the table:\n{}", check.said);
 }
 
 #[tokio::test]

@@ -53,5 +53,12 @@ async fn what_finished_before_a_polite_end_is_not_repeated_by_the_next_start() {
         );
     }
     assert_eq!(ran("payments", "rejected"), unaffordable - rejected as u64);
+    for service in SERVICES {
+        let taken_over = counts.sum("dedupe_total", service, &[("outcome", "taken_over")]);
+        assert_eq!(
+            taken_over, 0,
+            "{service}: what had finished was known, and what had not begun was given back"
+        );
+    }
     shop.ledger().await.must_be(&Ledger::expected(&sent, orders.opening_credit_cents));
 }
