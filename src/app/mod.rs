@@ -12,12 +12,12 @@ use std::{collections::BTreeMap, fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
 
-pub use demo::{Demo, DemoRecord, Prepare};
+pub use demo::{Demo, DemoCounts, DemoRecord, Prepare};
 
 use self::args::{Args, Verb};
 use crate::{
     BoxError, Service,
-    config::{self as configuration, AppConfig, Loaded, Settings, Sources},
+    config::{self as configuration, AppConfig, Loaded, Settings, Sources, TelemetrySettings},
     erased::BoxFuture,
     pipeline::log_places_only,
     service, telemetry,
@@ -82,9 +82,11 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             Ok(loaded) => loaded,
             Err(problems) => return refuse(problems),
         };
-        if let Err(error) =
-            telemetry::init(loaded.settings.telemetry.log_format, &loaded.settings.telemetry.log_filter)
-        {
+        let TelemetrySettings { log_format, log_filter } = &loaded.settings.telemetry;
+        // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
+        let speaks = matches!(args.verb, Verb::Demo { .. } | Verb::Check(_) | Verb::Config);
+        let quiet = speaks && !loaded.settings.asks_for_logs();
+        if let Err(error) = telemetry::init(*log_format, if quiet { "error" } else { log_filter }) {
             return refuse(error);
         }
         log_places_only();
@@ -121,7 +123,8 @@ impl<C: AppConfig + Clone + 'static> App<C> {
 
     /// The services to run: all of them, or those named. All problems come at once.
     async fn services(&self, loaded: &Loaded<C>, wanted: &[String]) -> Result<Vec<Service>, ExitCode> {
-        let services = (self.build)(loaded.app.clone()).await.map_err(failed)?;
+        let services =
+            (self.build)(loaded.app.clone()).await.map_err(|error| failed(with_causes(&*error)))?;
         let mut problems: Vec<String> = Vec::new();
         if let Err(found) = service::check(&services) {
             problems.extend(found.iter().map(ToString::to_string));
@@ -187,4 +190,12 @@ fn refuse(problem: impl fmt::Display) -> ExitCode {
 fn failed(reason: impl fmt::Display) -> ExitCode {
     eprintln!("{reason}");
     ExitCode::from(FAILED)
+}
+
+/// An error and its causes in one line, without those whose words the error has already.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

@@ -69,8 +69,8 @@ pub(super) struct Delivery<'a> {
 /// What a claim led to.
 enum Step {
     Settled(How),
-    /// The claim is gone: ask for it again.
-    AskAgain,
+    /// The claim is gone: ask for it again after this time.
+    AskAgain(Duration),
 }
 
 impl Delivery<'_> {
@@ -82,6 +82,8 @@ impl Delivery<'_> {
         // Taken over, and whether it took effect before is not known yet.
         let mut in_doubt = false;
         loop {
+            // A claim has to be kept alive until its handler has run: none is asked for long before that.
+            let near = self.unless_stopped(service.near.place(self.partition.epoch)).await?;
             let asked = Instant::now();
             let grant = match service.claims.claim(&request, &self.partition.stop).await? {
                 Claim::Won(grant) => grant,
@@ -91,6 +93,7 @@ impl Delivery<'_> {
                 }
                 Claim::Done | Claim::Dead => return Ok(How::Duplicate),
                 Claim::Busy { left } | Claim::BackingOff { left } => {
+                    drop(near);
                     self.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
                     pause = (pause * 2).min(ASK_AGAIN.1);
                     continue;
@@ -105,6 +108,7 @@ impl Delivery<'_> {
                 Claim::Mismatch => return self.mismatch(job).await,
                 Claim::Foreign => {
                     service.status.foreign(self.record, request.key.as_str());
+                    drop(near);
                     self.wait(FOREIGN_AGAIN).await?;
                     continue;
                 }
@@ -113,7 +117,11 @@ impl Delivery<'_> {
             let claimed = service.claims.hold(&request, grant, asked);
             match self.claimed(job, claimed, &mut in_doubt).await? {
                 Step::Settled(how) => return Ok(how),
-                Step::AskAgain => pause = ASK_AGAIN.0,
+                Step::AskAgain(delay) => {
+                    drop(near);
+                    self.wait(delay).await?;
+                    pause = ASK_AGAIN.0;
+                }
             }
         }
     }
@@ -129,7 +137,7 @@ impl Delivery<'_> {
         let ctx = self.context(job, &claimed);
         let attempt = match self.run(job, &ctx, &claimed, in_doubt).await {
             Ok(Some(attempt)) => attempt,
-            Ok(None) => return Ok(Step::AskAgain),
+            Ok(None) => return Ok(Step::AskAgain(Duration::ZERO)),
             Err(Stopped) => {
                 // Nothing has run: the next owner need not wait for the lease.
                 let Grant { attempts, first_failure_ms, .. } = claimed.grant;
@@ -200,15 +208,14 @@ impl Delivery<'_> {
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
         if !claimed.is_certain() {
             // Somebody else may have the event by now; what becomes of it there is what counts.
-            return Ok(Step::AskAgain);
+            return Ok(Step::AskAgain(Duration::ZERO));
         }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
             let back = Back { delay, attempts, first_failure_ms: Some(first_failure), in_doubt };
             route.service.claims.release(&claimed, back, &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");
-            self.wait(delay).await?;
-            return Ok(Step::AskAgain);
+            return Ok(Step::AskAgain(delay));
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), in_doubt, failed };

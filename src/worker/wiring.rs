@@ -15,6 +15,10 @@ use crate::{
     store::OwnerFactory,
 };
 
+/// Events that are claimed while they wait for a place: enough that no handler waits for the store's round trip, and
+/// few enough that a crash holds up no more than what was about to run.
+const NEAR: usize = 256;
+
 /// What all services of a process share.
 pub(super) struct Wiring<'a> {
     pub(super) settings: &'a Settings,
@@ -73,6 +77,7 @@ impl Wiring<'_> {
             claims: Claims::new(Arc::clone(&self.parts.store), Arc::clone(&status), self.control.handle()),
             dead_letters: Arc::clone(&self.letters),
             capacity: Capacity::new(settings.worker.concurrency),
+            near: Capacity::new(settings.worker.concurrency + NEAR),
             crowd: self.crowd.clone(),
             owners: self.owners.clone(),
             status,

@@ -14,6 +14,7 @@ mod dead_letter_refused;
 mod duplicates;
 mod fingerprint;
 mod foreign;
+mod held_up;
 mod once;
 mod poison;
 mod restart;
