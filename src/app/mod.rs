@@ -12,7 +12,7 @@ use std::{fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
 
-pub use demo::{Demo, DemoRecord};
+pub use demo::{Demo, DemoRecord, Prepare};
 
 use self::args::{Args, Verb};
 use crate::{
