@@ -13,7 +13,9 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Build, FAILED, FINE, failed, signals::Signals};
+use tokio::runtime::Handle;
+
+use super::{Build, FAILED, FINE, build_on, failed, signals::Signals};
 use crate::{
     BoxError, Service,
     config::{AppConfig, Loaded},
@@ -56,8 +58,9 @@ pub(super) async fn run<C: AppConfig + Clone>(
     build: &Build<C>,
     loaded: Loaded<C>,
     orders: u64,
+    handlers: &Handle,
 ) -> ExitCode {
-    match show(demo, build, loaded, orders).await {
+    match show(demo, build, loaded, orders, handlers).await {
         Ok(true) => ExitCode::from(FINE),
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => failed(error),
@@ -70,12 +73,13 @@ async fn show<C: AppConfig + Clone>(
     build: &Build<C>,
     loaded: Loaded<C>,
     orders: u64,
+    handlers: &Handle,
 ) -> Result<bool, BoxError> {
     let Loaded { mut settings, app } = loaded;
     settings.http.listen = None;
     settings.topics.create = false;
     let (app, _alive) = (demo.prepare)(app)?;
-    let services = build(app).await?;
+    let services = build_on(handlers, build, app).await?;
     let records = (demo.records)(orders);
     let broker = embedded(demo.topic, &services)?;
     let kafka = KafkaClient::new(broker.brokers());
@@ -91,7 +95,7 @@ async fn show<C: AppConfig + Clone>(
         health: Health::default(),
     };
     let began = Instant::now();
-    let worker = Worker::start(&settings, &services, &parts).await?;
+    let worker = Worker::start(&settings, &services, &parts, handlers).await?;
     let watched: Vec<(String, ServiceMetrics)> =
         services.iter().map(|service| (service.name().to_owned(), metrics.service(service.name()))).collect();
     let mut signals = Signals::listen()?;

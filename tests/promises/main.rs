@@ -5,5 +5,14 @@
 mod support;
 
 mod check;
+mod first_start;
+mod once;
+mod polling;
+mod rebalance;
 mod services;
+mod shutdown;
+mod slow_handler;
 mod topics;
+
+/// The worker whose events say what its handler does.
+const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

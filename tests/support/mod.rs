@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test binary compiles all of it and uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod http;
 pub mod kafka;
 pub mod kafka_server;
 pub mod ledger;
