@@ -16,7 +16,8 @@ async fn duplicates_over_partitions_and_pods_take_effect_once() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(4).await;
     let pods = Pods::of(topic.name(), folder.path());
-    let records = (0..400).map(|n| Record::new(format!("key-{n}"), format!(r#"{{"id":"event-{}"}}"#, n % 100)));
+    let records =
+        (0..400).map(|n| Record::new(format!("key-{n}"), format!(r#"{{"id":"event-{}"}}"#, n % 100)));
     topic.produce_all(records).await;
     let _pods = [pods.start(TEST_WORKER), pods.start(TEST_WORKER)];
     until("all 400 records are committed", Duration::from_secs(60), async || {

@@ -39,9 +39,8 @@ async fn a_stop_under_load_finishes_commits_and_gives_back() {
     const EACH: usize = 300;
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(4).await;
-    let pods = Pods::of(topic.name(), folder.path())
-        .with("DEDUPE__LEASE", "120s")
-        .with("WORKER__CONCURRENCY", "8");
+    let pods =
+        Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", "120s").with("WORKER__CONCURRENCY", "8");
     let records = (0..4).flat_map(|partition| {
         (0..EACH).map(move |n| event(&format!("{partition}.{n}"), r#""sleep_ms":20"#).to(partition))
     });

@@ -23,7 +23,11 @@ async fn one_partition_each(pods: &Pods) -> (Worker, Worker, i32) {
     let (mut first, mut second) = (pods.start(TEST_WORKER), pods.start(TEST_WORKER));
     let owned = until("two pods to share two partitions", PATIENCE, async || {
         let owned = [assigned(&first), assigned(&second)];
-        if owned.iter().all(|owned| owned.len() == 1) && owned[0] != owned[1] { Ok(owned) } else { Err(owned) }
+        if owned.iter().all(|owned| owned.len() == 1) && owned[0] != owned[1] {
+            Ok(owned)
+        } else {
+            Err(owned)
+        }
     })
     .await;
     assert!(first.ended().is_none() && second.ended().is_none());
@@ -34,7 +38,8 @@ async fn one_partition_each(pods: &Pods) -> (Worker, Worker, i32) {
 fn assigned(pod: &Worker) -> Vec<i32> {
     let mut owned = Vec::new();
     for line in pod.output().lines().filter(|line| line.contains("partition=")) {
-        let number = |(_, rest): (&str, &str)| rest.split_whitespace().next().and_then(|text| text.parse().ok());
+        let number =
+            |(_, rest): (&str, &str)| rest.split_whitespace().next().and_then(|text| text.parse().ok());
         let Some(partition) = line.split_once("partition=").and_then(number) else { continue };
         if line.contains(": assigned ") {
             owned.push(partition);
@@ -110,9 +115,8 @@ async fn a_handler_slower_than_the_poll_interval_keeps_its_partition() {
 async fn a_pod_that_joins_waits_for_the_handlers_that_its_partitions_came_with() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
-    let pods = Pods::of(topic.name(), folder.path())
-        .with("DEDUPE__LEASE", "1s")
-        .with("WORKER__DRAIN_TIMEOUT", "1s");
+    let pods =
+        Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", "1s").with("WORKER__DRAIN_TIMEOUT", "1s");
     let _first = pods.start(TEST_WORKER);
     let slow = ["a", "b"].map(|id| event(id, r#""sleep_ms":6000"#));
     topic.produce_all(slow.into_iter().zip(0..).map(|(record, partition)| record.to(partition))).await;

@@ -158,7 +158,8 @@ impl TestTopic {
     /// Gives it so many partitions in all, and waits until each has a leader.
     pub async fn grow(&self, partitions: i32) {
         let more = NewPartitions::new(&self.name, usize::try_from(partitions).expect("a count"));
-        let done = self.admin().create_partitions([&more], &options()).await.expect("an answer about a topic");
+        let done =
+            self.admin().create_partitions([&more], &options()).await.expect("an answer about a topic");
         done[0].as_ref().unwrap_or_else(|(name, code)| panic!("Kafka refuses to grow {name}: {code}"));
         self.led(partitions).await;
     }
