@@ -32,6 +32,7 @@ struct Bound<H: Handler, C> {
     owner: Arc<WithCodec<H, C>>,
     event: H::Event,
     key: DedupeKey,
+    fingerprint: Option<Fingerprint>,
 }
 
 impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
@@ -46,7 +47,8 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
     fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError> {
         let event = self.codec.decode(value)?;
         let key = self.handler.dedupe_key(&event, record);
-        Ok(Box::new(Bound { owner: self, event, key }))
+        let fingerprint = self.handler.fingerprint(&event);
+        Ok(Box::new(Bound { owner: self, event, key, fingerprint }))
     }
 }
 
@@ -56,7 +58,7 @@ impl<H: Handler, C: Codec<H::Event>> Job for Bound<H, C> {
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {
-        self.owner.handler.fingerprint(&self.event)
+        self.fingerprint
     }
 
     fn handle<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Outcome> {

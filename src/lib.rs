@@ -1,4 +1,16 @@
 //! Kafka events that take effect once.
+//!
+//! Start with [`Handler`], what an author writes, and [`App`], what a team's `main` calls. [`pipeline`] is the
+//! way of a record through the framework:
+//!
+//! ```text
+//!            ┌──────────────────────── settle ────────────────────────┐
+//! source ──► decode ──► dedupe ──► dispatch ──► retry ──► dead_letter ──► commit
+//!    ▲                    │ ▲                     │             │           │
+//!  Kafka                claims (Redis)       ask again     dead letters   watermark
+//! ```
+//!
+//! `ARCHITECTURE.md` lists the invariants, each with its test.
 
 mod app;
 pub mod check;
@@ -38,3 +50,8 @@ pub mod prelude {
         Routes, Service, done, skip,
     };
 }
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

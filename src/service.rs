@@ -55,6 +55,9 @@ impl Service {
 /// One [`ServiceError`] per problem.
 pub(crate) fn check(services: &[Service]) -> Result<(), Vec<ServiceError>> {
     let mut problems = Vec::new();
+    if services.is_empty() {
+        problems.push(ServiceError::None);
+    }
     for (index, service) in services.iter().enumerate() {
         let name = || service.name.clone();
         if !is_name(&service.name) {
@@ -82,6 +85,9 @@ pub(crate) fn is_group(name: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
+    /// Nothing to run.
+    #[error("there are no services; add one with `Service::new(name)`")]
+    None,
     /// Two services share a name.
     #[error("service `{0}` is registered twice; names must differ")]
     Twice(String),

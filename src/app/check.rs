@@ -15,7 +15,7 @@ use crate::{
 pub(super) async fn run(settings: &Settings, services: &[Service], args: &args::Check) -> ExitCode {
     let store = match connect(settings) {
         Ok(store) => store,
-        Err(fault) => return failed(fault),
+        Err(fault) => return refuse(fault),
     };
     if !args.accept.is_empty() {
         return accept(settings, services, &*store, &args.accept).await;
@@ -64,7 +64,7 @@ async fn accept(
             return failed(fault);
         }
         println!(
-            "{group} goes on at {position} of partition {partition} of {topic}, within seconds if it is running"
+            "{group} goes on at {position} of partition {partition} of {topic}, once that partition waits for a decision"
         );
     }
     ExitCode::from(FINE)

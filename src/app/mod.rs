@@ -8,7 +8,7 @@ mod inspect;
 mod run;
 mod signals;
 
-use std::{fmt, future::Future, process::ExitCode};
+use std::{collections::BTreeMap, fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -18,9 +18,11 @@ pub use demo::{Demo, DemoRecord, Prepare};
 use self::args::{Args, Verb};
 use crate::{
     BoxError, Service,
-    config::{self as configuration, AppConfig, Loaded, Sources},
+    config::{self as configuration, AppConfig, Loaded, Settings, Sources},
     erased::BoxFuture,
+    pipeline::log_places_only,
     service, telemetry,
+    worker::group_of,
 };
 
 /// Everything was fine.
@@ -86,6 +88,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         {
             return refuse(error);
         }
+        log_places_only();
         // Handlers that block every thread of theirs must not keep this one from signals and deadlines.
         let (handlers, own) = match (Runtime::new(), Builder::new_current_thread().enable_all().build()) {
             (Ok(handlers), Ok(own)) => (handlers, own),
@@ -135,6 +138,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         let borrowed: Vec<(&str, &[&str])> =
             known.iter().map(|(service, handlers)| (*service, handlers.as_slice())).collect();
         problems.extend(loaded.settings.unknown_services(&borrowed).iter().map(ToString::to_string));
+        problems.extend(shared_groups(&loaded.settings, &services));
         let policies = services.iter().flat_map(|service| {
             service
                 .table()
@@ -174,6 +178,20 @@ async fn build_on<C>(handlers: &Handle, build: &Build<C>, config: C) -> Result<V
         build(config)
     };
     handlers.spawn(services).await?
+}
+
+/// Two services in one group would share the partitions out between them: each would miss half of the events.
+fn shared_groups(settings: &Settings, services: &[Service]) -> Vec<String> {
+    let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+    let shared = services.iter().filter_map(|service| {
+        let group = group_of(service, &settings.service(service.name()));
+        let first = owners.insert(group.clone(), service.name())?;
+        Some(format!(
+            "services `{first}` and `{}` have the same consumer group `{group}`; each needs its own",
+            service.name()
+        ))
+    });
+    shared.collect()
 }
 
 /// The command line or the configuration is wrong.

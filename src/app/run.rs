@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use tokio::runtime::Handle;
 
-use super::{CUT_OFF, FINE, INTERRUPTED, failed, inspect::inspect, signals::Signals};
+use super::{CUT_OFF, FINE, INTERRUPTED, failed, inspect::inspect, refuse, signals::Signals};
 use crate::{
     Service,
     check::{self, Finding, State},
@@ -42,7 +42,7 @@ pub(super) async fn run(settings: &Settings, services: &[Service], handlers: &Ha
     };
     let store = match connect(settings) {
         Ok(store) => store,
-        Err(fault) => return failed(fault),
+        Err(fault) => return refuse(fault),
     };
     let kafka = KafkaClient::from_settings(&settings.kafka);
     let findings = inspect(settings, services, &kafka, &*store, settings.topics.create).await;

@@ -1,6 +1,6 @@
 //! Whether everything a worker relies on stands as it should: Kafka, its topics, the store.
 //!
-//! Asking is done here; judging is done by pure [`rules`].
+//! Asking is done here; judging is done by pure rules.
 
 mod accept;
 mod finding;

@@ -8,7 +8,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::group::GroupConsumer;
+use super::{group::GroupConsumer, positions::Position};
 use crate::{
     Record,
     crash::crash_point,
@@ -25,6 +25,8 @@ pub(crate) struct Assignment {
     pub(super) running: BTreeMap<Name, Running>,
     /// Paused until their start is known, or decided by a person.
     pub(super) held: BTreeMap<Name, String>,
+    /// No longer ours, with handlers that still run: the process waits for them before it ends.
+    ending: Vec<Arc<Partition>>,
 }
 
 /// A partition at work.
@@ -33,26 +35,50 @@ pub(super) struct Running {
     pub(super) partition: Arc<Partition>,
     /// The last position handed over for committing.
     stored: Option<i64>,
-    /// The store does not know yet that this partition has begun, on a topic with so many partitions.
-    pub(super) anchor_due: Option<i32>,
+    pub(super) beginning: Beginning,
+    /// How many partitions its topic has.
+    pub(super) topic_partitions: i32,
     paused: bool,
     pub(super) metrics: PartitionMetrics,
 }
 
+/// How far the beginning of a partition is known outside of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// Kafka does not have it yet. Nothing is taken in: after a crash, work would begin elsewhere.
+    Uncommitted,
+    /// Kafka has it, the store does not, and it is new: nothing is taken in, or a loss would go unnoticed.
+    Unremembered,
+    /// Kafka has had it before this assignment; the store may not know it yet.
+    Continued,
+    /// Kafka and the store know it.
+    Known,
+}
+
 impl Running {
-    pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, topic_partitions: i32) -> Self {
-        Self { partition, stored: None, anchor_due: Some(topic_partitions), paused: false, metrics }
+    /// A paused partition that is resumed when it may begin.
+    pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
+        let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Uncommitted };
+        let topic_partitions = position.partitions;
+        Self { partition, stored: None, beginning, topic_partitions, paused: true, metrics }
+    }
+
+    /// The consumer has been assigned this partition anew, at its own next record: paused, and without the
+    /// position that was handed over.
+    pub(super) fn assigned_anew(&mut self) {
+        self.paused = true;
+        self.stored = None;
+    }
+
+    fn may_begin(&self) -> bool {
+        matches!(self.beginning, Beginning::Continued | Beginning::Known)
     }
 }
 
 impl Assignment {
-    pub(super) fn len(&self) -> usize {
-        self.running.len() + self.held.len()
-    }
-
     /// What one partition may hold of the bounds of the whole service.
     fn share(&self, bounds: Bounds) -> Bounds {
-        let partitions = self.len().max(1);
+        let partitions = (self.running.len() + self.held.len()).max(1);
         Bounds { records: (bounds.records / partitions).max(1), bytes: (bounds.bytes / partitions).max(1) }
     }
 
@@ -76,11 +102,11 @@ impl Assignment {
         Ok(())
     }
 
-    /// Resumes the partitions that have room again.
+    /// Resumes the partitions that may begin, or have room again.
     pub(super) fn resume(&mut self, consumer: &GroupConsumer, bounds: Bounds) -> Result<(), KafkaError> {
         let share = self.share(bounds);
         for running in self.running.values_mut().filter(|running| running.paused) {
-            if running.partition.has_room(share) {
+            if running.may_begin() && running.partition.has_room(share) {
                 consumer.resume(&list([running.partition.name()]))?;
                 running.paused = false;
             }
@@ -88,11 +114,12 @@ impl Assignment {
         Ok(())
     }
 
-    /// Commits the watermarks that have moved. Nothing else in Oncewise commits.
+    /// Commits the watermarks that have moved.
     pub(super) fn commit(&mut self, consumer: &GroupConsumer, mode: CommitMode) -> Result<(), KafkaError> {
         let moved: Vec<(Name, i64)> = self
             .running
             .iter()
+            .filter(|(_, running)| running.may_begin())
             .map(|(name, running)| (name.clone(), running.partition.watermark(), running.stored))
             .filter(|(_, watermark, stored)| stored.is_none_or(|stored| stored < *watermark))
             .map(|(name, watermark, _)| (name, watermark))
@@ -100,10 +127,7 @@ impl Assignment {
         if moved.is_empty() && matches!(mode, CommitMode::Async) {
             return Ok(());
         }
-        let mut offsets = TopicPartitionList::new();
-        for ((topic, partition), watermark) in &moved {
-            offsets.add_partition_offset(topic, *partition, Offset::Offset(*watermark))?;
-        }
+        let offsets = offsets(&moved)?;
         // Answers `Ok` if it stored any of them, and refuses those that are no longer ours: each is looked at.
         if offsets.count() > 0 {
             drop(consumer.store_offsets(&offsets));
@@ -121,6 +145,71 @@ impl Assignment {
             other => other,
         }
     }
+
+    /// Commits where new partitions begin, as it is: Kafka's client leaves out what does not lie beyond its last
+    /// commit, and a beginning may lie before that. The answer comes by [`committed`](Self::committed).
+    pub(super) fn commit_beginnings(&self, consumer: &GroupConsumer) -> Result<(), KafkaError> {
+        let uncommitted =
+            self.running.iter().filter(|(_, running)| running.beginning == Beginning::Uncommitted);
+        let beginnings: Vec<(Name, i64)> =
+            uncommitted.map(|(name, running)| (name.clone(), running.partition.watermark())).collect();
+        if beginnings.is_empty() || consumer.assignment_lost() {
+            return Ok(());
+        }
+        consumer.commit(&offsets(&beginnings)?, CommitMode::Async)
+    }
+
+    /// Kafka has these offsets, or says what is wrong with some of them. Answers whether a new partition's beginning
+    /// was among them.
+    pub(super) fn committed(&mut self, answer: &TopicPartitionList) -> bool {
+        let mut begun = false;
+        for element in answer.elements() {
+            let name = (element.topic().into(), element.partition());
+            let Some(running) = self.running.get_mut(&name) else { continue };
+            if element.error().is_err() {
+                running.stored = None;
+            } else if running.beginning == Beginning::Uncommitted
+                && element.offset() == Offset::Offset(running.partition.watermark())
+            {
+                running.beginning = Beginning::Unremembered;
+                begun = true;
+            }
+        }
+        begun
+    }
+
+    /// A commit of these offsets has failed: they are handed over again.
+    pub(super) fn not_committed(&mut self, offsets: &TopicPartitionList) {
+        for element in offsets.elements() {
+            if let Some(running) = self.running.get_mut(&(element.topic().into(), element.partition())) {
+                running.stored = None;
+            }
+        }
+    }
+
+    /// Forgets a partition. What runs there may finish and completes its claims, but commits nothing.
+    pub(super) fn end(&mut self, name: &Name) {
+        self.ending.retain(|partition| !partition.is_stopped());
+        if let Some(running) = self.running.remove(name) {
+            running.partition.stop();
+            self.ending.push(running.partition);
+        }
+    }
+
+    /// Begins nothing new anywhere; whether everything that ran has finished.
+    pub(super) fn is_drained(&self) -> bool {
+        self.running.values().for_each(|running| running.partition.stop());
+        let mut all = self.running.values().map(|running| &running.partition).chain(&self.ending);
+        all.all(|partition| partition.is_stopped())
+    }
+}
+
+fn offsets(positions: &[(Name, i64)]) -> Result<TopicPartitionList, KafkaError> {
+    let mut offsets = TopicPartitionList::new();
+    for ((topic, partition), offset) in positions {
+        offsets.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+    }
+    Ok(offsets)
 }
 
 /// These partitions, without offsets.

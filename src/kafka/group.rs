@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -12,15 +12,16 @@ use std::{
 use rdkafka::{
     ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol},
-    error::{KafkaError, KafkaResult},
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    assignment::{Assignment, Name, Running, list},
-    positions::{Position, Positions},
+    assignment::{Assignment, Beginning, Name, Running, list},
+    positions::{Position, Positions, Resolved},
     start::Start,
     watcher::Watcher,
 };
@@ -31,8 +32,8 @@ use crate::{
 
 /// Assignments are counted over the whole process, so that an epoch names one of them for ever.
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
-/// How long a seek may take.
-const SEEK: Duration = Duration::from_secs(10);
+/// Between two looks at what still runs.
+const MOMENT: Duration = Duration::from_millis(500);
 
 pub(crate) type GroupConsumer = BaseConsumer<Group>;
 
@@ -46,9 +47,18 @@ pub(crate) struct Group {
     pub(crate) bounds: Bounds,
     /// How long revoked partitions may finish what runs.
     pub(crate) drain_timeout: Duration,
+    /// Where handlers run.
     pub(crate) runtime: Handle,
+    /// Where nothing waits for handlers.
+    pub(crate) control: Handle,
+    /// Fires when nothing new may begin at all.
+    pub(crate) stop: CancellationToken,
     pub(crate) watcher: Watcher,
     pub(crate) assignment: Mutex<Assignment>,
+    /// Something was assigned: what has to be looked after should not wait for its time.
+    pub(crate) look_now: AtomicBool,
+    /// Kafka's client has said that some position is not in its log.
+    pub(crate) loss_seen: AtomicBool,
 }
 
 impl Group {
@@ -57,122 +67,142 @@ impl Group {
     }
 
     fn assign(&self, consumer: &GroupConsumer, assigned: &TopicPartitionList) -> KafkaResult<()> {
-        let names = names(assigned);
         let mut offsets = TopicPartitionList::new();
         let mut starts = Vec::new();
-        for (topic, partitions) in by_topic(&names) {
-            let positions = self.positions.resolve(consumer, &topic, &partitions);
-            for partition in partitions {
-                let position = positions.as_ref().map(|positions| positions.get(&partition).cloned());
-                let start = match position {
-                    Ok(Some(Position { start: Start::At(offset), partitions })) => Ok((offset, partitions)),
-                    Ok(Some(Position { start: Start::Hold(why), .. })) => Err(why),
-                    Ok(None) => Err("its start is not known yet".to_owned()),
-                    Err(why) => Err(why.clone()),
+        for (topic, partitions) in by_topic(&names(assigned)) {
+            let positions = self.ask_where(consumer, &topic, &partitions);
+            for (partition, position) in positions {
+                // A held partition is assigned somewhere; it is assigned anew before it is resumed.
+                let offset = match &position {
+                    Ok(Position { start: Start::At(offset), .. }) => Offset::Offset(*offset),
+                    _ => Offset::Beginning,
                 };
-                // A held partition is assigned somewhere and paused at once; it moves before it is resumed.
-                let offset = start.as_ref().map_or(Offset::Beginning, |(offset, _)| Offset::Offset(*offset));
                 offsets.add_partition_offset(&topic, partition, offset)?;
-                starts.push(((Arc::clone(&topic), partition), start));
+                starts.push(((Arc::clone(&topic), partition), position));
             }
         }
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(&offsets)?,
-            _ => consumer.assign(&offsets)?,
-        }
+        consumer.incremental_assign(&offsets)?;
+        // All of them begin paused; those that may are resumed at once by the loop that polls.
+        consumer.pause(assigned)?;
         let mut assignment = self.assignment();
-        for (name, start) in starts {
-            match start {
-                Ok((offset, partitions)) => self.begin(&mut assignment, name, offset, partitions),
-                Err(why) => {
-                    consumer.pause(&list([(&*name.0, name.1)]))?;
-                    self.hold(&mut assignment, name, why);
-                }
-            }
+        for (name, position) in starts {
+            self.begin_or_hold(&mut assignment, name, position);
         }
         self.service.status.health.joined(true);
         self.service.status.metrics.rebalance(RebalanceKind::Assigned);
+        self.look_now.store(true, Relaxed);
         Ok(())
     }
 
-    fn begin(&self, assignment: &mut Assignment, name: Name, offset: i64, topic_partitions: i32) {
-        let (topic, partition) = (&name.0, name.1);
-        let Some(route) = self.routes.get(&**topic) else { return };
-        let epoch = EPOCHS.fetch_add(1, Relaxed);
-        tracing::info!(%topic, partition, offset, "assigned");
-        self.service.status.health.resume(topic, partition);
-        let begun = Partition::new(Arc::clone(route), partition, epoch, offset, self.runtime.clone());
-        assignment.held.remove(&name);
-        let metrics = self.service.status.metrics.partition(topic, partition);
-        assignment.running.insert(name.clone(), Running::new(begun, metrics, topic_partitions));
+    /// Where partitions begin, or why that is not known. A worker that stops begins nowhere.
+    fn ask_where(&self, consumer: &GroupConsumer, topic: &str, partitions: &BTreeSet<i32>) -> Resolved {
+        if self.stop.is_cancelled() {
+            return partitions
+                .iter()
+                .map(|partition| (*partition, Err("the worker stops".to_owned())))
+                .collect();
+        }
+        self.service.status.health.tick();
+        let resolved = self.positions.resolve(consumer, topic, partitions);
+        self.service.status.health.tick();
+        resolved
     }
 
-    fn hold(&self, assignment: &mut Assignment, name: Name, why: String) {
+    /// Answers where the partition begins, if it does.
+    fn begin_or_hold(
+        &self,
+        assignment: &mut Assignment,
+        name: Name,
+        position: Result<Position, String>,
+    ) -> Option<i64> {
         let (topic, partition) = (&name.0, name.1);
-        if assignment.held.get(&name) != Some(&why) {
+        match position {
+            Ok(position) => match position.start.clone() {
+                Start::At(offset) => {
+                    let route = self.routes.get(&**topic)?;
+                    tracing::info!(%topic, partition, offset, "assigned");
+                    self.service.status.health.resume(topic, partition);
+                    let epoch = EPOCHS.fetch_add(1, Relaxed);
+                    let begun =
+                        Partition::new(Arc::clone(route), partition, epoch, offset, self.runtime.clone());
+                    let metrics = self.service.status.metrics.partition(topic, partition);
+                    assignment.held.remove(&name);
+                    assignment.running.insert(name, Running::new(begun, metrics, &position));
+                    Some(offset)
+                }
+                Start::Hold(why) => self.hold(assignment, name, why),
+            },
+            Err(why) => self.hold(assignment, name, why),
+        }
+    }
+
+    fn hold(&self, assignment: &mut Assignment, name: Name, why: String) -> Option<i64> {
+        let (topic, partition) = (&name.0, name.1);
+        if assignment.held.get(&name) != Some(&why) && !self.stop.is_cancelled() {
             tracing::error!(%topic, partition, %why, "paused: where to begin is not known");
             self.service.status.metrics.fault(Component::Kafka);
         }
         self.service.status.health.pause(topic, partition, &why);
         assignment.held.insert(name, why);
+        None
     }
 
-    /// Asks again where the held partitions begin, and lets those begin that can.
-    pub(super) fn retry_held(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
+    /// Asks again where the held partitions begin, and lets those begin that can. Answers whether somebody could
+    /// not be asked.
+    pub(super) fn retry_held(&self, consumer: &GroupConsumer) -> KafkaResult<bool> {
         let held: Vec<Name> = self.assignment().held.keys().cloned().collect();
+        let mut unanswered = false;
         for (topic, partitions) in by_topic(&held) {
-            let positions = match self.positions.resolve(consumer, &topic, &partitions) {
-                Ok(positions) => positions,
-                Err(why) => {
-                    tracing::warn!(%topic, %why, "still paused");
-                    continue;
-                }
-            };
-            for (partition, Position { start, partitions }) in positions {
-                let name = (Arc::clone(&topic), partition);
-                match start {
-                    Start::At(offset) => {
-                        consumer.seek(&topic, partition, Offset::Offset(offset), SEEK)?;
-                        self.begin(&mut self.assignment(), name, offset, partitions);
-                        consumer.resume(&list([(&*topic, partition)]))?;
-                    }
-                    Start::Hold(why) => self.hold(&mut self.assignment(), name, why),
+            for (partition, position) in self.ask_where(consumer, &topic, &partitions) {
+                unanswered |= position.is_err();
+                let begun =
+                    self.begin_or_hold(&mut self.assignment(), (Arc::clone(&topic), partition), position);
+                if let Some(offset) = begun {
+                    assign_anew(consumer, &topic, partition, offset)?;
+                    self.look_now.store(true, Relaxed);
                 }
             }
         }
-        Ok(())
+        Ok(unanswered)
     }
 
-    /// A position was not in its log any more: finds out which, and holds those partitions.
-    pub(super) fn hold_what_is_lost(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
-        let positions = consumer.position()?;
+    /// Some position was not in its log any more, and Kafka's client, which does not say which, fetches nothing
+    /// there from then on. Holds the partitions that have lost theirs, and has the others fetched again. An error
+    /// means that not all of them could be looked at.
+    pub(super) fn look_for_losses(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
         let mut assignment = self.assignment();
-        let running: Vec<Name> = assignment.running.keys().cloned().collect();
-        for name in running {
+        let running: Vec<(Name, i64)> = assignment
+            .running
+            .iter()
+            .map(|(name, running)| (name.clone(), running.partition.next_offset()))
+            .collect();
+        for (name, next) in running {
             let (topic, partition) = (&name.0, name.1);
-            let next = match positions.find_partition(topic, partition).map(|element| element.offset()) {
-                Some(Offset::Offset(next)) => next,
-                _ => assignment.running[&name].partition.next_offset(),
-            };
-            if !Positions::is_in_log(consumer, topic, partition, next)? {
+            self.service.status.health.tick();
+            if Positions::is_in_log(consumer, topic, partition, next)? {
+                assign_anew(consumer, topic, partition, next)?;
+                if let Some(running) = assignment.running.get_mut(&name) {
+                    running.assigned_anew();
+                }
+            } else {
                 consumer.pause(&list([(&**topic, partition)]))?;
-                self.end(&mut assignment, &name);
-                self.hold(
-                    &mut assignment,
-                    name,
-                    format!("offset {next}, which is next, is not in the log any more"),
-                );
+                assignment.end(&name);
+                let why = format!("offset {next}, which is next, is not in the log any more");
+                self.hold(&mut assignment, name, why);
             }
         }
         Ok(())
     }
 
-    /// Remembers in the store that partitions have begun, once Kafka has their first offset.
-    pub(super) fn write_anchors(&self, assignment: &mut Assignment) {
+    /// Lets the store remember the beginnings that Kafka has. What a person had decided is done with then.
+    pub(super) fn remember_beginnings(&self) {
+        if self.service.status.store_is_down() {
+            return;
+        }
         let mut due: BTreeMap<_, Vec<(i32, i64)>> = BTreeMap::new();
-        for ((topic, partition), running) in &assignment.running {
-            if let Some(partitions) = running.anchor_due {
-                let started = due.entry((Arc::clone(topic), partitions)).or_default();
+        for ((topic, partition), running) in &self.assignment().running {
+            if matches!(running.beginning, Beginning::Unremembered | Beginning::Continued) {
+                let started = due.entry((Arc::clone(topic), running.topic_partitions)).or_default();
                 started.push((*partition, running.partition.watermark()));
             }
         }
@@ -182,11 +212,11 @@ impl Group {
                 continue;
             }
             for (partition, _) in started {
-                let name = (Arc::clone(&topic), partition);
-                if self.positions.accepted(&topic, partition).is_ok()
-                    && let Some(running) = assignment.running.get_mut(&name)
+                let done = self.positions.accepted(&topic, partition);
+                if let (Ok(()), Some(running)) =
+                    (done, self.assignment().running.get_mut(&(Arc::clone(&topic), partition)))
                 {
-                    running.anchor_due = None;
+                    running.beginning = Beginning::Known;
                 }
             }
         }
@@ -202,17 +232,14 @@ impl Group {
         let mut assignment = self.assignment();
         for name in &names {
             tracing::info!(topic = %name.0, partition = name.1, lost, "revoked");
-            self.end(&mut assignment, name);
+            assignment.end(name);
             assignment.held.remove(name);
             self.service.status.health.resume(&name.0, name.1);
         }
         drop(assignment);
         let kind = if lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
         self.service.status.metrics.rebalance(kind);
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(revoked),
-            _ => consumer.unassign(),
-        }
+        consumer.incremental_unassign(revoked)
     }
 
     /// Bounded: the whole group waits. What still runs afterwards keeps its claim, and whoever gets the
@@ -230,24 +257,17 @@ impl Group {
         for partition in &partitions {
             while !partition.is_stopped() && Instant::now() < deadline {
                 self.service.status.health.tick();
-                let moment =
-                    Duration::from_millis(500).min(deadline.saturating_duration_since(Instant::now()));
+                let moment = MOMENT.min(deadline.saturating_duration_since(Instant::now()));
+                let stopped = async { tokio::time::timeout(moment, partition.stopped()).await };
                 // Out of time or not, the next turn of the loop looks again.
-                drop(
-                    self.runtime.block_on(async { tokio::time::timeout(moment, partition.stopped()).await }),
-                );
+                drop(self.control.block_on(stopped));
             }
         }
         crate::crash::crash_point("in_revoke");
-        if let Err(error) = self.assignment().commit(consumer, CommitMode::Sync) {
+        if !partitions.is_empty()
+            && let Err(error) = self.assignment().commit(consumer, CommitMode::Sync)
+        {
             self.commit_failed(&error);
-        }
-    }
-
-    /// Forgets a partition. What runs there may finish, and completes its claims, but commits nothing.
-    fn end(&self, assignment: &mut Assignment, name: &Name) {
-        if let Some(running) = assignment.running.remove(name) {
-            running.partition.stop();
         }
     }
 
@@ -255,7 +275,7 @@ impl Group {
     pub(super) fn forget_all(&self) {
         let mut assignment = self.assignment();
         let names: Vec<Name> = assignment.running.keys().cloned().collect();
-        names.iter().for_each(|name| self.end(&mut assignment, name));
+        names.iter().for_each(|name| assignment.end(name));
     }
 
     /// Never fatal: a later commit covers this one, and the next owner skips what the store knows.
@@ -263,6 +283,17 @@ impl Group {
         self.service.status.metrics.commit(CommitOutcome::Failed);
         tracing::warn!(%error, "a commit failed; a later one covers it");
     }
+}
+
+/// Has a partition that is assigned already fetched from another offset, paused. Seeking would not do: it is
+/// refused where Kafka's client has stopped fetching.
+fn assign_anew(consumer: &GroupConsumer, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
+    let name = list([(topic, partition)]);
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    consumer.incremental_unassign(&name)?;
+    consumer.incremental_assign(&place)?;
+    consumer.pause(&name)
 }
 
 impl ConsumerContext for Group {
@@ -279,11 +310,19 @@ impl ConsumerContext for Group {
         }
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Ok(()) => self.service.status.metrics.commit(CommitOutcome::Committed),
-            Err(KafkaError::ConsumerCommit(rdkafka::error::RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => self.commit_failed(&error),
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            Err(error) => {
+                self.commit_failed(&error);
+                self.assignment().not_committed(offsets);
+            }
+            Ok(()) => {
+                self.service.status.metrics.commit(CommitOutcome::Committed);
+                if self.assignment().committed(offsets) {
+                    self.look_now.store(true, Relaxed);
+                }
+            }
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::{
     store::{Anchors, DedupeStore},
 };
 
-/// How long Kafka may take to answer one question.
-const KAFKA_ANSWERS: Duration = Duration::from_secs(10);
+/// How long Kafka may take to answer one question; the loop that polls waits for it.
+const KAFKA_ANSWERS: Duration = Duration::from_secs(5);
 /// How long the store may take to answer one question.
 const STORE_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -29,38 +29,57 @@ pub(crate) struct Positions {
     pub(crate) group: String,
     pub(crate) start_from: StartFrom,
     pub(crate) store: Arc<dyn DedupeStore>,
-    pub(crate) runtime: Handle,
+    /// Where nothing waits for handlers.
+    pub(crate) control: Handle,
 }
 
 /// Where one partition begins, and how many its topic has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(super) start: Start,
+    /// Kafka has the start as the group's committed offset already.
+    pub(super) is_committed: bool,
+    /// How many partitions the topic has.
     pub(super) partitions: i32,
 }
 
+/// Each partition's position, or who could not be asked.
+pub(super) type Resolved = BTreeMap<i32, Result<Position, String>>;
+
 impl Positions {
-    /// Resolves some partitions of one topic. An error says what could not be asked.
+    /// Where some partitions of one topic begin.
     pub(super) fn resolve(
         &self,
         consumer: &GroupConsumer,
         topic: &str,
         partitions: &BTreeSet<i32>,
-    ) -> Result<BTreeMap<i32, Position>, String> {
-        let kafka = |error: KafkaError| format!("Kafka did not say where {topic} begins: {error}");
+    ) -> Resolved {
+        let all = self.known_of(consumer, topic, partitions);
+        let each = |partition: i32| {
+            let (count, committed, anchors) = all.as_ref().map_err(Clone::clone)?;
+            let kafka = |error: KafkaError| said_nothing(topic, &error);
+            let log = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS).map_err(kafka)?;
+            let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
+            let start = Known { topic, partition, log, committed, anchors, first_start }.start();
+            let is_committed = committed.get(&partition).is_some_and(|offset| start == Start::At(*offset));
+            Ok(Position { start, is_committed, partitions: *count })
+        };
+        partitions.iter().map(|partition| (*partition, each(*partition))).collect()
+    }
+
+    /// What concerns all partitions of a topic: their number, the committed offsets, and the group's beginning.
+    fn known_of(
+        &self,
+        consumer: &GroupConsumer,
+        topic: &str,
+        partitions: &BTreeSet<i32>,
+    ) -> Result<(i32, BTreeMap<i32, i64>, Anchors), String> {
+        let kafka = |error: KafkaError| said_nothing(topic, &error);
         let count = partition_count(consumer, topic).map_err(kafka)?;
-        let committed = committed(consumer, topic, count).map_err(kafka)?;
-        let anchors = self.anchors(topic)?;
-        partitions
-            .iter()
-            .map(|&partition| {
-                let log = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS).map_err(kafka)?;
-                let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
-                let known =
-                    Known { topic, partition, log, committed: &committed, anchors: &anchors, first_start };
-                Ok((partition, Position { start: known.start(), partitions: count }))
-            })
-            .collect()
+        if partitions.iter().any(|partition| *partition >= count) {
+            return Err(format!("Kafka does not know all partitions of {topic} yet, only {count}"));
+        }
+        Ok((count, committed(consumer, topic, count).map_err(kafka)?, self.anchors(topic)?))
     }
 
     /// Whether the log still has what this partition reads next.
@@ -113,7 +132,7 @@ impl Positions {
         what: &str,
         call: impl Future<Output = Result<T, crate::store::StoreFault>>,
     ) -> Result<T, String> {
-        let answer = self.runtime.block_on(async { tokio::time::timeout(STORE_ANSWERS, call).await });
+        let answer = self.control.block_on(async { tokio::time::timeout(STORE_ANSWERS, call).await });
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => Err(format!("the dedupe store could not be asked {what}: {fault}")),
@@ -122,9 +141,14 @@ impl Positions {
     }
 }
 
+fn said_nothing(topic: &str, error: &KafkaError) -> String {
+    format!("Kafka did not say where {topic} begins: {error}")
+}
+
+/// 0 as long as Kafka does not know the topic.
 fn partition_count(consumer: &GroupConsumer, topic: &str) -> Result<i32, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(topic), KAFKA_ANSWERS)?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     Ok(found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
 }
 

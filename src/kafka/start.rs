@@ -33,17 +33,27 @@ pub(crate) enum Start {
 
 impl Known<'_> {
     pub(crate) fn start(&self) -> Start {
-        let (low, high) = self.log;
-        match self.anchors.accepted.get(&self.partition) {
-            Some(Accepted::Earliest) => return Start::At(low),
-            Some(Accepted::Latest) => return Start::At(high),
-            Some(Accepted::Offset(offset)) if (low..=high).contains(offset) => return Start::At(*offset),
-            Some(Accepted::Offset(offset)) => {
-                return self
-                    .hold(&format!("the accepted offset {offset} is outside of the log, {low} to {high}"));
-            }
-            None => {}
+        match (self.known_start(), self.anchors.accepted.get(&self.partition)) {
+            (Start::Hold(_), Some(accepted)) => self.accepted(*accepted),
+            // A decision about a partition that is not lost changes nothing.
+            (start, _) => start,
         }
+    }
+
+    fn accepted(&self, accepted: Accepted) -> Start {
+        let (low, high) = self.log;
+        match accepted {
+            Accepted::Earliest => Start::At(low),
+            Accepted::Latest => Start::At(high),
+            Accepted::Offset(offset) if (low..=high).contains(&offset) => Start::At(offset),
+            Accepted::Offset(offset) => {
+                self.hold(&format!("the accepted offset {offset} is outside of the log, {low} to {high}"))
+            }
+        }
+    }
+
+    fn known_start(&self) -> Start {
+        let (low, high) = self.log;
         match self.committed.get(&self.partition) {
             Some(offset) if (low..=high).contains(offset) => Start::At(*offset),
             Some(offset) if *offset < low => {
@@ -163,7 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn a_persons_decision_counts_first() {
+    fn a_decision_about_what_is_not_lost_changes_nothing() {
+        let anchors = Anchors { accepted: BTreeMap::from([(0, Accepted::Latest)]), ..anchors(1, &[0]) };
+        assert_eq!(Case { log: (5, 50), committed: vec![(0, 20)], anchors }.partition(0), Start::At(20));
+    }
+
+    #[test]
+    fn a_persons_decision_ends_the_wait() {
         let decided = |accepted| {
             let anchors = Anchors { accepted: BTreeMap::from([(0, accepted)]), ..anchors(1, &[0]) };
             Case { log: (5, 50), committed: vec![(0, 99)], anchors }.partition(0)

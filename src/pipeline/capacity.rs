@@ -50,16 +50,23 @@ impl Capacity {
         state.grant(self.limit);
     }
 
-    /// Waits for a place. Dropping the future gives up the place in the queue.
+    /// Waits for a place, for ever if the partition was revoked. Dropping the future gives up the place in the
+    /// queue.
     pub(crate) async fn place(self: &Arc<Self>, epoch: u64) -> Place {
         let waiting = {
             let mut state = self.lock();
             let (turn, waiting) = oneshot::channel();
-            state.shares.entry(epoch).or_default().waiting.push_back(turn);
-            state.grant(self.limit);
-            Turn { waiting, capacity: Arc::clone(self), epoch }
+            let share = state.shares.get_mut(&epoch).filter(|share| !share.closed);
+            share.map(|share| share.waiting.push_back(turn)).map(|()| {
+                state.grant(self.limit);
+                Turn { waiting, capacity: Arc::clone(self), epoch }
+            })
         };
-        waiting.await_turn().await
+        match waiting {
+            Some(waiting) => waiting.await_turn().await,
+            // A revoked partition gets no place any more; whoever asks is about to be told to stop.
+            None => std::future::pending().await,
+        }
     }
 
     fn give_back(&self, epoch: u64) {
@@ -233,6 +240,15 @@ mod tests {
         assert_eq!(fill(&capacity, 1).len(), 6);
         capacity.close(2);
         assert_eq!(fill(&capacity, 1).len(), 8);
+    }
+
+    #[test]
+    fn a_revoked_partition_gets_no_place_and_keeps_none_free() {
+        let capacity = Capacity::new(4);
+        (1..=2).for_each(|epoch| capacity.open(epoch));
+        capacity.close(2);
+        assert!(taken(&capacity, 2).is_none());
+        assert_eq!(fill(&capacity, 1).len(), 4);
     }
 
     #[tokio::test]

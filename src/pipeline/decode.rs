@@ -24,7 +24,8 @@ pub(crate) enum Decoded {
     Unfit(Disposition, String),
 }
 
-/// Decodes one record. A panic in the codec or in `dedupe_key` is an answer like any other.
+/// Decodes one record. A panic in the codec, in `dedupe_key` or in `fingerprint` is an answer like any
+/// other.
 pub(crate) fn decode(handler: &Arc<dyn ErasedHandler>, record: &Record) -> Decoded {
     let Some(value) = &record.value else { return Decoded::Tombstone };
     let decoded = catch_unwind(AssertUnwindSafe(|| Arc::clone(handler).decode(value, record)));

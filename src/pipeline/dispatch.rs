@@ -1,9 +1,8 @@
 //! One attempt: the handler, its time limit, and the one place where its panics end.
 
 use std::{
-    any::Any,
     future::Future,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::failure::Failed;
 use crate::{
-    Context, Failure, Handled,
+    Context, Handled,
     erased::Job,
     telemetry::{HandlerMetrics, metrics::AttemptOutcome},
 };
@@ -33,19 +32,19 @@ pub(crate) async fn attempt(
     metrics: &HandlerMetrics,
 ) -> Attempt {
     let began = Instant::now();
-    let answer = guarded(limit, || job.handle(ctx)).await;
+    let answer = guarded(limit, || async { job.handle(ctx).await.map_err(Failed::from) }).await;
     let outcome = match &answer {
         Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
         Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
-        Ok(Err(Failure::Retry { .. })) => AttemptOutcome::Retry,
-        Ok(Err(Failure::Reject { .. })) => AttemptOutcome::Rejected,
+        Ok(Err(Failed { retryable: true, .. })) => AttemptOutcome::Retry,
+        Ok(Err(Failed { retryable: false, .. })) => AttemptOutcome::Rejected,
         Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
-        Err(Broken::Panicked(_)) => AttemptOutcome::Panicked,
+        Err(Broken::Panicked) => AttemptOutcome::Panicked,
     };
     metrics.attempt(outcome, began.elapsed());
     match answer {
         Ok(Ok(handled)) => Attempt::Handled(handled),
-        Ok(Err(failure)) => Attempt::Failed(failure.into()),
+        Ok(Err(failed)) => Attempt::Failed(failed),
         Err(broken) => Attempt::Failed(broken.into()),
     }
 }
@@ -53,30 +52,35 @@ pub(crate) async fn attempt(
 /// A handler that gave no answer.
 enum Broken {
     TimedOut(Duration),
-    Panicked(Box<dyn Any + Send>),
+    Panicked,
 }
 
 impl From<Broken> for Failed {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::TimedOut(limit) => Self::timed_out(limit),
-            Broken::Panicked(panic) => Self::panicked(panic.as_ref()),
+            Broken::Panicked => Self::panicked(),
         }
     }
 }
 
 /// Asks the handler whether the event has already taken effect.
 pub(crate) async fn was_applied(job: &dyn Job, ctx: &Context, limit: Duration) -> Result<bool, Failed> {
-    guarded(limit, || job.was_applied(ctx)).await?.map_err(Failed::from)
+    guarded(limit, || async { job.was_applied(ctx).await.map_err(Failed::from) }).await?
 }
 
-/// Author's code: whatever it does, the answer is a value. Making the future is the author's code, too.
+/// Author's code: whatever it does, the answer is a value. Making the future, printing its error and dropping what
+/// is left of it are the author's code, too.
 async fn guarded<T, F: Future<Output = T>>(limit: Duration, call: impl FnOnce() -> F) -> Result<T, Broken> {
-    let work = AssertUnwindSafe(async { call().await }).catch_unwind();
-    match tokio::time::timeout(limit, work).await {
+    let mut work = Box::pin(AssertUnwindSafe(async { call().await }).catch_unwind());
+    let answer = match tokio::time::timeout(limit, &mut work).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(panic)) => Err(Broken::Panicked(panic)),
+        Ok(Err(_)) => Err(Broken::Panicked),
         Err(_) => Err(Broken::TimedOut(limit)),
+    };
+    match catch_unwind(AssertUnwindSafe(|| drop(work))) {
+        Ok(()) => answer,
+        Err(_) => Err(Broken::Panicked),
     }
 }
 

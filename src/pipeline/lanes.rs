@@ -60,6 +60,11 @@ impl Lanes {
         }
     }
 
+    /// Forgets everything that waits.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
     /// The lane's next record, or `None` when the lane is empty, and then it is closed.
     pub(crate) fn next(&mut self, lane: &Lane) -> Option<Delivered> {
         let delivered = self.waiting.get_mut(lane)?.pop_front();

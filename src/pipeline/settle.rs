@@ -177,6 +177,10 @@ impl Delivery<'_> {
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
         let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, rand::random());
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
+        if !claimed.is_certain() {
+            // Somebody else may have the event by now; what becomes of it there is what counts.
+            return Ok(Step::AskAgain);
+        }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
             let claims = &route.service.claims;
             claims.release(&claimed, delay, attempts, Some(first_failure), &self.partition.stop).await?;

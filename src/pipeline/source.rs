@@ -1,8 +1,12 @@
 //! Where records come in: one assigned partition. Takes them, settles them lane by lane, says what may be
 //! committed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -86,9 +90,17 @@ impl Partition {
         }
     }
 
+    /// Works on a lane until it is empty. Author's code cannot panic here; if ours does, a lane must not die in
+    /// silence with its records unsettled.
     async fn work(self: Arc<Self>, lane: Lane) {
-        while let Some(Delivered { record, in_flight }) = self.next(&lane) {
-            match settle(&self, &record).await {
+        if AssertUnwindSafe(self.work_on(&lane)).catch_unwind().await.is_err() {
+            self.route.service.status.fail("a lane has panicked");
+        }
+    }
+
+    async fn work_on(&self, lane: &Lane) {
+        while let Some(Delivered { record, in_flight }) = self.next(lane) {
+            match settle(self, &record).await {
                 Ok(settled) => self.settled(settled, &record, in_flight),
                 // Stopped: the rest of the lane belongs to whoever is assigned this partition next.
                 Err(_) => return,
@@ -143,6 +155,8 @@ impl Partition {
     pub(crate) fn stop(&self) {
         self.stop.cancel();
         self.lanes_at_work.close();
+        // What waits belongs to the next owner; here it would only use memory.
+        self.state().lanes.clear();
         self.route.service.capacity.close(self.epoch);
     }
 

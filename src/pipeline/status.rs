@@ -1,11 +1,8 @@
 //! What a service at work tells the outside: logs, counts and health, for each happening in one place.
 
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::{Duration, SystemTime},
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -26,13 +23,17 @@ use crate::{
     },
 };
 
+/// With `on_unavailable = "fail"`, one lost answer is no outage: it has to last this long.
+const FAIL_AFTER: Duration = Duration::from_secs(5);
+
 /// The outside's view of one service.
 #[derive(Debug)]
 pub(crate) struct Status {
     pub(crate) metrics: ServiceMetrics,
     pub(crate) health: ServiceHealth,
     on_unavailable: OnUnavailable,
-    store_down: AtomicBool,
+    /// Since when, if it is.
+    store_down: Mutex<Option<Instant>>,
     /// Fires when the service cannot go on.
     pub(crate) failed: CancellationToken,
     failure: OnceLock<String>,
@@ -44,7 +45,7 @@ impl Status {
             metrics,
             health,
             on_unavailable,
-            store_down: AtomicBool::new(false),
+            store_down: Mutex::new(None),
             failed: CancellationToken::new(),
             failure: OnceLock::new(),
         }
@@ -65,24 +66,31 @@ impl Status {
     }
 
     pub(crate) fn store_answered(&self) {
-        if self.store_down.swap(false, Relaxed) {
+        let mut down = self.store_down.lock().unwrap_or_else(PoisonError::into_inner);
+        if down.take().is_some() {
             tracing::info!("the dedupe store answers again");
             self.health.store_up();
         }
     }
 
+    pub(crate) fn store_is_down(&self) -> bool {
+        self.store_down.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn store_fault(&self, fault: &StoreFault) {
         self.metrics.fault(Component::Store);
-        if !self.store_down.swap(true, Relaxed) {
-            tracing::warn!(%fault, "the dedupe store cannot be used; nothing new begins until it can");
+        let mut down = self.store_down.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *down.get_or_insert_with(|| {
+            let person = fault.kind == FaultKind::Refused;
+            tracing::warn!(%fault, person, "the dedupe store cannot be used; nothing new begins until it can");
             self.health.store_down(fault.to_string());
-        }
-        if self.on_unavailable == OnUnavailable::Fail {
+            Instant::now()
+        });
+        drop(down);
+        if self.on_unavailable == OnUnavailable::Fail && since.elapsed() >= FAIL_AFTER {
             self.fail(format!(
                 "the dedupe store cannot be used ({fault}) and dedupe.on_unavailable is \"fail\""
             ));
-        } else if fault.kind == FaultKind::Refused {
-            tracing::error!(%fault, "the dedupe store refuses this worker");
         }
     }
 
@@ -132,5 +140,5 @@ impl Status {
 
 /// How long ago a time in milliseconds since 1970 was; nothing for times to come.
 pub(crate) fn age(timestamp: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis(SystemTime::now()) - timestamp).unwrap_or(0))
+    Duration::from_millis(u64::try_from(millis(SystemTime::now()).saturating_sub(timestamp)).unwrap_or(0))
 }

@@ -11,8 +11,7 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use ::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError,
-    Value,
+    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, Value,
 };
 
 use super::fault::{Remedy, fault, remedy};
@@ -73,12 +72,8 @@ impl Connection {
         let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(response_timeout.saturating_mul(TIMEOUTS_IN_A_ROW));
-        // Only the newer protocol's greeting tells a wrong password from a server that has no room for clients.
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let settings =
+            info.redis_settings().clone().set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let address = info.addr().to_string();
         let info = info.set_tcp_settings(tcp).set_redis_settings(settings);
         let connect_timeout = response_timeout.max(SHORTEST_CONNECT);

@@ -79,9 +79,6 @@ fn from_client(address: &str, error: &RedisError) -> StoreFault {
         ErrorKind::AuthenticationFailed => {
             StoreFault::refused(format!("{at} refused the user or password of redis.url"))
         }
-        ErrorKind::RESP3NotSupported => {
-            StoreFault::refused(format!("{at} is too old: functions need Redis 7.0 or Valkey 7.2 or newer"))
-        }
         ErrorKind::InvalidClientConfig => {
             StoreFault::refused(format!("{at} cannot be used as configured: {error}"))
         }

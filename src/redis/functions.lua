@@ -2,18 +2,24 @@
 -- The dedupe store's operations. Each function takes a batch: KEYS holds one key per request, ARGV the same number of
 -- arguments per request, the reply one text per request. A batch that failed half-way may simply be sent again.
 --
--- A record is text, version 1 in front. Numbers are decimal, the fingerprint is hexadecimal or empty.
---   1P<token>:<attempts>:<fingerprint>:<takeovers>:<solo>:<first failure>:<grant>:<alone>:<deadline>:<owner>   leased
---   1F the same, grant W, alone 0, no owner                                           free again, not before <deadline>
---   1D<token>:<attempts>[:<fingerprint>]                                                                         done
---   1X the same                                                                                                  dead
+-- A record is text, and numbers in it are decimal. While an event is open, version 1 stands in front:
+--   1P<token>:<owner>:<deadline>:<attempts>:<takeovers>:<solo>:<first failure>:<grant>:<alone>:<fingerprint>   leased
+--   1F the same, no owner, grant W, alone 0                                        free again, not before <deadline>
+-- Of an event that has ended little is kept, as one number, because Redis stores numbers of up to 64 bits in place:
+--   <token><0 done, 1 dead><two digits: attempts, at most 99>[:<fingerprint>]
+-- The fingerprint is hexadecimal or empty.
 -- <solo> counts deaths of a process while nothing but this key was in flight; <alone> says that this is so now.
 -- <grant> is how the running claim was granted, W won, T taken over, S spent: a repeated request hears the same.
 -- The letter M is kept for "moved". Whatever is not written as above is foreign and never overwritten.
 -- Workers of several versions share these functions: what changes the record or a call gets a new library name.
+--
+-- Most keys are new when claimed and still ours when completed. Those two paths are kept short, for a server runs one
+-- function at a time: no parsing, no helper calls.
 
-local OPEN = '^1([PF])(%d+):(%d+):(%x*):(%d+):(%d+):(%-?%d*):([WTS]):([01]):(%d+):([%w._-]*)$'
-local ENDED = '^1([DX])(%d+):%d+:?(%x*)$'
+local OPEN = '^1([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([01]):(%x*)$'
+local COLON = 58
+
+local function int(number) return string.format('%.0f', number) end
 
 -- One clock for all workers: the server's. The token comes from it too, so that it grows even across a lost record.
 local function now()
@@ -22,21 +28,18 @@ local function now()
   return us, math.floor(us / 1000)
 end
 
-local function int(number) return string.format('%.0f', number) end
-
 -- A failed command ends the batch, except that a value of another type is just one more value we cannot read.
-local function run(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err then
-    if string.find(reply.err, 'WRONGTYPE', 1, true) then return 'foreign' end
-    error(reply)
+local function checked(reply)
+  if type(reply) == 'table' then
+    if not string.find(reply.err, 'WRONGTYPE', 1, true) then error(reply) end
+    return 'foreign'
   end
   return reply
 end
 
-local function open(state, token, attempts, print, takeovers, solo, first, grant, alone, deadline, owner)
-  return '1' .. state .. token .. ':' .. attempts .. ':' .. print .. ':' .. takeovers .. ':' .. solo .. ':' .. first
-    .. ':' .. grant .. ':' .. alone .. ':' .. int(deadline) .. ':' .. owner
+local function open(state, token, owner, deadline, attempts, takeovers, solo, first, grant, alone, print)
+  return '1' .. state .. token .. ':' .. owner .. ':' .. int(deadline) .. ':' .. attempts .. ':' .. takeovers .. ':'
+    .. solo .. ':' .. first .. ':' .. grant .. ':' .. alone .. ':' .. print
 end
 
 local function grant(how, token, attempts, takeovers, first)
@@ -47,49 +50,65 @@ local function differ(one, other) return one ~= '' and other ~= '' and one ~= ot
 
 local function either(one, other) if one ~= '' then return one else return other end end
 
+-- How an event ended (0 or 1), the token it ended under, its fingerprint; nil when the value is no such record.
+local function ended(value)
+  local token, how, print = string.match(value, '^(%d+)([01])%d%d:(%x+)$')
+  if token then return how, token, print end
+  token, how = string.match(value, '^(%d+)([01])%d%d$')
+  return how, token, ''
+end
+
+-- A claim of a key that is known; the arguments of its request come last.
+local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print)
+  local state, token, holder, deadline, attempts, takeovers, solo, first, how, alone, known = string.match(old, OPEN)
+  if not state then
+    local how_ended, _, print_ended = ended(old)
+    if not how_ended then return 'E' end
+    if differ(print, print_ended) then return 'H' end
+    return how_ended == '0' and 'D' or 'X'
+  end
+  if differ(print, known) then return 'H' end
+  if state == 'P' and holder == owner then
+    redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, alone,
+      either(known, print)), 'PX', keep)
+    return grant(how, token, attempts, takeovers, first)
+  end
+  if ms < tonumber(deadline) then return (state == 'P' and 'B' or 'O') .. int(deadline - ms) end
+  how = 'W'
+  if state == 'P' then
+    how = 'T'
+    takeovers = int(takeovers + 1)
+    solo = int(solo + alone)
+  end
+  if tonumber(solo) >= math.max(tonumber(allowed), 1) then how = 'S' end
+  token = int(math.max(token + 1, us))
+  redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, '0',
+    either(known, print)), 'PX', keep)
+  return grant(how, token, attempts, takeovers, first)
+end
+
 -- ARGV: owner, lease ms, retention ms, solo deaths allowed, fingerprint
 -- Reply: W|T|S<token>:<attempts>:<takeovers>:<first failure> won, taken over, spent; B<ms left> busy;
 --        O<ms left> backing off; D done; X dead; H other fingerprint; E foreign
 local function claim(keys, argv)
   local us, ms = now()
+  local head = '1P' .. int(us) .. ':'
+  local won = grant('W', int(us), '0', '0', '')
+  local lease_before, tail
   local replies = {}
-  for i, key in ipairs(keys) do
-    local at = i * 5 - 4
-    local owner, lease, keep, allowed, print = argv[at], argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
-    -- Most keys are new: one command settles those.
-    local fresh = open('P', int(us), '0', print, '0', '0', '', 'W', '0', ms + lease, owner)
-    local old = run('SET', key, fresh, 'NX', 'GET', 'PX', keep)
-    if not old then
-      replies[i] = grant('W', int(us), '0', '0', '')
+  for i = 1, #keys do
+    local key, at = keys[i], i * 5 - 4
+    local owner, lease, keep, print = argv[at], argv[at + 1], argv[at + 2], argv[at + 4]
+    if lease ~= lease_before then
+      tail = ':' .. int(ms + lease) .. ':0:0:0::W:0:'
+      lease_before = lease
+    end
+    -- One command says whether the key is new, and claims it.
+    local old = redis.pcall('SET', key, head .. owner .. tail .. print, 'NX', 'GET', 'PX', keep)
+    if old then
+      replies[i] = claim_known(key, checked(old), us, ms, owner, lease, keep, argv[at + 3], print)
     else
-      local state, token, attempts, known, takeovers, solo, first, how, alone, deadline, holder =
-        string.match(old, OPEN)
-      local ended, _, print_of_ended = string.match(old, ENDED)
-      if not state and not ended then
-        replies[i] = 'E'
-      elseif differ(print, known or print_of_ended) then
-        replies[i] = 'H'
-      elseif ended then
-        replies[i] = ended
-      elseif state == 'P' and holder == owner then
-        run('SET', key, open('P', token, attempts, either(known, print), takeovers, solo, first, how, alone,
-          ms + lease, owner), 'PX', keep)
-        replies[i] = grant(how, token, attempts, takeovers, first)
-      elseif ms < tonumber(deadline) then
-        replies[i] = (state == 'P' and 'B' or 'O') .. int(deadline - ms)
-      else
-        how = 'W'
-        if state == 'P' then
-          how = 'T'
-          takeovers = int(takeovers + 1)
-          solo = int(solo + alone)
-        end
-        if tonumber(solo) >= math.max(tonumber(allowed), 1) then how = 'S' end
-        token = int(math.max(token + 1, us))
-        run('SET', key, open('P', token, attempts, either(known, print), takeovers, solo, first, how, '0',
-          ms + lease, owner), 'PX', keep)
-        replies[i] = grant(how, token, attempts, takeovers, first)
-      end
+      replies[i] = won
     end
   end
   return replies
@@ -100,58 +119,61 @@ end
 local function renew(keys, argv)
   local _, ms = now()
   local replies = {}
-  for i, key in ipairs(keys) do
-    local at = i * 8 - 7
+  for i = 1, #keys do
+    local key, at = keys[i], i * 8 - 7
     local owner, token, lease, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
     local attempts, first, alone, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
-    local old = run('GET', key)
+    local old = checked(redis.pcall('GET', key))
     if not old then
-      run('SET', key, open('P', token, attempts, print, '0', '0', first, 'W', alone, ms + lease, owner), 'PX', keep)
+      redis.call('SET', key, open('P', token, owner, ms + lease, attempts, '0', '0', first, 'W', alone, print), 'PX', keep)
       replies[i] = 'R'
     else
-      local state, held, _, known, takeovers, solo, _, how, _, _, holder = string.match(old, OPEN)
+      local state, held, holder, _, _, takeovers, solo, _, how, _, known = string.match(old, OPEN)
       if state == 'P' and held == token and holder == owner then
-        run('SET', key, open('P', token, attempts, either(print, known), takeovers, solo, first, how, alone,
-          ms + lease, owner), 'PX', keep)
+        redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, alone,
+          either(print, known)), 'PX', keep)
         replies[i] = 'K'
       elseif state then
         replies[i] = 'S'
       else
-        replies[i] = string.match(old, ENDED) and 'Z' or 'E'
+        replies[i] = ended(old) and 'Z' or 'E'
       end
     end
   end
   return replies
 end
 
--- ARGV: owner, token, D or X, retention ms, attempts, fingerprint
+-- What a completion finds that is not simply ours: the reply, and the fingerprint to keep, nil if nothing is written.
+local function complete_known(old, token)
+  local state, _, _, _, _, _, _, _, _, _, known = string.match(old, OPEN)
+  if state then return 'S', known end
+  local how, by = ended(old)
+  return not how and 'E' or by == token and 'C' or 'A', nil
+end
+
+-- ARGV: owner, token, 0 done or 1 dead, retention ms, attempts as two digits, fingerprint
 -- Reply: C recorded; A finished by another before; S was stolen, recorded; L was lost, recorded; E foreign
 local function complete(keys, argv)
   local replies = {}
-  for i, key in ipairs(keys) do
-    local at = i * 6 - 5
-    local owner, token, ending, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
-    local attempts, print = argv[at + 4], argv[at + 5]
-    local old = run('GET', key)
-    local known = ''
+  for i = 1, #keys do
+    local key, at = keys[i], i * 6 - 5
+    local token, print = argv[at + 1], argv[at + 5]
+    local old = redis.pcall('GET', key)
+    local ours = '1P' .. token .. ':' .. argv[at] .. ':'
+    local reply, known = 'C', ''
     if not old then
-      replies[i] = 'L'
+      reply = 'L'
+    elseif type(old) == 'string' and string.sub(old, 1, #ours) == ours then
+      if string.byte(old, -1) ~= COLON then known = string.match(old, '%x*$') end
     else
-      local state, held, _, before, _, _, _, _, _, _, holder = string.match(old, OPEN)
-      if state then
-        known = before
-        replies[i] = state == 'P' and held == token and holder == owner and 'C' or 'S'
-      else
-        local ended, by = string.match(old, ENDED)
-        replies[i] = not ended and 'E' or by == token and 'C' or 'A'
-        known = nil
-      end
+      reply, known = complete_known(checked(old), token)
     end
     if known then
-      print = either(print, known)
+      if print == '' then print = known end
       if print ~= '' then print = ':' .. print end
-      run('SET', key, '1' .. ending .. token .. ':' .. attempts .. print, 'PX', keep)
+      redis.call('SET', key, token .. argv[at + 2] .. argv[at + 4] .. print, 'PX', argv[at + 3])
     end
+    replies[i] = reply
   end
   return replies
 end
@@ -161,23 +183,22 @@ end
 local function release(keys, argv)
   local _, ms = now()
   local replies = {}
-  for i, key in ipairs(keys) do
-    local at = i * 6 - 5
+  for i = 1, #keys do
+    local key, at = keys[i], i * 6 - 5
     local owner, token, delay, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
-    local attempts, first = argv[at + 4], argv[at + 5]
-    local old = run('GET', key)
+    local old = checked(redis.pcall('GET', key))
     if not old then
       replies[i] = 'N'
     else
-      local state, held, _, known, takeovers, solo, _, _, _, _, holder = string.match(old, OPEN)
+      local state, held, holder, _, _, takeovers, solo, _, _, _, known = string.match(old, OPEN)
       if state == 'P' and held == token and holder == owner then
-        run('SET', key, open('F', token, attempts, known, takeovers, solo, first, 'W', '0', ms + delay, ''),
-          'PX', keep)
+        redis.call('SET', key, open('F', token, '', ms + delay, argv[at + 4], takeovers, solo, argv[at + 5], 'W', '0',
+          known), 'PX', keep)
         replies[i] = 'R'
       elseif state then
         replies[i] = state == 'F' and held == token and 'R' or 'N'
       else
-        replies[i] = string.match(old, ENDED) and 'Z' or 'E'
+        replies[i] = ended(old) and 'Z' or 'E'
       end
     end
   end

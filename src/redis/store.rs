@@ -16,7 +16,8 @@ use crate::store::{
 #[derive(Debug)]
 pub struct RedisStore {
     hot: Connection,
-    /// Renewals have a connection of their own: they must not queue behind large batches of claims.
+    /// Renewals have a connection of their own: they must not queue behind large batches of claims, and it must live
+    /// where they are called from, on a runtime that no handler can starve.
     renewals: Connection,
     prefix: String,
 }
@@ -105,7 +106,7 @@ impl DedupeStore for RedisStore {
         let key = self.anchors_key(group, topic);
         let mut read = Pipeline::with_capacity(1);
         read.hgetall(&key);
-        let (fields,): (HashMap<String, String>,) = self.renewals.query(&read).await?;
+        let (fields,): (HashMap<String, String>,) = self.hot.query(&read).await?;
         let mut anchors = Anchors::default();
         for (field, value) in fields {
             read_field(&mut anchors, &field, &value).ok_or_else(|| {
@@ -128,7 +129,7 @@ impl DedupeStore for RedisStore {
         for (partition, offset) in started {
             write.hset_nx(&key, format!("started:{partition}"), offset);
         }
-        self.renewals.query::<Vec<bool>>(&write).await.map(|_| ())
+        self.hot.query::<Vec<bool>>(&write).await.map(|_| ())
     }
 
     async fn accept(
@@ -140,19 +141,19 @@ impl DedupeStore for RedisStore {
     ) -> Result<(), StoreFault> {
         let mut write = Pipeline::with_capacity(1);
         write.hset(self.anchors_key(group, topic), format!("accepted:{partition}"), position.to_string());
-        self.renewals.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
     async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault> {
         let mut write = Pipeline::with_capacity(1);
         write.hdel(self.anchors_key(group, topic), format!("accepted:{partition}"));
-        self.renewals.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
         let mut read = Pipeline::with_capacity(1);
         read.cmd("INFO");
-        let (info,): (String,) = self.renewals.query(&read).await?;
+        let (info,): (String,) = self.hot.query(&read).await?;
         Ok(report::read(&info))
     }
 }

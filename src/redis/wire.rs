@@ -98,10 +98,13 @@ impl Call for Completion {
     fn args(&self, call: &mut Cmd) {
         held(&self.held, call);
         let end = match self.end {
-            End::Done => "D",
-            End::Dead => "X",
+            End::Done => "0",
+            End::Dead => "1",
         };
-        call.arg(end).arg(retention(self)).arg(self.attempts).arg(hex(self.fingerprint));
+        call.arg(end)
+            .arg(retention(self))
+            .arg(format!("{:02}", self.attempts.min(99)))
+            .arg(hex(self.fingerprint));
     }
 
     fn answer(reply: &str) -> Option<Completed> {

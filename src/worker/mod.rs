@@ -1,5 +1,6 @@
 //! Services at work: wires the steps together, starts them, drains them, stops them.
 
+mod continuity;
 mod control;
 mod wiring;
 
@@ -95,13 +96,13 @@ impl Worker {
             stop: &stop,
         };
         let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();
-        let worker = Self {
-            services: running.inspect_err(|_| stop.cancel())?,
-            stop,
-            drain_timeout: settings.worker.drain_timeout,
-            control,
-        };
-        Ok(worker)
+        let drain_timeouts =
+            services.iter().map(|service| settings.service(service.name()).worker.drain_timeout);
+        let drain_timeout = drain_timeouts.max().unwrap_or(settings.worker.drain_timeout);
+        let services = running.inspect_err(|_| stop.cancel())?;
+        let statuses = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
+        control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses));
+        Ok(Self { services, stop, drain_timeout, control })
     }
 
     /// Begins to drain. Nothing new starts; what runs may finish.

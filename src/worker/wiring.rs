@@ -40,8 +40,7 @@ impl Wiring<'_> {
                 group: run.group.clone(),
                 start_from: settings.worker.start_from,
                 store: Arc::clone(&self.parts.store),
-                // Connections that renewals share must not live where handlers may block every thread.
-                runtime: self.control.handle(),
+                control: self.control.handle(),
             },
             service: Arc::clone(&run),
             routes: routes.into_iter().map(|route| (route.topic.to_string(), route)).collect(),
@@ -53,9 +52,12 @@ impl Wiring<'_> {
             runtime: self.handlers.clone(),
             watcher: Watcher::default(),
             assignment: Default::default(),
+            look_now: Default::default(),
+            loss_seen: Default::default(),
+            control: self.control.handle(),
+            stop: self.stop.clone(),
         };
-        let poller =
-            Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, self.stop.clone());
+        let poller = Poller::start(&self.parts.kafka, group, settings.worker.commit_interval);
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
         Ok(Running { run, poller })
     }

@@ -226,7 +226,6 @@ async fn a_new_partition_starts_at_its_beginning_even_where_the_group_began_at_t
         .with("KAFKA__PROPERTIES__TOPIC_METADATA_REFRESH_INTERVAL_MS", "500");
     let mut pod = pods.start(TEST_WORKER);
     commits(&pods, &topic, &[1]).await;
-    pod.says("remembered", PATIENCE).await;
     pod.freeze();
     topic.grow(2).await;
     topic.produce(event("new").to(1)).await;

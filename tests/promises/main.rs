@@ -4,15 +4,23 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
 mod check;
+mod commit_order;
+mod dead_letter;
+mod dead_letter_refused;
+mod fingerprint;
 mod first_start;
+mod foreign;
 mod once;
 mod polling;
 mod rebalance;
+mod retry;
 mod services;
 mod shutdown;
 mod slow_handler;
 mod topics;
+mod two_groups;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

@@ -52,7 +52,7 @@ async fn large_records_do_not_pile_up() {
         .with("HTTP__LISTEN", &format!("127.0.0.1:{port}"));
     let large = |n| {
         let event = format!(r#"{{"id":"large-{n}","sleep_ms":500}}"#);
-        Record::new(format!("key-{n}"), format!("{event:RECORD$}")).to(n % 2)
+        Record::new(format!("key-{n}"), event + &" ".repeat(RECORD)).to(n % 2)
     };
     topic.produce_all((0..30).map(large)).await;
     let _pod = pods.start(TEST_WORKER);

@@ -1,8 +1,14 @@
 //! Pods of the test worker: the same binary, with its own environment.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use super::{kafka, ledger::Effects, process::Worker, redis, unique};
+use super::{
+    kafka::{self, TestTopic},
+    ledger::Effects,
+    process::Worker,
+    redis, unique,
+    wait::until,
+};
 
 /// A recipe for pods of one or more services; the pods of one recipe share groups, store and evidence.
 #[derive(Debug, Clone)]
@@ -83,5 +89,21 @@ impl Pods {
     /// Which attempts were made.
     pub fn attempts(&self) -> Effects {
         Effects::at(self.folder.join("attempts"))
+    }
+
+    /// The topic of the group's dead letters.
+    pub fn letters(&self, topic: &TestTopic) -> TestTopic {
+        TestTopic::named(&format!("{}.{}.dlt", topic.name(), self.group))
+    }
+
+    /// Waits until the group has committed exactly this offset of one partition.
+    pub async fn until_committed(&self, topic: &TestTopic, partition: i32, offset: i64) {
+        let what = format!("offset {offset} of partition {partition} to be committed");
+        until(&what, Duration::from_secs(60), async || {
+            let committed = kafka::committed(&self.group, topic).await;
+            let there = committed.get(&partition).is_some_and(|(committed, _)| *committed == offset);
+            if there { Ok(()) } else { Err(committed) }
+        })
+        .await;
     }
 }

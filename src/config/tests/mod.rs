@@ -17,6 +17,7 @@ use super::{AppConfig, Flags, Loaded, Problems, Reader, Secret, Sources, load};
 struct Shop {
     database: Secret,
     opening_credit_cents: i64,
+    gateway_busy_percent: u8,
 }
 
 impl AppConfig for Shop {
@@ -24,6 +25,7 @@ impl AppConfig for Shop {
         Self {
             database: reader.secret_url("database.url", "sqlite://shop.db", &["sqlite", "postgres"]),
             opening_credit_cents: reader.integer_in("shop.opening_credit_cents", 1_000_000, 0..=i64::MAX),
+            gateway_busy_percent: reader.integer_in("shop.gateway_busy_percent", 0, 0..=100),
         }
     }
 }

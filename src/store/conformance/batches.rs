@@ -15,6 +15,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
     run_each!(
         store,
         a_batch_is_answered_in_order_and_sees_itself,
+        every_request_has_a_lease_of_its_own,
         an_empty_batch_has_no_answers,
         a_large_batch_is_answered_completely,
         every_write_has_the_retention_of_its_request,
@@ -35,6 +36,18 @@ async fn a_batch_is_answered_in_order_and_sees_itself(bench: &Bench<'_>) -> Verd
     let held = bench.held(1, 1, grant.token);
     let twice = [bench.completion(held.clone(), End::Done), bench.completion(held, End::Done)];
     same(bench.store.complete(&twice).await?, vec![Completed::Recorded; 2])
+}
+
+async fn every_request_has_a_lease_of_its_own(bench: &Bench<'_>) -> Verdict {
+    let long = ClaimRequest { lease: HOUR * 3, ..bench.request(2, 1) };
+    bench.store.claim(&[bench.request(1, 1), long, bench.request(3, 1)]).await?;
+    for (key, hours) in [(1, 1), (2, 3), (3, 1)] {
+        match bench.claim(key, 2).await? {
+            Claim::Busy { left } if left <= HOUR * hours && left > HOUR * (hours - 1) => {}
+            other => return Err(Wrong(format!("key {key}: expected Busy for {hours} h, got {other:?}"))),
+        }
+    }
+    Ok(())
 }
 
 async fn an_empty_batch_has_no_answers(bench: &Bench<'_>) -> Verdict {

@@ -27,6 +27,7 @@ async fn a_record_is_read_back_byte_for_byte() {
                 .stamped(1_700_000_000_123)
                 .header("a", "1")
                 .header("a", "")
+                .header(b"\xff", b"\x00")
                 .null_header("b"),
         )
         .await;
@@ -38,8 +39,9 @@ async fn a_record_is_read_back_byte_for_byte() {
     let record = &records[0];
     assert_eq!((record.partition, record.offset, record.timestamp), (1, 0, Some(1_700_000_000_123)));
     assert_eq!((record.key.as_deref(), record.value.as_deref()), (Some(&b"k\xff"[..]), Some(&b"\x00v"[..])));
-    let headers = [("a", Some(&b"1"[..])), ("a", Some(b"")), ("b", None)];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec)));
+    let headers: [(&[u8], Option<&[u8]>); 4] =
+        [(b"a", Some(b"1")), (b"a", Some(b"")), (b"\xff", Some(b"\x00")), (b"b", None)];
+    let headers = headers.map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
     assert_eq!(record.headers, headers);
     assert_eq!((records[1].key_text().as_str(), records[1].value.as_deref()), ("gone", None));
 }

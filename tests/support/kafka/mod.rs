@@ -1,6 +1,7 @@
 //! Topics, records and groups of a real Kafka, as seen from outside of the code under test.
 
 mod group;
+mod headers;
 mod record;
 mod topic;
 
@@ -11,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
 
 pub use group::{Commits, PartitionLag, all_committed, committed, delete_group, group_lag, move_offset};
+pub use headers::Header;
 pub use record::{ReadRecord, Record};
 pub use topic::TestTopic;
 

@@ -1,8 +1,10 @@
 //! Records as bytes: what a test sends, and what it finds in a topic.
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::FutureRecord;
+
+use super::headers::{self, Header};
 
 /// A record to send. Keys, values and headers' values may be null.
 #[derive(Debug, Clone, Default)]
@@ -13,8 +15,8 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// The value's bytes; null is a tombstone.
     pub value: Option<Vec<u8>>,
-    /// In their order; a name may occur more than once.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// In their order; a name may occur more than once, and need not be text.
+    pub headers: Vec<Header>,
     /// Milliseconds since 1970; now when `None`.
     pub timestamp: Option<i64>,
 }
@@ -47,24 +49,28 @@ impl Record {
     }
 
     /// With one more header.
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Record {
-        self.headers.push((name.into(), Some(value.as_ref().to_vec())));
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Record {
+        self.headers.push((name.as_ref().to_vec(), Some(value.as_ref().to_vec())));
         self
     }
 
     /// With one more header whose value is null.
-    pub fn null_header(mut self, name: &str) -> Record {
-        self.headers.push((name.into(), None));
+    pub fn null_header(mut self, name: impl AsRef<[u8]>) -> Record {
+        self.headers.push((name.as_ref().to_vec(), None));
         self
     }
 
     pub(super) fn to_kafka<'a>(&'a self, topic: &'a str) -> FutureRecord<'a, [u8], [u8]> {
-        let headers = self.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: value.as_deref() })
-        });
         let key = self.key.as_deref();
         let (partition, payload, timestamp) = (self.partition, self.value.as_deref(), self.timestamp);
-        FutureRecord { topic, partition, payload, key, timestamp, headers: Some(headers) }
+        FutureRecord {
+            topic,
+            partition,
+            payload,
+            key,
+            timestamp,
+            headers: Some(headers::write(&self.headers)),
+        }
     }
 }
 
@@ -80,29 +86,26 @@ pub struct ReadRecord {
     /// The value's bytes, or null.
     pub value: Option<Vec<u8>>,
     /// In their order, values as bytes or null.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub headers: Vec<Header>,
     /// Milliseconds since 1970.
     pub timestamp: Option<i64>,
 }
 
 impl ReadRecord {
     pub(super) fn from_kafka(message: &BorrowedMessage<'_>) -> ReadRecord {
-        let headers = message.headers().map(|headers| {
-            headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-        });
         ReadRecord {
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
-            headers: headers.unwrap_or_default(),
+            headers: headers::read(message),
             timestamp: message.timestamp().to_millis(),
         }
     }
 
     /// The last header of this name as text; `None` where there is none or its value is null.
     pub fn header(&self, name: &str) -> Option<String> {
-        let (_, value) = self.headers.iter().rev().find(|(header, _)| header == name)?;
+        let (_, value) = self.headers.iter().rev().find(|(header, _)| header == name.as_bytes())?;
         value.as_ref().map(|value| String::from_utf8(value.clone()).expect("a header of text"))
     }
 

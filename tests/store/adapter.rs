@@ -16,7 +16,7 @@ use redis::aio::MultiplexedConnection;
 const EXPIRE: &str = r"
 local old = redis.pcall('GET', KEYS[1])
 if type(old) ~= 'string' then return 0 end
-local before, after = string.match(old, '^(1[PF]%d+:%d+:%x*:%d+:%d+:%-?%d*:[WTS]:[01]:)%d+(:[%w._-]*)$')
+local before, after = string.match(old, '^(1[PF]%d+:[%w._-]*:)%d+(:%d+:%d+:%d+:%-?%d*:[WTS]:[01]:%x*)$')
 if before then redis.call('SET', KEYS[1], before .. '0' .. after, 'KEEPTTL') end
 return 0";
 
@@ -58,8 +58,19 @@ impl TestStore for Adapter {
 
     async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault> {
         let mut raw = self.raw.0.clone();
-        let values =
-            ["", "garbage", "1M17:1", "2D17:1", "1Dx:1", "1P17:1", "1F17:0::0:0::W:0:9:a:b", "{list}"];
+        let values = [
+            "",
+            "garbage",
+            "1M17:1",
+            "2P17",
+            "-17001",
+            "17301",
+            "17001:",
+            "17001:x",
+            "1P17:1",
+            "1F17::0:0:0:0::W:2:",
+            "{list}",
+        ];
         let value = values[self.corrupted.fetch_add(1, Ordering::Relaxed) % values.len()];
         let _: () = raw.del(key.as_str()).await.unwrap();
         if value == "{list}" {
