@@ -8,7 +8,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{group::GroupConsumer, positions::Position};
+use super::{commits, group::GroupConsumer, positions::Position};
 use crate::{
     Record,
     crash::crash_point,
@@ -140,7 +140,11 @@ impl Assignment {
             }
         }
         crash_point("before_commit");
-        match consumer.commit_consumer_state(mode) {
+        let committed = match mode {
+            CommitMode::Async => commits::commit(consumer, None),
+            CommitMode::Sync => consumer.commit_consumer_state(mode),
+        };
+        match committed {
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
             other => other,
         }
@@ -156,7 +160,7 @@ impl Assignment {
         if beginnings.is_empty() || consumer.assignment_lost() {
             return Ok(());
         }
-        consumer.commit(&offsets(&beginnings)?, CommitMode::Async)
+        commits::commit(consumer, Some(&offsets(&beginnings)?))
     }
 
     /// Kafka has these offsets, or says what is wrong with some of them. Answers whether a new partition's beginning

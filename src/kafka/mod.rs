@@ -2,6 +2,7 @@
 
 mod assignment;
 mod client;
+mod commits;
 mod consumer;
 mod embedded;
 mod fault;

@@ -12,6 +12,7 @@ pub mod dead_letter;
 pub mod decode;
 mod dedupe;
 mod dispatch;
+mod ending;
 mod failure;
 mod held;
 mod lanes;

@@ -7,13 +7,15 @@ use std::{
 
 use super::{
     How, Settled,
-    dead_letter::{Disposition, LetterError, Verdict, letter, millis},
+    dead_letter::{Disposition, millis},
     decode::{Decoded, decode},
     dedupe::{Back, Stopped},
     dispatch::{Attempt, attempt, was_applied},
+    ending::Ending,
     failure::Failed,
     held::Claimed,
     retry,
+    route::Route,
     source::Partition,
 };
 use crate::{
@@ -29,12 +31,13 @@ const TAKEOVERS_BEFORE_MARK: u32 = 1;
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 /// Between two questions whether somebody else has finished; doubles from the first to the second.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
-/// Between two tries to send a dead letter; doubles from the first to the second.
-const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// A value in the store that is not ours will not go away by itself.
 const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
-/// How long a worker that stops tries to give a claim back. Beyond it the lease does the same, later.
-const HAND_OVER: Duration = Duration::from_secs(2);
+/// How long a worker that stops waits for the broker to take a letter, and then tries to give the claim back.
+/// Beyond it the lease does the same, later.
+pub(super) const HAND_OVER: Duration = Duration::from_secs(2);
+/// The error of an event that has no attempts left and comes without a letter: the store knows only how many there were.
+const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them stopped before it could write this letter, and its log says why";
 
 /// Works on one record until it needs no more work, or until its partition is told to stop.
 pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Result<Settled, Stopped> {
@@ -52,9 +55,9 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
 }
 
 /// One record on its way.
-struct Delivery<'a> {
-    partition: &'a Partition,
-    record: &'a Arc<Record>,
+pub(super) struct Delivery<'a> {
+    pub(super) partition: &'a Partition,
+    pub(super) record: &'a Arc<Record>,
 }
 
 /// What a claim led to.
@@ -62,15 +65,6 @@ enum Step {
     Settled(How),
     /// The claim is gone: ask for it again.
     AskAgain,
-}
-
-/// How an event ends that cannot be handled.
-struct Ending<'a> {
-    disposition: Disposition,
-    attempts: u32,
-    /// Milliseconds since 1970.
-    first_failure: Option<i64>,
-    failed: &'a Failed,
 }
 
 impl Delivery<'_> {
@@ -96,7 +90,11 @@ impl Delivery<'_> {
                     continue;
                 }
                 Claim::Spent(grant) => {
-                    return self.spent(job, &service.claims.hold(&request, grant, asked)).await;
+                    let why = format!(
+                        "{} workers died while they handled it, the last ones with nothing else in flight",
+                        grant.takeovers
+                    );
+                    return self.spent(job, &service.claims.hold(&request, grant, asked), &why).await;
                 }
                 Claim::Mismatch => return self.mismatch(job).await,
                 Claim::Foreign => {
@@ -116,7 +114,12 @@ impl Delivery<'_> {
 
     /// Runs the handler under a claim, and ends the claim with what came of it.
     async fn claimed(&self, job: &dyn Job, claimed: Claimed, in_doubt: &mut bool) -> Result<Step, Stopped> {
-        let claims = &self.partition.route.service.claims;
+        let Route { service, settings, .. } = &*self.partition.route;
+        let claims = &service.claims;
+        // Whoever died during the last attempt has not seen it fail.
+        if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
+            return self.spent(job, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
+        }
         let ctx = self.context(job, &claimed);
         let attempt = match self.run(job, &ctx, &claimed, in_doubt).await {
             Ok(Some(attempt)) => attempt,
@@ -203,74 +206,11 @@ impl Delivery<'_> {
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), failed };
-        if self.dead_letter(Some(job), &end).await.is_err() {
-            self.hand_over(&claimed, attempts, Some(first_failure), in_doubt).await;
-            return Err(Stopped);
-        }
-        crash_point("after_dead_letter");
-        route.service.claims.complete(&claimed, End::Dead, attempts).await;
-        Ok(Step::Settled(How::DeadLettered))
-    }
-
-    /// The event has killed its worker again and again while it ran alone: it does not run once more.
-    async fn spent(&self, job: &dyn Job, claimed: &Claimed) -> Result<How, Stopped> {
-        let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
-        // A process that dies at once leaves no renewal behind that would have counted the attempt.
-        let attempts = attempts.max(takeovers);
-        let why = format!(
-            "{takeovers} workers died while they handled it, the last ones with nothing else in flight"
-        );
-        let failed = Failed::finally(why);
-        let end = Ending { disposition: Disposition::Exhausted, attempts, first_failure, failed: &failed };
-        // If this is stopped the lease stands, and the next owner is told the same.
-        self.dead_letter(Some(job), &end).await?;
-        self.partition.route.service.claims.complete(claimed, End::Dead, attempts).await;
-        Ok(How::DeadLettered)
-    }
-
-    async fn mismatch(&self, job: &dyn Job) -> Result<How, Stopped> {
-        let failed = Failed::finally("the same dedupe key came before with another fingerprint");
-        let end =
-            Ending { disposition: Disposition::Mismatch, attempts: 0, first_failure: None, failed: &failed };
-        self.dead_letter(Some(job), &end).await?;
-        Ok(How::DeadLettered)
-    }
-
-    /// Sends the dead letter until the broker has it, or until the partition is told to stop.
-    async fn dead_letter(&self, job: Option<&dyn Job>, end: &Ending<'_>) -> Result<(), Stopped> {
-        let route = &self.partition.route;
-        let verdict = Verdict {
-            group: &route.service.group,
-            handler: route.handler.name(),
-            dedupe_key: job.map(|job| job.key().as_str()),
-            disposition: end.disposition,
-            attempts: end.attempts,
-            first_failure: end.first_failure,
-            failed: end.failed,
-        };
-        let mut letter = letter(self.record, &verdict, SystemTime::now());
-        let mut disposition = end.disposition;
-        let mut pause = SEND_AGAIN.0;
-        loop {
-            match route.service.dead_letters.send(&letter).await {
-                Ok(()) => break,
-                Err(LetterError::TooLarge(_)) if disposition != Disposition::TooLarge => {
-                    disposition = Disposition::TooLarge;
-                    letter = letter.without_content();
-                    continue;
-                }
-                Err(error) => route.service.status.dead_letter_fault(self.record, &letter.topic, &error),
-            }
-            self.wait(pause).await?;
-            pause = (pause * 2).min(SEND_AGAIN.1);
-        }
-        route.metrics.dead_letter(disposition);
-        route.service.status.dead_lettered(self.record, &verdict, disposition);
-        Ok(())
+        self.end(job, &claimed, &end, in_doubt).await.map(Step::Settled)
     }
 
     /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.
-    async fn hand_over(
+    pub(super) async fn hand_over(
         &self,
         claimed: &Claimed,
         attempts: u32,
@@ -323,7 +263,7 @@ impl Delivery<'_> {
         }
     }
 
-    async fn wait(&self, time: Duration) -> Result<(), Stopped> {
+    pub(super) async fn wait(&self, time: Duration) -> Result<(), Stopped> {
         self.unless_stopped(tokio::time::sleep(time)).await
     }
 

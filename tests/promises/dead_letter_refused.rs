@@ -7,6 +7,7 @@ use crate::{
     support::{
         kafka::{Record, TestTopic, committed},
         pod::Pods,
+        process::Worker,
         wait::until,
     },
 };
@@ -16,12 +17,17 @@ const NOT_YET: &str = "the dead letter is not there yet";
 /// What a topic of dead letters needs, or a worker refuses to start: 64 KiB more than the broker takes elsewhere.
 const LETTERS: [(&str, &str); 2] = [("retention.ms", "-1"), ("max.message.bytes", "8454144")];
 
-/// Makes the topic of the letters so that one broker alone may write nothing to it with `acks=all`.
-async fn letters_that_are_refused(pods: &Pods, topic: &TestTopic) -> TestTopic {
+/// Starts a pod, and makes the topic of its letters refuse what has no key. (Too few replicas would be the usual
+/// reason; one broker alone never has too few, because Kafka asks for no more than there are copies.)
+async fn refuse_keyless_letters(pods: &Pods, topic: &TestTopic) -> (Worker, TestTopic) {
+    let pod = pods.start(TEST_WORKER);
+    // A worker would not start with such a topic, so it comes after the start.
+    pods.until_committed(topic, 0, 0).await;
     let letters = pods.letters(topic);
+    letters.delete().await;
     let [forever, large] = LETTERS;
-    letters.create(1, &[forever, large, ("min.insync.replicas", "2")]).await;
-    letters
+    letters.create(1, &[forever, large, ("cleanup.policy", "compact")]).await;
+    (pod, letters)
 }
 
 async fn until_effects(pods: &Pods, ids: &[&str]) {
@@ -40,48 +46,49 @@ async fn produce_with_neighbours(topic: &TestTopic, from: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_letter_holds_its_key_alone_and_arrives_once_when_it_is_taken() {
+async fn a_refused_letter_holds_its_record_alone_and_arrives_once_when_it_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("DEAD_LETTER__DELIVERY_TIMEOUT", "1s");
-    let letters = letters_that_are_refused(&pods, &topic).await;
-    produce_with_neighbours(&topic, 0).await;
-    let mut pod = pods.start(TEST_WORKER);
-    until_effects(&pods, &["b-2", "b-3"]).await;
+    let pods = Pods::of(topic.name(), folder.path()).with("WORKER__CONCURRENCY", "2");
+    let (mut pod, letters) = refuse_keyless_letters(&pods, &topic).await;
+    // Many more than run at once: what waits for its letter takes no handler's place.
+    let rejected =
+        (0..20).map(|n| Record::new("", format!(r#"{{"id":"rejected-{n}","reject":true}}"#)).keyless());
+    let others = ["b", "c"].map(|id| Record::new(id, format!(r#"{{"id":"{id}"}}"#)));
+    topic.produce_all(rejected.chain(others)).await;
+    until_effects(&pods, &["b", "c"]).await;
     pod.says(NOT_YET, PATIENCE).await;
-    assert_eq!(pods.effects().counts(), ["b-2", "b-3"].map(|id| (id.to_owned(), 1)).into());
     assert_eq!(committed(&pods.group, &topic).await[&0].0, 0);
     assert_eq!(letters.read().await, []);
 
-    letters.alter("min.insync.replicas", "1").await;
-    pods.until_committed(&topic, 0, 4).await;
-    let found = letters.read().await;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].header("oncewise-dedupe-key").as_deref(), Some("rejected-0"));
-    assert_eq!(pods.effects().counts(), ["a-1", "b-2", "b-3"].map(|id| (id.to_owned(), 1)).into());
-    assert_eq!(pods.attempts().count("rejected-0"), 1);
+    letters.alter("cleanup.policy", "delete").await;
+    pods.until_committed(&topic, 0, 22).await;
+    let mut found: Vec<_> = letters
+        .read()
+        .await
+        .iter()
+        .map(|letter| letter.header("oncewise-original-offset").unwrap())
+        .collect();
+    found.sort_by_key(|offset| offset.parse::<i64>().unwrap());
+    assert_eq!(found, (0..20).map(|offset| offset.to_string()).collect::<Vec<_>>());
+    assert!(pods.attempts().counts().values().all(|count| *count == 1), "{:?}", pods.attempts().counts());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_waits_for_a_letter_stops_at_once_and_the_next_makes_no_further_attempt() {
+async fn a_worker_that_stops_hands_over_what_waits_for_its_letter_and_the_attempts_stay_spent() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
     let pods = Pods::of(topic.name(), folder.path()).with("RETRY__MAX_ATTEMPTS", "2");
-    let letters = letters_that_are_refused(&pods, &topic).await;
-    topic.produce_all([Record::new("a", r#"{"id":"a","fail":9}"#), Record::new("b", r#"{"id":"b"}"#)]).await;
-    let mut stopped = pods.start(TEST_WORKER);
-    until("both attempts and the neighbour", PATIENCE, async || match pods.attempts().counts() {
-        counts if counts == [("a".to_owned(), 2), ("b".to_owned(), 1)].into() => Ok(()),
-        counts => Err(counts),
-    })
-    .await;
+    let (mut stopped, letters) = refuse_keyless_letters(&pods, &topic).await;
+    topic.produce(Record::new("", r#"{"id":"a","fail":9}"#).keyless()).await;
+    stopped.says(NOT_YET, PATIENCE).await;
     stopped.terminate();
     assert_eq!(stopped.wait(PATIENCE).await.code(), Some(0), "nothing is cut off");
     assert_eq!(committed(&pods.group, &topic).await[&0].0, 0);
 
-    letters.alter("min.insync.replicas", "1").await;
+    letters.alter("cleanup.policy", "delete").await;
     let _next = pods.start(TEST_WORKER);
-    pods.until_committed(&topic, 0, 2).await;
+    pods.until_committed(&topic, 0, 1).await;
     assert_eq!(pods.attempts().count("a"), 2);
     let found = letters.read().await;
     assert_eq!(found.len(), 1);
@@ -113,6 +120,27 @@ async fn a_topic_of_letters_that_vanishes_holds_its_records_until_it_is_there_ag
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].header("oncewise-dedupe-key").as_deref(), Some("rejected-4"));
     assert_eq!(pods.effects().count("a-5"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_nobody_answers_does_not_hold_up_a_worker_that_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    // Longer than a worker that stops has time.
+    let pods = Pods::of(topic.name(), folder.path()).with("DEAD_LETTER__DELIVERY_TIMEOUT", "120s");
+    let mut stopped = pods.start(TEST_WORKER);
+    pods.until_committed(&topic, 0, 0).await;
+    let letters = pods.letters(&topic);
+    letters.delete().await;
+    topic.produce(Record::new("a", r#"{"id":"a","reject":true}"#)).await;
+    stopped.says("attempt failed", PATIENCE).await;
+    stopped.terminate();
+    assert_eq!(stopped.wait(PATIENCE).await.code(), Some(0), "nothing is cut off");
+    assert_eq!(committed(&pods.group, &topic).await[&0].0, 0);
+
+    let _next = pods.start(TEST_WORKER);
+    pods.until_committed(&topic, 0, 1).await;
+    assert_eq!(letters.read().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

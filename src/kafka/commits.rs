@@ -1,0 +1,38 @@
+//! Commits that answer. The client library drops the broker's answer to an asynchronous commit unless it is given a
+//! queue for it, which its Rust interface does not do: without the answer, a commit that failed would look like one
+//! that worked.
+#![expect(unsafe_code, reason = "the safe interface loses the answer to an asynchronous commit")]
+
+use std::ptr;
+
+use rdkafka::{
+    TopicPartitionList,
+    bindings::{rd_kafka_commit_queue, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer},
+    consumer::Consumer,
+    error::{IsError, KafkaError},
+};
+
+use super::group::GroupConsumer;
+
+/// Commits these offsets, or all that have been stored. The answer comes to `commit_callback`, through the queue
+/// that is polled.
+pub(super) fn commit(
+    consumer: &GroupConsumer,
+    offsets: Option<&TopicPartitionList>,
+) -> Result<(), KafkaError> {
+    let client = consumer.client().native_ptr();
+    let offsets = offsets.map_or(ptr::null(), |offsets| offsets.ptr().cast_const());
+    // SAFETY: the client is alive as long as `consumer` is borrowed, and so is the list of offsets, which the library
+    // copies before it returns. The queue is ours to give back once, and the library holds it for as long as the
+    // answer is under way. Without a callback there is nothing that could outlive its data.
+    let answer = unsafe {
+        let queue = rd_kafka_queue_get_consumer(client);
+        if queue.is_null() {
+            return Err(KafkaError::Canceled);
+        }
+        let answer = rd_kafka_commit_queue(client, offsets, queue, None, ptr::null_mut());
+        rd_kafka_queue_destroy(queue);
+        answer
+    };
+    if answer.is_error() { Err(KafkaError::ConsumerCommit(answer.into())) } else { Ok(()) }
+}

@@ -1,0 +1,111 @@
+//! How an event ends that cannot be handled: its letter is there, and then it is dead.
+
+use std::time::{Duration, SystemTime};
+
+use super::{
+    How,
+    dead_letter::{Disposition, LetterError, Verdict, letter},
+    dedupe::Stopped,
+    failure::Failed,
+    held::Claimed,
+    settle::{Delivery, HAND_OVER},
+};
+use crate::{
+    crash::crash_point,
+    erased::Job,
+    store::{End, Grant},
+};
+
+/// Between two tries to send a dead letter; doubles from the first to the second.
+const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How an event ends that cannot be handled.
+pub(super) struct Ending<'a> {
+    pub(super) disposition: Disposition,
+    pub(super) attempts: u32,
+    /// Milliseconds since 1970.
+    pub(super) first_failure: Option<i64>,
+    pub(super) failed: &'a Failed,
+}
+
+impl Delivery<'_> {
+    /// The event does not run once more.
+    pub(super) async fn spent(&self, job: &dyn Job, claimed: &Claimed, why: &str) -> Result<How, Stopped> {
+        let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
+        // A process that dies at once leaves no renewal behind that would have counted the attempt.
+        let attempts = attempts.max(takeovers);
+        let failed = &Failed::finally(why);
+        let end = Ending { disposition: Disposition::Exhausted, attempts, first_failure, failed };
+        self.end(job, claimed, &end, false).await
+    }
+
+    /// Ends a claim with a letter: first the broker has it, then the store hears that the event is dead. `in_doubt`:
+    /// whether it took effect before is not known.
+    pub(super) async fn end(
+        &self,
+        job: &dyn Job,
+        claimed: &Claimed,
+        end: &Ending<'_>,
+        in_doubt: bool,
+    ) -> Result<How, Stopped> {
+        if self.dead_letter(Some(job), end).await.is_err() {
+            self.hand_over(claimed, end.attempts, end.first_failure, in_doubt).await;
+            return Err(Stopped);
+        }
+        crash_point("after_dead_letter");
+        self.partition.route.service.claims.complete(claimed, End::Dead, end.attempts).await;
+        Ok(How::DeadLettered)
+    }
+
+    pub(super) async fn mismatch(&self, job: &dyn Job) -> Result<How, Stopped> {
+        let failed = Failed::finally("the same dedupe key came before with another fingerprint");
+        let end =
+            Ending { disposition: Disposition::Mismatch, attempts: 0, first_failure: None, failed: &failed };
+        self.dead_letter(Some(job), &end).await?;
+        Ok(How::DeadLettered)
+    }
+
+    /// Sends the dead letter until the broker has it, or until the partition is told to stop.
+    pub(super) async fn dead_letter(&self, job: Option<&dyn Job>, end: &Ending<'_>) -> Result<(), Stopped> {
+        let route = &self.partition.route;
+        let verdict = Verdict {
+            group: &route.service.group,
+            handler: route.handler.name(),
+            dedupe_key: job.map(|job| job.key().as_str()),
+            disposition: end.disposition,
+            attempts: end.attempts,
+            first_failure: end.first_failure,
+            failed: end.failed,
+        };
+        let mut letter = letter(self.record, &verdict, SystemTime::now());
+        let mut disposition = end.disposition;
+        let mut pause = SEND_AGAIN.0;
+        loop {
+            // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
+            let sent = tokio::select! {
+                sent = route.service.dead_letters.send(&letter) => sent,
+                () = self.stopped_for(HAND_OVER) => return Err(Stopped),
+            };
+            match sent {
+                Ok(()) => break,
+                Err(LetterError::TooLarge(_)) if disposition != Disposition::TooLarge => {
+                    disposition = Disposition::TooLarge;
+                    letter = letter.without_content();
+                    continue;
+                }
+                Err(error) => route.service.status.dead_letter_fault(self.record, &letter.topic, &error),
+            }
+            self.wait(pause).await?;
+            pause = (pause * 2).min(SEND_AGAIN.1);
+        }
+        route.metrics.dead_letter(disposition);
+        route.service.status.dead_lettered(self.record, &verdict, disposition);
+        Ok(())
+    }
+
+    /// Ends when the partition was told to stop this long ago.
+    async fn stopped_for(&self, time: Duration) {
+        self.partition.stop.cancelled().await;
+        tokio::time::sleep(time).await;
+    }
+}
