@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     How, Settled,
+    capacity::Place,
     dead_letter::{Disposition, millis},
     decode::{Decoded, decode},
     dedupe::{Back, Stopped},
@@ -103,6 +104,7 @@ impl Delivery<'_> {
                         "{} workers died while they handled it, the last ones with nothing else in flight",
                         grant.takeovers
                     );
+                    drop(near);
                     return self.spent(job, &service.claims.hold(&request, grant, asked), &why).await;
                 }
                 Claim::Mismatch => return self.mismatch(job).await,
@@ -115,10 +117,9 @@ impl Delivery<'_> {
             };
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
-            match self.claimed(job, claimed, &mut in_doubt).await? {
+            match self.claimed(job, claimed, near, &mut in_doubt).await? {
                 Step::Settled(how) => return Ok(how),
                 Step::AskAgain(delay) => {
-                    drop(near);
                     self.wait(delay).await?;
                     pause = ASK_AGAIN.0;
                 }
@@ -127,15 +128,25 @@ impl Delivery<'_> {
     }
 
     /// Runs the handler under a claim, and ends the claim with what came of it.
-    async fn claimed(&self, job: &dyn Job, claimed: Claimed, in_doubt: &mut bool) -> Result<Step, Stopped> {
+    async fn claimed(
+        &self,
+        job: &dyn Job,
+        claimed: Claimed,
+        near: Place,
+        in_doubt: &mut bool,
+    ) -> Result<Step, Stopped> {
         let Route { service, settings, .. } = &*self.partition.route;
         let claims = &service.claims;
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
+            drop(near);
             return self.spent(job, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
         }
         let ctx = self.context(job, &claimed);
-        let attempt = match self.run(job, &ctx, &claimed, in_doubt).await {
+        let attempt = self.run(job, &ctx, &claimed, in_doubt).await;
+        // A letter that nobody takes must not keep other events from being claimed.
+        drop(near);
+        let attempt = match attempt {
             Ok(Some(attempt)) => attempt,
             Ok(None) => return Ok(Step::AskAgain(Duration::ZERO)),
             Err(Stopped) => {

@@ -9,6 +9,7 @@ use crate::{
     support::{
         kafka::{Record, TestTopic, committed},
         pod::Pods,
+        redis::store_records,
         wait::until,
     },
 };
@@ -83,6 +84,62 @@ impl Scene {
             letters: pods.letters(topic).read().await.iter().map(coordinate).collect(),
         }
     }
+}
+
+#[tokio::test]
+async fn a_take_over_that_is_handed_over_unasked_still_asks_what_was_applied() {
+    let scene = Scene::new().await;
+    let topic = &scene.topic;
+    let pods = scene.pods.clone().with("DEDUPE__LEASE", "2s").with("WORKER__CONCURRENCY", "1");
+    topic.produce(Record::new("victim", r#"{"id":"victim","applied":true}"#)).await;
+    let mut dying = pods.clone().variable("ONCEWISE_CRASH", "after_effect").start(TEST_WORKER);
+    dying.wait(PATIENCE).await;
+
+    // The heir has one place, and something slow in it, when it is told to stop.
+    topic.produce(Record::new("slow", r#"{"id":"slow","sleep_ms":7000}"#)).await;
+    let mut heir = pods.start(TEST_WORKER);
+    until("the victim to be taken over", PATIENCE, async || {
+        let records = store_records(&pods.prefix()).await;
+        let taken_over = |record: &&String| record.starts_with("1P") && record.split(':').nth(4) == Some("1");
+        if records.iter().any(|record| taken_over(&record)) { Ok(()) } else { Err(records) }
+    })
+    .await;
+    heir.terminate();
+    assert_eq!(heir.wait(PATIENCE).await.code(), Some(0));
+    assert_eq!(pods.attempts().count("victim"), 1, "the heir was at the victim already");
+
+    let _next = pods.start(TEST_WORKER);
+    pods.commit(topic, 2, PATIENCE).await;
+    assert_eq!((pods.effects().count("victim"), pods.effects().count("slow")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_worker_that_was_presumed_dead_adds_no_second_letter() {
+    let scene = Scene::new().await;
+    let topic = &scene.topic;
+    let pods = scene.pods.clone().with("DEDUPE__LEASE", "2s");
+    topic.produce(Record::new("victim", r#"{"id":"victim","sleep_ms":1500,"reject":true}"#)).await;
+    let frozen = pods.start(TEST_WORKER);
+    until("the first attempt", PATIENCE, async || match pods.attempts().count("victim") {
+        1 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    frozen.freeze();
+    let heir = pods.start(TEST_WORKER);
+    pods.commit(topic, 1, PATIENCE).await;
+
+    // It wakes up in the middle of its attempt, and finds out that the event is somebody else's.
+    frozen.thaw();
+    let mut frozen = frozen;
+    frozen.says("attempt failed", PATIENCE).await;
+    drop(heir);
+    topic.produce(Record::new("next", r#"{"id":"next"}"#)).await;
+    pods.commit(topic, 2, PATIENCE).await;
+    frozen.terminate();
+    assert_eq!(frozen.wait(PATIENCE).await.code(), Some(0));
+    assert_eq!(pods.attempts().count("victim"), 2);
+    assert_eq!(pods.letters(topic).read().await.len(), 1);
 }
 
 /// The letter of the victim, which is the first record of its partition.

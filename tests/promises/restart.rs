@@ -7,26 +7,13 @@ use crate::{
     support::{
         kafka::{Record, TestTopic},
         pod::Pods,
-        redis,
+        redis::store_records,
         wait::until,
     },
 };
 
 const PATIENCE: Duration = Duration::from_secs(40);
 const LEASE: Duration = Duration::from_secs(6);
-
-/// The values of every record under `prefix`, as `src/redis/functions.lua` describes them.
-async fn claims(prefix: &str) -> Vec<String> {
-    let client = ::redis::Client::open(redis::shared_url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let pattern = format!("{prefix}:{{*");
-    let keys: Vec<String> = ::redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
-    let mut values = Vec::new();
-    for key in keys {
-        values.push(::redis::cmd("GET").arg(key).query_async(&mut connection).await.unwrap());
-    }
-    values
-}
 
 #[tokio::test]
 async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it() {
@@ -41,7 +28,7 @@ async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it(
     let mut pod = pods.start(TEST_WORKER);
     // From its first renewal on, the claim tells that the handler has been called.
     until("a renewal with an attempt", PATIENCE, async || {
-        let claims = claims(&format!("t.{}", pods.group)).await;
+        let claims = store_records(&pods.prefix()).await;
         if claims.iter().any(|claim| claim.starts_with("1P") && claim.split(':').nth(3) == Some("1")) {
             Ok(())
         } else {

@@ -151,6 +151,16 @@ async fn a_store_that_forgets_under_slow_handlers_doubles_nothing() {
 }
 
 #[tokio::test]
+async fn a_service_without_work_says_so_too() {
+    let mut scene = Scene::under_load(20, Duration::ZERO).await;
+    scene.pods.commit(&scene.topic, 20, PATIENCE).await;
+    scene.redis.stop().await;
+    scene.answers("/readyz", 503, "the dedupe store cannot be used").await;
+    scene.redis.start_again().await;
+    scene.ends_well(20).await;
+}
+
+#[tokio::test]
 async fn with_on_unavailable_fail_the_worker_ends_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (mut redis, topic) = (RedisServer::start(false).await, TestTopic::new(1).await);

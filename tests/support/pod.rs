@@ -41,6 +41,11 @@ impl Pods {
         Pods { group, services, folder: folder.to_owned(), settings }
     }
 
+    /// What every key of theirs in Redis begins with, unless they were given another one.
+    pub fn prefix(&self) -> String {
+        format!("t.{}", self.group)
+    }
+
     /// With another service on `topic`, named so, in a group of that name.
     pub fn and(mut self, name: &str, topic: &str) -> Pods {
         self.services = format!("{},{name}={topic}", self.services);
