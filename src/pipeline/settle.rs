@@ -31,7 +31,9 @@ const TAKEOVERS_BEFORE_MARK: u32 = 1;
 /// After so many, it runs with nothing else in flight.
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 /// Between two questions whether somebody else has finished; doubles from the first to the second.
-const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+/// An event that waits for its next attempt can be asked for that early, in case a person has freed it.
+const BACKING_OFF_AGAIN: Duration = Duration::from_secs(5);
 /// A value in the store that is not ours will not go away by itself.
 const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
 /// How long a worker that stops waits for the broker to take a letter, and then tries to give the claim back.
@@ -93,10 +95,16 @@ impl Delivery<'_> {
                     grant
                 }
                 Claim::Done | Claim::Dead => return Ok(How::Duplicate),
-                Claim::Busy { left } | Claim::BackingOff { left } => {
+                Claim::Busy { left } => {
                     drop(near);
+                    // Whoever has it may finish at any moment.
                     self.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
                     pause = (pause * 2).min(ASK_AGAIN.1);
+                    continue;
+                }
+                Claim::BackingOff { left } => {
+                    drop(near);
+                    self.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
                     continue;
                 }
                 Claim::Spent(grant) => {
