@@ -32,7 +32,7 @@ pub mod telemetry;
 pub mod testing;
 mod worker;
 
-pub use app::{App, Demo, DemoRecord, Prepare};
+pub use app::{App, Demo, DemoCounts, DemoRecord, Prepare};
 pub use codec::{Codec, DecodeError, Json};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};

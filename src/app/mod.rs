@@ -11,13 +11,14 @@ mod signals;
 use std::{collections::BTreeMap, fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
+use tokio::runtime::{Builder, Handle, Runtime};
 
-pub use demo::{Demo, DemoRecord, Prepare};
+pub use demo::{Demo, DemoCounts, DemoRecord, Prepare};
 
 use self::args::{Args, Verb};
 use crate::{
     BoxError, Service,
-    config::{self as configuration, AppConfig, Loaded, Settings, Sources},
+    config::{self as configuration, AppConfig, Loaded, Settings, Sources, TelemetrySettings},
     erased::BoxFuture,
     pipeline::log_places_only,
     service, telemetry,
@@ -82,37 +83,40 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             Ok(loaded) => loaded,
             Err(problems) => return refuse(problems),
         };
-        if let Err(error) =
-            telemetry::init(loaded.settings.telemetry.log_format, &loaded.settings.telemetry.log_filter)
-        {
+        let TelemetrySettings { log_format, log_filter } = &loaded.settings.telemetry;
+        // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
+        let speaks = matches!(args.verb, Verb::Demo { .. } | Verb::Check(_) | Verb::Config);
+        let quiet = speaks && !loaded.settings.asks_for_logs();
+        if let Err(error) = telemetry::init(*log_format, if quiet { "error" } else { log_filter }) {
             return refuse(error);
         }
         log_places_only();
-        let runtime = match tokio::runtime::Runtime::new() {
-            Ok(runtime) => runtime,
-            Err(error) => return failed(format!("no runtime: {error}")),
+        // Handlers that block every thread of theirs must not keep this one from signals and deadlines.
+        let (handlers, own) = match (Runtime::new(), Builder::new_current_thread().enable_all().build()) {
+            (Ok(handlers), Ok(own)) => (handlers, own),
+            (Err(error), _) | (_, Err(error)) => return failed(format!("no runtime: {error}")),
         };
-        let code = runtime.block_on(self.act(args.verb, loaded));
-        // A handler that blocks its thread must not keep a finished process alive.
-        runtime.shutdown_background();
+        let code = own.block_on(self.act(args.verb, loaded, handlers.handle()));
+        // Nor may they keep a finished process alive.
+        handlers.shutdown_background();
         code
     }
 
-    async fn act(&self, verb: Verb, loaded: Loaded<C>) -> ExitCode {
+    async fn act(&self, verb: Verb, loaded: Loaded<C>, handlers: &Handle) -> ExitCode {
         match verb {
             Verb::Config => config::show(&loaded.settings),
             Verb::Demo { orders } => match &self.demo {
-                Some(demo) => demo::run(demo, &self.build, loaded, orders).await,
+                Some(demo) => demo::run(demo, &self.build, loaded, orders, handlers).await,
                 None => failed("this binary has no demo"),
             },
             Verb::Run { service } => {
                 loaded.settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-                match self.services(&loaded, &service).await {
-                    Ok(services) => run::run(&loaded.settings, &services).await,
+                match self.services(&loaded, &service, handlers).await {
+                    Ok(services) => run::run(&loaded.settings, &services, handlers).await,
                     Err(code) => code,
                 }
             }
-            Verb::Check(args) => match self.services(&loaded, &args.service).await {
+            Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {
                 Ok(services) => check::run(&loaded.settings, &services, &args).await,
                 Err(code) => code,
             },
@@ -120,8 +124,15 @@ impl<C: AppConfig + Clone + 'static> App<C> {
     }
 
     /// The services to run: all of them, or those named. All problems come at once.
-    async fn services(&self, loaded: &Loaded<C>, wanted: &[String]) -> Result<Vec<Service>, ExitCode> {
-        let services = (self.build)(loaded.app.clone()).await.map_err(failed)?;
+    async fn services(
+        &self,
+        loaded: &Loaded<C>,
+        wanted: &[String],
+        handlers: &Handle,
+    ) -> Result<Vec<Service>, ExitCode> {
+        let services = build_on(handlers, &self.build, loaded.app.clone())
+            .await
+            .map_err(|error| failed(with_causes(&*error)))?;
         let mut problems: Vec<String> = Vec::new();
         if let Err(found) = service::check(&services) {
             problems.extend(found.iter().map(ToString::to_string));
@@ -164,6 +175,15 @@ impl<C> fmt::Debug for App<C> {
     }
 }
 
+/// Makes the services where their handlers will run: what they connect to belongs there.
+async fn build_on<C>(handlers: &Handle, build: &Build<C>, config: C) -> Result<Vec<Service>, BoxError> {
+    let services = {
+        let _entered = handlers.enter();
+        build(config)
+    };
+    handlers.spawn(services).await?
+}
+
 /// Two services in one group would share the partitions out between them: each would miss half of the events.
 fn shared_groups(settings: &Settings, services: &[Service]) -> Vec<String> {
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
@@ -187,4 +207,12 @@ fn refuse(problem: impl fmt::Display) -> ExitCode {
 fn failed(reason: impl fmt::Display) -> ExitCode {
     eprintln!("{reason}");
     ExitCode::from(FAILED)
+}
+
+/// An error and its causes in one line, without those whose words the error has already.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

@@ -25,6 +25,8 @@ pub(super) struct Ending<'a> {
     pub(super) attempts: u32,
     /// Milliseconds since 1970.
     pub(super) first_failure: Option<i64>,
+    /// It was taken over, and whether it took effect before is not known.
+    pub(super) in_doubt: bool,
     pub(super) failed: &'a Failed,
 }
 
@@ -35,21 +37,20 @@ impl Delivery<'_> {
         // A process that dies at once leaves no renewal behind that would have counted the attempt.
         let attempts = attempts.max(takeovers);
         let failed = &Failed::finally(why);
-        let end = Ending { disposition: Disposition::Exhausted, attempts, first_failure, failed };
-        self.end(job, claimed, &end, false).await
+        let end =
+            Ending { disposition: Disposition::Exhausted, attempts, first_failure, in_doubt: false, failed };
+        self.end(job, claimed, &end).await
     }
 
-    /// Ends a claim with a letter: first the broker has it, then the store hears that the event is dead. `in_doubt`:
-    /// whether it took effect before is not known.
+    /// Ends a claim with a letter: first the broker has it, then the store hears that the event is dead.
     pub(super) async fn end(
         &self,
         job: &dyn Job,
         claimed: &Claimed,
         end: &Ending<'_>,
-        in_doubt: bool,
     ) -> Result<How, Stopped> {
         if self.dead_letter(Some(job), end).await.is_err() {
-            self.hand_over(claimed, end.attempts, end.first_failure, in_doubt).await;
+            self.hand_over(claimed, end.attempts, end.first_failure, end.in_doubt).await;
             return Err(Stopped);
         }
         crash_point("after_dead_letter");
@@ -59,8 +60,13 @@ impl Delivery<'_> {
 
     pub(super) async fn mismatch(&self, job: &dyn Job) -> Result<How, Stopped> {
         let failed = Failed::finally("the same dedupe key came before with another fingerprint");
-        let end =
-            Ending { disposition: Disposition::Mismatch, attempts: 0, first_failure: None, failed: &failed };
+        let end = Ending {
+            disposition: Disposition::Mismatch,
+            attempts: 0,
+            first_failure: None,
+            in_doubt: false,
+            failed: &failed,
+        };
         self.dead_letter(Some(job), &end).await?;
         Ok(How::DeadLettered)
     }

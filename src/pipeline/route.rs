@@ -20,7 +20,10 @@ pub(crate) struct ServiceRun {
     pub(crate) prefix: String,
     pub(crate) claims: Claims,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    /// Places for running handlers.
     pub(crate) capacity: Arc<Capacity>,
+    /// Places for events whose handlers run or will run soon: so many have claims.
+    pub(crate) near: Arc<Capacity>,
     pub(crate) crowd: Crowd,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,

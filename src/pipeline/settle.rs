@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     How, Settled,
+    capacity::Place,
     dead_letter::{Disposition, millis},
     decode::{Decoded, decode},
     dedupe::{Back, Stopped},
@@ -30,7 +31,9 @@ const TAKEOVERS_BEFORE_MARK: u32 = 1;
 /// After so many, it runs with nothing else in flight.
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 /// Between two questions whether somebody else has finished; doubles from the first to the second.
-const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+/// An event that waits for its next attempt can be asked for that early, in case a person has freed it.
+const BACKING_OFF_AGAIN: Duration = Duration::from_secs(5);
 /// A value in the store that is not ours will not go away by itself.
 const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
 /// How long a worker that stops waits for the broker to take a letter, and then tries to give the claim back.
@@ -46,7 +49,13 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
         Decoded::Event(job) => delivery.event(job.as_ref()).await?,
         Decoded::Tombstone => How::Skipped,
         Decoded::Unfit(disposition, why) => {
-            let end = Ending { disposition, attempts: 0, first_failure: None, failed: &Failed::finally(why) };
+            let end = Ending {
+                disposition,
+                attempts: 0,
+                first_failure: None,
+                in_doubt: false,
+                failed: &Failed::finally(why),
+            };
             delivery.dead_letter(None, &end).await?;
             How::DeadLettered
         }
@@ -63,8 +72,8 @@ pub(super) struct Delivery<'a> {
 /// What a claim led to.
 enum Step {
     Settled(How),
-    /// The claim is gone: ask for it again.
-    AskAgain,
+    /// The claim is gone: ask for it again after this time.
+    AskAgain(Duration),
 }
 
 impl Delivery<'_> {
@@ -76,6 +85,8 @@ impl Delivery<'_> {
         // Taken over, and whether it took effect before is not known yet.
         let mut in_doubt = false;
         loop {
+            // A claim has to be kept alive until its handler has run: none is asked for long before that.
+            let near = self.unless_stopped(service.near.place(self.partition.epoch)).await?;
             let asked = Instant::now();
             let grant = match service.claims.claim(&request, &self.partition.stop).await? {
                 Claim::Won(grant) => grant,
@@ -84,9 +95,16 @@ impl Delivery<'_> {
                     grant
                 }
                 Claim::Done | Claim::Dead => return Ok(How::Duplicate),
-                Claim::Busy { left } | Claim::BackingOff { left } => {
+                Claim::Busy { left } => {
+                    drop(near);
+                    // Whoever has it may finish at any moment.
                     self.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
                     pause = (pause * 2).min(ASK_AGAIN.1);
+                    continue;
+                }
+                Claim::BackingOff { left } => {
+                    drop(near);
+                    self.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
                     continue;
                 }
                 Claim::Spent(grant) => {
@@ -94,36 +112,51 @@ impl Delivery<'_> {
                         "{} workers died while they handled it, the last ones with nothing else in flight",
                         grant.takeovers
                     );
+                    drop(near);
                     return self.spent(job, &service.claims.hold(&request, grant, asked), &why).await;
                 }
                 Claim::Mismatch => return self.mismatch(job).await,
                 Claim::Foreign => {
                     service.status.foreign(self.record, request.key.as_str());
+                    drop(near);
                     self.wait(FOREIGN_AGAIN).await?;
                     continue;
                 }
             };
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
-            match self.claimed(job, claimed, &mut in_doubt).await? {
+            match self.claimed(job, claimed, near, &mut in_doubt).await? {
                 Step::Settled(how) => return Ok(how),
-                Step::AskAgain => pause = ASK_AGAIN.0,
+                Step::AskAgain(delay) => {
+                    self.wait(delay).await?;
+                    pause = ASK_AGAIN.0;
+                }
             }
         }
     }
 
     /// Runs the handler under a claim, and ends the claim with what came of it.
-    async fn claimed(&self, job: &dyn Job, claimed: Claimed, in_doubt: &mut bool) -> Result<Step, Stopped> {
+    async fn claimed(
+        &self,
+        job: &dyn Job,
+        claimed: Claimed,
+        near: Place,
+        in_doubt: &mut bool,
+    ) -> Result<Step, Stopped> {
         let Route { service, settings, .. } = &*self.partition.route;
         let claims = &service.claims;
-        // Whoever died during the last attempt has not seen it fail.
+        // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
+            drop(near);
             return self.spent(job, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
         }
         let ctx = self.context(job, &claimed);
-        let attempt = match self.run(job, &ctx, &claimed, in_doubt).await {
+        let attempt = self.run(job, &ctx, &claimed, in_doubt).await;
+        // A letter that nobody takes must not keep other events from being claimed.
+        drop(near);
+        let attempt = match attempt {
             Ok(Some(attempt)) => attempt,
-            Ok(None) => return Ok(Step::AskAgain),
+            Ok(None) => return Ok(Step::AskAgain(Duration::ZERO)),
             Err(Stopped) => {
                 // Nothing has run: the next owner need not wait for the lease.
                 let Grant { attempts, first_failure_ms, .. } = claimed.grant;
@@ -194,19 +227,18 @@ impl Delivery<'_> {
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
         if !claimed.is_certain() {
             // Somebody else may have the event by now; what becomes of it there is what counts.
-            return Ok(Step::AskAgain);
+            return Ok(Step::AskAgain(Duration::ZERO));
         }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
             let back = Back { delay, attempts, first_failure_ms: Some(first_failure), in_doubt };
             route.service.claims.release(&claimed, back, &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");
-            self.wait(delay).await?;
-            return Ok(Step::AskAgain);
+            return Ok(Step::AskAgain(delay));
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
-        let end = Ending { disposition, attempts, first_failure: Some(first_failure), failed };
-        self.end(job, &claimed, &end, in_doubt).await.map(Step::Settled)
+        let end = Ending { disposition, attempts, first_failure: Some(first_failure), in_doubt, failed };
+        self.end(job, &claimed, &end).await.map(Step::Settled)
     }
 
     /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.

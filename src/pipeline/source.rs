@@ -60,6 +60,7 @@ impl Partition {
         runtime: Handle,
     ) -> Arc<Self> {
         route.service.capacity.open(epoch);
+        route.service.near.open(epoch);
         let lanes = Lanes::new(route.service.ordering);
         Arc::new(Self {
             route,
@@ -158,6 +159,7 @@ impl Partition {
         // What waits belongs to the next owner; here it would only use memory.
         self.state().lanes.clear();
         self.route.service.capacity.close(self.epoch);
+        self.route.service.near.close(self.epoch);
     }
 
     /// Topic and partition.

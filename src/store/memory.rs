@@ -152,14 +152,14 @@ impl DedupeStore for MemoryStore {
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
         Ok(StoreReport {
-            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            version: None,
             maxmemory_policy: Some("noeviction".to_owned()),
             run_id: Some(self.run_id.clone()),
             replication_id: Some(self.run_id.clone()),
             role: Some("master".to_owned()),
             used_memory: None,
             maxmemory: Some(0),
-            unreadable: vec!["used_memory".to_owned()],
+            unreadable: vec!["version".to_owned(), "used_memory".to_owned()],
         })
     }
 }

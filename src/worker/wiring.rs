@@ -15,6 +15,10 @@ use crate::{
     store::OwnerFactory,
 };
 
+/// Events that are claimed while they wait for a place: enough that no handler waits for the store's round trip, and
+/// few enough that a crash holds up no more than what was about to run.
+const NEAR: usize = 256;
+
 /// What all services of a process share.
 pub(super) struct Wiring<'a> {
     pub(super) settings: &'a Settings,
@@ -23,17 +27,18 @@ pub(super) struct Wiring<'a> {
     pub(super) crowd: Crowd,
     pub(super) owners: OwnerFactory,
     pub(super) control: &'a Control,
+    pub(super) handlers: &'a Handle,
     pub(super) stop: &'a CancellationToken,
 }
 
 impl Wiring<'_> {
     pub(super) fn start(&self, service: &Service) -> Result<Running, String> {
+        let _entered = self.handlers.enter();
         let settings = self.settings.service(service.name());
         let run = self.run(service, &settings);
         let routes: Vec<Arc<Route>> =
             service.table().iter().map(|(topic, handler)| self.route(&run, topic, handler)).collect();
         self.keep_claims_alive(&run, &routes);
-        let runtime = Handle::current();
         let group = Group {
             positions: Positions {
                 group: run.group.clone(),
@@ -48,7 +53,7 @@ impl Wiring<'_> {
                 bytes: usize::try_from(settings.worker.max_in_flight_bytes).unwrap_or(usize::MAX),
             },
             drain_timeout: settings.worker.drain_timeout,
-            runtime,
+            runtime: self.handlers.clone(),
             watcher: Watcher::default(),
             assignment: Default::default(),
             look_now: Default::default(),
@@ -73,6 +78,7 @@ impl Wiring<'_> {
             claims: Claims::new(Arc::clone(&self.parts.store), Arc::clone(&status), self.control.handle()),
             dead_letters: Arc::clone(&self.letters),
             capacity: Capacity::new(settings.worker.concurrency),
+            near: Capacity::new(settings.worker.concurrency + NEAR),
             crowd: self.crowd.clone(),
             owners: self.owners.clone(),
             status,

@@ -1,7 +1,12 @@
 //! What the integration tests share: Kafka topics, Redis servers, workers in processes of their own.
 //!
 //! Included by each test binary with `#[path = "…/tests/support/mod.rs"] mod support;`.
-#![allow(dead_code, unreachable_pub, reason = "every test binary compiles all of it and uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "every test binary compiles all of it and uses its part"
+)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod http;

@@ -70,6 +70,13 @@ impl Settings {
         settings
     }
 
+    /// Whether somebody has said what is to be logged: in the environment, or other than the default in a file.
+    pub(crate) fn asks_for_logs(&self) -> bool {
+        let origin = self.lines.get("telemetry.log_filter").map(|line| &line.origin);
+        matches!(origin, Some(Origin::Environment(_)))
+            || self.telemetry.log_filter != TelemetrySettings::default().log_filter
+    }
+
     /// The effective configuration, the application's part included: `section.key = value   # origin`, one line
     /// per key, secrets as `***`.
     #[must_use]

@@ -1,0 +1,17 @@
+//! The shop as its users have it: its `worker` on a real Kafka and a real Redis. Start it with `tests/run`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod demo;
+mod dying;
+mod ledger;
+mod load;
+mod metrics;
+mod refusals;
+mod setup;
+mod shutdown;
+
+/// The binary under test.
+const WORKER: &str = env!("CARGO_BIN_EXE_worker");
