@@ -11,6 +11,7 @@ mod signals;
 use std::{collections::BTreeMap, fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use demo::{Demo, DemoCounts, DemoRecord, Prepare};
 
@@ -90,31 +91,32 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             return refuse(error);
         }
         log_places_only();
-        let runtime = match tokio::runtime::Runtime::new() {
-            Ok(runtime) => runtime,
-            Err(error) => return failed(format!("no runtime: {error}")),
+        // Handlers that block every thread of theirs must not keep this one from signals and deadlines.
+        let (handlers, own) = match (Runtime::new(), Builder::new_current_thread().enable_all().build()) {
+            (Ok(handlers), Ok(own)) => (handlers, own),
+            (Err(error), _) | (_, Err(error)) => return failed(format!("no runtime: {error}")),
         };
-        let code = runtime.block_on(self.act(args.verb, loaded));
-        // A handler that blocks its thread must not keep a finished process alive.
-        runtime.shutdown_background();
+        let code = own.block_on(self.act(args.verb, loaded, handlers.handle()));
+        // Nor may they keep a finished process alive.
+        handlers.shutdown_background();
         code
     }
 
-    async fn act(&self, verb: Verb, loaded: Loaded<C>) -> ExitCode {
+    async fn act(&self, verb: Verb, loaded: Loaded<C>, handlers: &Handle) -> ExitCode {
         match verb {
             Verb::Config => config::show(&loaded.settings),
             Verb::Demo { orders } => match &self.demo {
-                Some(demo) => demo::run(demo, &self.build, loaded, orders).await,
+                Some(demo) => demo::run(demo, &self.build, loaded, orders, handlers).await,
                 None => failed("this binary has no demo"),
             },
             Verb::Run { service } => {
                 loaded.settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-                match self.services(&loaded, &service).await {
-                    Ok(services) => run::run(&loaded.settings, &services).await,
+                match self.services(&loaded, &service, handlers).await {
+                    Ok(services) => run::run(&loaded.settings, &services, handlers).await,
                     Err(code) => code,
                 }
             }
-            Verb::Check(args) => match self.services(&loaded, &args.service).await {
+            Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {
                 Ok(services) => check::run(&loaded.settings, &services, &args).await,
                 Err(code) => code,
             },
@@ -122,9 +124,15 @@ impl<C: AppConfig + Clone + 'static> App<C> {
     }
 
     /// The services to run: all of them, or those named. All problems come at once.
-    async fn services(&self, loaded: &Loaded<C>, wanted: &[String]) -> Result<Vec<Service>, ExitCode> {
-        let services =
-            (self.build)(loaded.app.clone()).await.map_err(|error| failed(with_causes(&*error)))?;
+    async fn services(
+        &self,
+        loaded: &Loaded<C>,
+        wanted: &[String],
+        handlers: &Handle,
+    ) -> Result<Vec<Service>, ExitCode> {
+        let services = build_on(handlers, &self.build, loaded.app.clone())
+            .await
+            .map_err(|error| failed(with_causes(&*error)))?;
         let mut problems: Vec<String> = Vec::new();
         if let Err(found) = service::check(&services) {
             problems.extend(found.iter().map(ToString::to_string));
@@ -165,6 +173,15 @@ impl<C> fmt::Debug for App<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
+}
+
+/// Makes the services where their handlers will run: what they connect to belongs there.
+async fn build_on<C>(handlers: &Handle, build: &Build<C>, config: C) -> Result<Vec<Service>, BoxError> {
+    let services = {
+        let _entered = handlers.enter();
+        build(config)
+    };
+    handlers.spawn(services).await?
 }
 
 /// Two services in one group would share the partitions out between them: each would miss half of the events.

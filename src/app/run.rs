@@ -2,6 +2,8 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use tokio::runtime::Handle;
+
 use super::{CUT_OFF, FINE, INTERRUPTED, failed, inspect::inspect, refuse, signals::Signals};
 use crate::{
     Service,
@@ -33,7 +35,7 @@ fn may_begin(findings: &[Finding]) -> bool {
     !check::failed(findings)
 }
 
-pub(super) async fn run(settings: &Settings, services: &[Service]) -> ExitCode {
+pub(super) async fn run(settings: &Settings, services: &[Service], handlers: &Handle) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return failed(format!("signals cannot be received: {error}")),
@@ -48,7 +50,7 @@ pub(super) async fn run(settings: &Settings, services: &[Service]) -> ExitCode {
         return failed("not started; `check` shows everything that was looked at");
     }
     let parts = Parts { kafka, store, metrics: Metrics::new(), health: Health::default() };
-    let worker = match Worker::start(settings, services, &parts).await {
+    let worker = match Worker::start(settings, services, &parts, handlers).await {
         Ok(worker) => worker,
         Err(reason) => return failed(reason),
     };

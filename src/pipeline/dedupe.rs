@@ -4,23 +4,23 @@
 //! told to stop; nothing runs, settles or is dead-lettered on a guess.
 
 use std::{
-    collections::HashMap,
     future::Future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{batcher::Batcher, status::Status};
+use super::{
+    batcher::Batcher,
+    held::{Claimed, HeldClaim, HeldClaims},
+    status::Status,
+};
 use crate::{
     store::{
-        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Held, Release, Released,
-        Renewal, Renewed, StoreFault,
+        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Release, Released, Renewal,
+        Renewed, Run, StoreFault,
     },
     telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
@@ -28,6 +28,17 @@ use crate::{
 /// Somebody asked the work to stop before it was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stopped;
+
+/// What is known of an event whose claim is given back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Back {
+    /// How long nobody may claim it.
+    pub(crate) delay: Duration,
+    pub(crate) attempts: u32,
+    pub(crate) first_failure_ms: Option<i64>,
+    /// It was taken over, and whether it took effect before is not known yet.
+    pub(crate) in_doubt: bool,
+}
 
 /// The claims of one service.
 #[derive(Debug)]
@@ -39,6 +50,7 @@ pub(crate) struct Claims {
     complete: Batcher<Completion, Completed>,
     release: Batcher<Release, Released>,
     held: Arc<HeldClaims>,
+    renewing: tokio::sync::Mutex<()>,
     status: Arc<Status>,
 }
 
@@ -59,57 +71,6 @@ impl Caller {
         let answer = call(self.store).await;
         self.status.metrics.dedupe_call(operation, began.elapsed());
         answer
-    }
-}
-
-/// Every claim that is kept alive.
-#[derive(Debug, Default)]
-struct HeldClaims {
-    next: AtomicU64,
-    claims: Mutex<HashMap<u64, Arc<HeldClaim>>>,
-}
-
-#[derive(Debug)]
-struct HeldClaim {
-    renewal: Renewal,
-    /// It is being completed or given back: what the renewal finds is no news.
-    ending: AtomicBool,
-    alone: AtomicBool,
-    cancelled: CancellationToken,
-    /// The store cannot have let the lease run out before this.
-    certain_until: Mutex<Instant>,
-}
-
-/// A claim that we hold; it is renewed until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Claimed {
-    id: u64,
-    claim: Arc<HeldClaim>,
-    registry: Arc<HeldClaims>,
-    pub(crate) grant: Grant,
-}
-
-impl Claimed {
-    /// Fires when somebody else has taken the event over or finished it.
-    pub(crate) fn cancelled(&self) -> &CancellationToken {
-        &self.claim.cancelled
-    }
-
-    /// Whether nobody else can have been granted this claim by now. With the store out of reach for longer
-    /// than the lease that is not known, and no handler may begin.
-    pub(crate) fn is_certain(&self) -> bool {
-        let until = *self.claim.certain_until.lock().unwrap_or_else(PoisonError::into_inner);
-        !self.claim.cancelled.is_cancelled() && Instant::now() < until
-    }
-
-    fn held(&self) -> Held {
-        self.claim.renewal.held.clone()
-    }
-}
-
-impl Drop for Claimed {
-    fn drop(&mut self) {
-        self.registry.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
@@ -135,6 +96,7 @@ impl Claims {
             caller,
             control,
             held: Arc::default(),
+            renewing: tokio::sync::Mutex::default(),
             status,
         }
     }
@@ -162,36 +124,21 @@ impl Claims {
 
     /// Keeps a claim alive that was `asked` for then and granted.
     pub(crate) fn hold(&self, request: &ClaimRequest, grant: Grant, asked: Instant) -> Claimed {
-        let renewal = Renewal {
-            held: Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token },
-            lease: request.lease,
-            retention: request.retention,
-            attempts: grant.attempts,
-            first_failure_ms: grant.first_failure_ms,
-            alone: false,
-            fingerprint: request.fingerprint,
-        };
-        let claim = Arc::new(HeldClaim {
-            renewal,
-            ending: AtomicBool::new(false),
-            alone: AtomicBool::new(false),
-            cancelled: CancellationToken::new(),
-            certain_until: Mutex::new(asked + request.lease),
-        });
-        let id = self.held.next.fetch_add(1, Relaxed);
-        self.held.claims.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&claim));
-        Claimed { id, claim, registry: Arc::clone(&self.held), grant }
+        HeldClaims::add(&self.held, request, grant, asked)
     }
 
-    /// Writes into the claim that its handler runs with nothing else in flight: if the process dies now, this
-    /// event is to blame.
-    pub(crate) async fn mark_alone(
+    /// Writes into the claim that its handler runs, in a crowd or with nothing else in flight, so that the event
+    /// to blame is found should the process die now.
+    pub(crate) async fn mark(
         &self,
         claimed: &Claimed,
+        run: Run,
         stop: &CancellationToken,
     ) -> Result<(), Stopped> {
-        claimed.claim.alone.store(true, Relaxed);
-        let renewal = Renewal { alone: true, ..claimed.claim.renewal.clone() };
+        claimed.mark(run);
+        // A renewal under way may still say what was true before, and must not come last.
+        drop(self.renewing.lock().await);
+        let renewal = claimed.renewal();
         self.insist(Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
         Ok(())
     }
@@ -208,10 +155,10 @@ impl Claims {
     /// Records the end of an event. The effect did happen (or its dead letter is there), so this is said
     /// until the store has heard it, whatever else stops.
     pub(crate) async fn complete(&self, claimed: &Claimed, end: End, attempts: u32) {
-        claimed.claim.ending.store(true, Relaxed);
-        let renewal = &claimed.claim.renewal;
+        claimed.end();
+        let renewal = claimed.renewal();
         let completion = Completion {
-            held: claimed.held(),
+            held: renewal.held.clone(),
             end,
             retention: renewal.retention,
             attempts,
@@ -236,18 +183,17 @@ impl Claims {
         }
     }
 
-    /// Gives a claim back: free again after `delay`, with these attempts made.
+    /// Gives a claim back: free again after `back.delay`, with these attempts made.
     pub(crate) async fn release(
         &self,
         claimed: &Claimed,
-        delay: Duration,
-        attempts: u32,
-        first_failure_ms: Option<i64>,
+        back: Back,
         stop: &CancellationToken,
     ) -> Result<(), Stopped> {
-        claimed.claim.ending.store(true, Relaxed);
-        let retention = claimed.claim.renewal.retention;
-        let release = Release { held: claimed.held(), delay, retention, attempts, first_failure_ms };
+        claimed.end();
+        let Back { delay, attempts, first_failure_ms, in_doubt } = back;
+        let Renewal { held, retention, .. } = claimed.renewal();
+        let release = Release { held, delay, retention, attempts, first_failure_ms, in_doubt };
         self.insist(Some(stop), || self.release.ask(release.clone())).await?;
         self.count(DedupeOutcome::Released);
         Ok(())
@@ -287,16 +233,12 @@ impl Claims {
     /// Keeps every held claim alive, all in one call. The caller paces it to a third of the shortest lease, on
     /// a runtime that no handler can starve.
     pub(crate) async fn renew(&self) {
-        let held: Vec<_> = {
-            let claims = self.held.claims.lock().unwrap_or_else(PoisonError::into_inner);
-            claims.values().cloned().collect()
-        };
+        let _turn = self.renewing.lock().await;
+        let held = self.held.all();
         if held.is_empty() {
             return;
         }
-        let renewal =
-            |claim: &Arc<HeldClaim>| Renewal { alone: claim.alone.load(Relaxed), ..claim.renewal.clone() };
-        let batch: Vec<Renewal> = held.iter().map(renewal).collect();
+        let batch: Vec<Renewal> = held.iter().map(|claim| claim.renewal()).collect();
         let asked = Instant::now();
         match self.renew_batch(batch).await {
             Ok(answers) => {
@@ -309,27 +251,11 @@ impl Claims {
     }
 
     fn renewed(&self, claim: &HeldClaim, answer: Renewed, asked: Instant) {
-        if matches!(answer, Renewed::Kept | Renewed::Recreated) {
-            let mut until = claim.certain_until.lock().unwrap_or_else(PoisonError::into_inner);
-            *until = asked + claim.renewal.lease;
-        }
-        let lost = match answer {
-            Renewed::Kept => return,
-            Renewed::Recreated => "the store had lost the claim; it is there again",
-            Renewed::Stolen => "another worker has taken this event over",
-            Renewed::Finished => "another worker has finished this event",
-            Renewed::Foreign => "the key holds a value that is not ours",
-        };
-        if claim.ending.load(Relaxed) {
-            return;
-        }
-        tracing::warn!(key = %claim.renewal.held.key, "{lost}");
-        match answer {
-            Renewed::Stolen | Renewed::Finished => {
-                self.count(DedupeOutcome::Stolen);
-                claim.cancelled.cancel();
-            }
-            _ => self.count(DedupeOutcome::Lost),
-        }
+        let Some(news) = claim.renewed(answer, asked) else { return };
+        tracing::warn!(key = %claim.key(), "{news}");
+        self.count(match answer {
+            Renewed::Stolen | Renewed::Finished => DedupeOutcome::Stolen,
+            _ => DedupeOutcome::Lost,
+        });
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use super::{
     How,
     dead_letter::{Disposition, LetterError, Verdict, letter},
-    dedupe::{Claimed, Stopped},
+    dedupe::Stopped,
     failure::Failed,
+    held::Claimed,
     settle::{Delivery, HAND_OVER},
 };
 use crate::{
@@ -24,15 +25,20 @@ pub(super) struct Ending<'a> {
     pub(super) attempts: u32,
     /// Milliseconds since 1970.
     pub(super) first_failure: Option<i64>,
+    /// It was taken over, and whether it took effect before is not known.
+    pub(super) in_doubt: bool,
     pub(super) failed: &'a Failed,
 }
 
 impl Delivery<'_> {
     /// The event does not run once more.
     pub(super) async fn spent(&self, job: &dyn Job, claimed: &Claimed, why: &str) -> Result<How, Stopped> {
-        let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
+        let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
+        // A process that dies at once leaves no renewal behind that would have counted the attempt.
+        let attempts = attempts.max(takeovers);
         let failed = &Failed::finally(why);
-        let end = Ending { disposition: Disposition::Exhausted, attempts, first_failure, failed };
+        let end =
+            Ending { disposition: Disposition::Exhausted, attempts, first_failure, in_doubt: false, failed };
         self.end(job, claimed, &end).await
     }
 
@@ -44,7 +50,7 @@ impl Delivery<'_> {
         end: &Ending<'_>,
     ) -> Result<How, Stopped> {
         if self.dead_letter(Some(job), end).await.is_err() {
-            self.hand_over(claimed, end.attempts, end.first_failure).await;
+            self.hand_over(claimed, end.attempts, end.first_failure, end.in_doubt).await;
             return Err(Stopped);
         }
         crash_point("after_dead_letter");
@@ -54,8 +60,13 @@ impl Delivery<'_> {
 
     pub(super) async fn mismatch(&self, job: &dyn Job) -> Result<How, Stopped> {
         let failed = Failed::finally("the same dedupe key came before with another fingerprint");
-        let end =
-            Ending { disposition: Disposition::Mismatch, attempts: 0, first_failure: None, failed: &failed };
+        let end = Ending {
+            disposition: Disposition::Mismatch,
+            attempts: 0,
+            first_failure: None,
+            in_doubt: false,
+            failed: &failed,
+        };
         self.dead_letter(Some(job), &end).await?;
         Ok(How::DeadLettered)
     }

@@ -1,7 +1,7 @@
 //! The seven steps, in the order they run:
 //! `source → decode → dedupe → dispatch → retry → dead_letter → commit`.
 //!
-//! A record goes one way. [`source`] takes it in, [`settle`] takes it through the five steps in the middle,
+//! A record goes one way. `source` takes it in, `settle` takes it through the five steps in the middle,
 //! and only [`commit`] says which offsets may be committed. It accepts nothing but [`Settled`], which only
 //! `settle` can make.
 
@@ -14,6 +14,7 @@ mod dedupe;
 mod dispatch;
 mod ending;
 mod failure;
+mod held;
 mod lanes;
 mod panics;
 pub mod retry;

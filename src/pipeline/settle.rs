@@ -7,12 +7,14 @@ use std::{
 
 use super::{
     How, Settled,
+    capacity::Place,
     dead_letter::{Disposition, millis},
     decode::{Decoded, decode},
-    dedupe::{Claimed, Stopped},
+    dedupe::{Back, Stopped},
     dispatch::{Attempt, attempt, was_applied},
     ending::Ending,
     failure::Failed,
+    held::Claimed,
     retry,
     route::Route,
     source::Partition,
@@ -21,13 +23,17 @@ use crate::{
     Context, Handled, Record,
     crash::crash_point,
     erased::Job,
-    store::{Claim, ClaimRequest, End, StoreKey},
+    store::{Claim, ClaimRequest, End, Grant, Run, StoreKey},
 };
 
-/// After so many workers died over an event, it runs with nothing else in flight.
+/// After so many workers died over an event, the store is told when it runs.
+const TAKEOVERS_BEFORE_MARK: u32 = 1;
+/// After so many, it runs with nothing else in flight.
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 /// Between two questions whether somebody else has finished; doubles from the first to the second.
-const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
+/// An event that waits for its next attempt can be asked for that early, in case a person has freed it.
+const BACKING_OFF_AGAIN: Duration = Duration::from_secs(5);
 /// A value in the store that is not ours will not go away by itself.
 const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
 /// How long a worker that stops waits for the broker to take a letter, and then tries to give the claim back.
@@ -43,7 +49,13 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
         Decoded::Event(job) => delivery.event(job.as_ref()).await?,
         Decoded::Tombstone => How::Skipped,
         Decoded::Unfit(disposition, why) => {
-            let end = Ending { disposition, attempts: 0, first_failure: None, failed: &Failed::finally(why) };
+            let end = Ending {
+                disposition,
+                attempts: 0,
+                first_failure: None,
+                in_doubt: false,
+                failed: &Failed::finally(why),
+            };
             delivery.dead_letter(None, &end).await?;
             How::DeadLettered
         }
@@ -70,18 +82,29 @@ impl Delivery<'_> {
         let service = &self.partition.route.service;
         let request = self.claim_request(job);
         let mut pause = ASK_AGAIN.0;
+        // Taken over, and whether it took effect before is not known yet.
+        let mut in_doubt = false;
         loop {
             // A claim has to be kept alive until its handler has run: none is asked for long before that.
             let near = self.unless_stopped(service.near.place(self.partition.epoch)).await?;
             let asked = Instant::now();
-            let (grant, taken_over) = match service.claims.claim(&request, &self.partition.stop).await? {
-                Claim::Won(grant) => (grant, false),
-                Claim::TakenOver(grant) => (grant, true),
+            let grant = match service.claims.claim(&request, &self.partition.stop).await? {
+                Claim::Won(grant) => grant,
+                Claim::TakenOver(grant) => {
+                    in_doubt = true;
+                    grant
+                }
                 Claim::Done | Claim::Dead => return Ok(How::Duplicate),
-                Claim::Busy { left } | Claim::BackingOff { left } => {
+                Claim::Busy { left } => {
                     drop(near);
+                    // Whoever has it may finish at any moment.
                     self.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
                     pause = (pause * 2).min(ASK_AGAIN.1);
+                    continue;
+                }
+                Claim::BackingOff { left } => {
+                    drop(near);
+                    self.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
                     continue;
                 }
                 Claim::Spent(grant) => {
@@ -89,6 +112,7 @@ impl Delivery<'_> {
                         "{} workers died while they handled it, the last ones with nothing else in flight",
                         grant.takeovers
                     );
+                    drop(near);
                     return self.spent(job, &service.claims.hold(&request, grant, asked), &why).await;
                 }
                 Claim::Mismatch => return self.mismatch(job).await,
@@ -101,10 +125,9 @@ impl Delivery<'_> {
             };
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
-            match self.claimed(job, claimed, taken_over).await? {
+            match self.claimed(job, claimed, near, &mut in_doubt).await? {
                 Step::Settled(how) => return Ok(how),
                 Step::AskAgain(delay) => {
-                    drop(near);
                     self.wait(delay).await?;
                     pause = ASK_AGAIN.0;
                 }
@@ -113,19 +136,31 @@ impl Delivery<'_> {
     }
 
     /// Runs the handler under a claim, and ends the claim with what came of it.
-    async fn claimed(&self, job: &dyn Job, claimed: Claimed, taken_over: bool) -> Result<Step, Stopped> {
+    async fn claimed(
+        &self,
+        job: &dyn Job,
+        claimed: Claimed,
+        near: Place,
+        in_doubt: &mut bool,
+    ) -> Result<Step, Stopped> {
         let Route { service, settings, .. } = &*self.partition.route;
         let claims = &service.claims;
-        if claimed.grant.attempts >= settings.retry.max_attempts {
+        // Where a worker died in the last attempt, that attempt has not failed: it is made again.
+        if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
+            drop(near);
             return self.spent(job, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
         }
         let ctx = self.context(job, &claimed);
-        let attempt = match self.run(job, &ctx, &claimed, taken_over).await {
+        let attempt = self.run(job, &ctx, &claimed, in_doubt).await;
+        // A letter that nobody takes must not keep other events from being claimed.
+        drop(near);
+        let attempt = match attempt {
             Ok(Some(attempt)) => attempt,
             Ok(None) => return Ok(Step::AskAgain(Duration::ZERO)),
             Err(Stopped) => {
                 // Nothing has run: the next owner need not wait for the lease.
-                self.hand_over(&claimed, claimed.grant.attempts, claimed.grant.first_failure_ms).await;
+                let Grant { attempts, first_failure_ms, .. } = claimed.grant;
+                self.hand_over(&claimed, attempts, first_failure_ms, *in_doubt).await;
                 return Err(Stopped);
             }
         };
@@ -136,7 +171,7 @@ impl Delivery<'_> {
                 crash_point("after_complete");
                 Ok(Step::Settled(self.handled(handled)))
             }
-            Attempt::Failed(failed) => self.failed(job, claimed, ctx.attempt, &failed).await,
+            Attempt::Failed(failed) => self.failed(job, claimed, ctx.attempt, &failed, *in_doubt).await,
         }
     }
 
@@ -146,15 +181,16 @@ impl Delivery<'_> {
         job: &dyn Job,
         ctx: &Context,
         claimed: &Claimed,
-        taken_over: bool,
+        in_doubt: &mut bool,
     ) -> Result<Option<Attempt>, Stopped> {
         let route = &self.partition.route;
         let service = &route.service;
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
         let _place = self.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
         let _stay = self.unless_stopped(service.crowd.enter(alone)).await?;
-        if alone {
-            service.claims.mark_alone(claimed, &self.partition.stop).await?;
+        if claimed.grant.takeovers >= TAKEOVERS_BEFORE_MARK {
+            let run = if alone { Run::Alone } else { Run::InCrowd };
+            service.claims.mark(claimed, run, &self.partition.stop).await?;
         }
         if self.partition.stop.is_cancelled() {
             return Err(Stopped);
@@ -163,13 +199,14 @@ impl Delivery<'_> {
             return Ok(None);
         }
         let limit = route.settings.timeout;
-        if taken_over {
+        if *in_doubt {
             match was_applied(job, ctx, limit).await {
                 Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
-                Ok(false) => {}
+                Ok(false) => *in_doubt = false,
                 Err(failed) => return Ok(Some(Attempt::Failed(failed))),
             }
         }
+        claimed.begin(ctx.attempt);
         Ok(Some(attempt(job, ctx, limit, &route.metrics).await))
     }
 
@@ -180,6 +217,7 @@ impl Delivery<'_> {
         claimed: Claimed,
         attempts: u32,
         failed: &Failed,
+        in_doubt: bool,
     ) -> Result<Step, Stopped> {
         let route = &self.partition.route;
         let now = millis(SystemTime::now());
@@ -192,22 +230,29 @@ impl Delivery<'_> {
             return Ok(Step::AskAgain(Duration::ZERO));
         }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
-            let claims = &route.service.claims;
-            claims.release(&claimed, delay, attempts, Some(first_failure), &self.partition.stop).await?;
+            let back = Back { delay, attempts, first_failure_ms: Some(first_failure), in_doubt };
+            route.service.claims.release(&claimed, back, &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");
             return Ok(Step::AskAgain(delay));
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
-        let end = Ending { disposition, attempts, first_failure: Some(first_failure), failed };
+        let end = Ending { disposition, attempts, first_failure: Some(first_failure), in_doubt, failed };
         self.end(job, &claimed, &end).await.map(Step::Settled)
     }
 
     /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.
-    pub(super) async fn hand_over(&self, claimed: &Claimed, attempts: u32, first_failure: Option<i64>) {
+    pub(super) async fn hand_over(
+        &self,
+        claimed: &Claimed,
+        attempts: u32,
+        first_failure_ms: Option<i64>,
+        in_doubt: bool,
+    ) {
         let claims = &self.partition.route.service.claims;
         let never = tokio_util::sync::CancellationToken::new();
-        let release = claims.release(claimed, Duration::ZERO, attempts, first_failure, &never);
+        let back = Back { delay: Duration::ZERO, attempts, first_failure_ms, in_doubt };
+        let release = claims.release(claimed, back, &never);
         if tokio::time::timeout(HAND_OVER, release).await.is_err() {
             tracing::debug!(
                 offset = self.record.offset,

@@ -3,20 +3,22 @@
 -- arguments per request, the reply one text per request. A batch that failed half-way may simply be sent again.
 --
 -- A record is text, and numbers in it are decimal. While an event is open, version 1 stands in front:
---   1P<token>:<owner>:<deadline>:<attempts>:<takeovers>:<solo>:<first failure>:<grant>:<alone>:<fingerprint>   leased
---   1F the same, no owner, grant W, alone 0                                        free again, not before <deadline>
+--   1P<token>:<owner>:<deadline>:<attempts>:<takeovers>:<solo>:<first failure>:<grant>:<run>:<fingerprint>   leased
+--   1F the same, no owner, grant W or T, run N                                   free again, not before <deadline>
 -- Of an event that has ended little is kept, as one number, because Redis stores numbers of up to 64 bits in place:
 --   <token><0 done, 1 dead><two digits: attempts, at most 99>[:<fingerprint>]
 -- The fingerprint is hexadecimal or empty.
--- <solo> counts deaths of a process while nothing but this key was in flight; <alone> says that this is so now.
--- <grant> is how the running claim was granted, W won, T taken over, S spent: a repeated request hears the same.
+-- <run> tells whether the handler runs: N not known, C in a crowd, A with nothing else in flight. <takeovers> counts the
+-- first lease that ran out, and each later one under which it ran; <solo> those under which it ran alone.
+-- <grant> is how the claim was granted, W won, T taken over, S spent: a repeated request hears the same, and so does the
+-- next owner of what was given back in doubt.
 -- The letter M is kept for "moved". Whatever is not written as above is foreign and never overwritten.
 -- Workers of several versions share these functions: what changes the record or a call gets a new library name.
 --
 -- Most keys are new when claimed and still ours when completed. Those two paths are kept short, for a server runs one
 -- function at a time: no parsing, no helper calls.
 
-local OPEN = '^1([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([01]):(%x*)$'
+local OPEN = '^1([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%x*)$'
 local COLON = 58
 
 local function int(number) return string.format('%.0f', number) end
@@ -37,9 +39,9 @@ local function checked(reply)
   return reply
 end
 
-local function open(state, token, owner, deadline, attempts, takeovers, solo, first, grant, alone, print)
+local function open(state, token, owner, deadline, attempts, takeovers, solo, first, grant, run, print)
   return '1' .. state .. token .. ':' .. owner .. ':' .. int(deadline) .. ':' .. attempts .. ':' .. takeovers .. ':'
-    .. solo .. ':' .. first .. ':' .. grant .. ':' .. alone .. ':' .. print
+    .. solo .. ':' .. first .. ':' .. grant .. ':' .. run .. ':' .. print
 end
 
 local function grant(how, token, attempts, takeovers, first)
@@ -60,7 +62,7 @@ end
 
 -- A claim of a key that is known; the arguments of its request come last.
 local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print)
-  local state, token, holder, deadline, attempts, takeovers, solo, first, how, alone, known = string.match(old, OPEN)
+  local state, token, holder, deadline, attempts, takeovers, solo, first, how, run, known = string.match(old, OPEN)
   if not state then
     local how_ended, _, print_ended = ended(old)
     if not how_ended then return 'E' end
@@ -69,20 +71,19 @@ local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print)
   end
   if differ(print, known) then return 'H' end
   if state == 'P' and holder == owner then
-    redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, alone,
+    redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, run,
       either(known, print)), 'PX', keep)
     return grant(how, token, attempts, takeovers, first)
   end
   if ms < tonumber(deadline) then return (state == 'P' and 'B' or 'O') .. int(deadline - ms) end
-  how = 'W'
   if state == 'P' then
     how = 'T'
-    takeovers = int(takeovers + 1)
-    solo = int(solo + alone)
+    if takeovers == '0' or run ~= 'N' then takeovers = int(takeovers + 1) end
+    if run == 'A' then solo = int(solo + 1) end
   end
   if tonumber(solo) >= math.max(tonumber(allowed), 1) then how = 'S' end
   token = int(math.max(token + 1, us))
-  redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, '0',
+  redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, 'N',
     either(known, print)), 'PX', keep)
   return grant(how, token, attempts, takeovers, first)
 end
@@ -100,7 +101,7 @@ local function claim(keys, argv)
     local key, at = keys[i], i * 5 - 4
     local owner, lease, keep, print = argv[at], argv[at + 1], argv[at + 2], argv[at + 4]
     if lease ~= lease_before then
-      tail = ':' .. int(ms + lease) .. ':0:0:0::W:0:'
+      tail = ':' .. int(ms + lease) .. ':0:0:0::W:N:'
       lease_before = lease
     end
     -- One command says whether the key is new, and claims it.
@@ -114,7 +115,7 @@ local function claim(keys, argv)
   return replies
 end
 
--- ARGV: owner, token, lease ms, retention ms, attempts, first failure, alone, fingerprint
+-- ARGV: owner, token, lease ms, retention ms, attempts, first failure, run, fingerprint
 -- Reply: K kept; S stolen; Z finished; R made again; E foreign
 local function renew(keys, argv)
   local _, ms = now()
@@ -122,15 +123,15 @@ local function renew(keys, argv)
   for i = 1, #keys do
     local key, at = keys[i], i * 8 - 7
     local owner, token, lease, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
-    local attempts, first, alone, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
+    local attempts, first, run, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
     local old = checked(redis.pcall('GET', key))
     if not old then
-      redis.call('SET', key, open('P', token, owner, ms + lease, attempts, '0', '0', first, 'W', alone, print), 'PX', keep)
+      redis.call('SET', key, open('P', token, owner, ms + lease, attempts, '0', '0', first, 'W', run, print), 'PX', keep)
       replies[i] = 'R'
     else
       local state, held, holder, _, _, takeovers, solo, _, how, _, known = string.match(old, OPEN)
       if state == 'P' and held == token and holder == owner then
-        redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, alone,
+        redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, run,
           either(print, known)), 'PX', keep)
         replies[i] = 'K'
       elseif state then
@@ -178,13 +179,13 @@ local function complete(keys, argv)
   return replies
 end
 
--- ARGV: owner, token, delay ms, retention ms, attempts, first failure
+-- ARGV: owner, token, delay ms, retention ms, attempts, first failure, 1 when in doubt
 -- Reply: R released; N not ours; Z finished; E foreign
 local function release(keys, argv)
   local _, ms = now()
   local replies = {}
   for i = 1, #keys do
-    local key, at = keys[i], i * 6 - 5
+    local key, at = keys[i], i * 7 - 6
     local owner, token, delay, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
     local old = checked(redis.pcall('GET', key))
     if not old then
@@ -192,8 +193,8 @@ local function release(keys, argv)
     else
       local state, held, holder, _, _, takeovers, solo, _, _, _, known = string.match(old, OPEN)
       if state == 'P' and held == token and holder == owner then
-        redis.call('SET', key, open('F', token, '', ms + delay, argv[at + 4], takeovers, solo, argv[at + 5], 'W', '0',
-          known), 'PX', keep)
+        redis.call('SET', key, open('F', token, '', ms + delay, argv[at + 4], takeovers, solo, argv[at + 5],
+          argv[at + 6] == '1' and 'T' or 'W', 'N', known), 'PX', keep)
         replies[i] = 'R'
       elseif state then
         replies[i] = state == 'F' and held == token and 'R' or 'N'

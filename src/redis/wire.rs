@@ -6,7 +6,7 @@ use ::redis::{Cmd, Pipeline};
 
 use crate::store::{
     Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Release, Released, Renewal, Renewed,
-    Request, millis,
+    Request, Run, millis,
 };
 
 /// More keys than this in one call keep the server from its other clients for milliseconds.
@@ -76,7 +76,12 @@ impl Call for Renewal {
             .arg(retention(self))
             .arg(self.attempts)
             .arg(optional(self.first_failure_ms));
-        call.arg(u8::from(self.alone)).arg(hex(self.fingerprint));
+        let run = match self.run {
+            Run::Unknown => "N",
+            Run::InCrowd => "C",
+            Run::Alone => "A",
+        };
+        call.arg(run).arg(hex(self.fingerprint));
     }
 
     fn answer(reply: &str) -> Option<Renewed> {
@@ -128,7 +133,8 @@ impl Call for Release {
         call.arg(millis(self.delay))
             .arg(retention(self))
             .arg(self.attempts)
-            .arg(optional(self.first_failure_ms));
+            .arg(optional(self.first_failure_ms))
+            .arg(u8::from(self.in_doubt));
     }
 
     fn answer(reply: &str) -> Option<Released> {

@@ -26,7 +26,8 @@ pub struct Grant {
     pub token: u64,
     /// Attempts of earlier deliveries, as last written by a renewal, a release or a completion.
     pub attempts: u32,
-    /// How often the key was taken over after a lease ran out.
+    /// How often the key was taken over after a lease ran out: the first time, and each time that a renewal had
+    /// said that its handler runs. What only waited beside the event that kills does not come under suspicion.
     pub takeovers: u32,
     /// When the event failed for the first time, in milliseconds since 1970, as last written.
     pub first_failure_ms: Option<i64>,
@@ -37,7 +38,8 @@ pub struct Grant {
 pub enum Claim {
     /// The asker may run the handler.
     Won(Grant),
-    /// The asker may run it, after the lease of an owner before ran out: the effect may have happened.
+    /// The asker may run it, after the lease of an owner before ran out, which nobody has looked into since: the
+    /// effect may have happened.
     TakenOver(Grant),
     /// The event took effect before.
     Done,

@@ -26,10 +26,21 @@ pub struct Renewal {
     pub attempts: u32,
     /// When the event failed for the first time, in milliseconds since 1970.
     pub first_failure_ms: Option<i64>,
-    /// Nothing else is in flight beside this event: should the process die now, this event is to blame.
-    pub alone: bool,
+    /// Whom to suspect should the process die now.
+    pub run: Run,
     /// As in the claim; `None` keeps what is recorded.
     pub fingerprint: Option<u64>,
+}
+
+/// Whether the handler runs under a claim, so that the death of its process finds the event to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Run {
+    /// Nobody has said that it has begun.
+    Unknown,
+    /// It has begun, beside others: each of them may be to blame.
+    InCrowd,
+    /// It has begun, with nothing else in flight: this event is to blame.
+    Alone,
 }
 
 /// The answer to a [`Renewal`].
@@ -99,6 +110,9 @@ pub struct Release {
     pub attempts: u32,
     /// When the event failed for the first time, in milliseconds since 1970.
     pub first_failure_ms: Option<i64>,
+    /// It was taken over after a lease ran out, and nobody has found out whether it took effect before: the next
+    /// claim is answered as a take-over, too.
+    pub in_doubt: bool,
 }
 
 /// The answer to a [`Release`].

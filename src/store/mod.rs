@@ -23,7 +23,7 @@ use async_trait::async_trait;
 pub use anchors::{Accepted, Anchors, InvalidPosition};
 pub use claim::{Claim, ClaimRequest, Grant};
 pub use fault::{FaultKind, StoreFault};
-pub use hold::{Completed, Completion, End, Held, Release, Released, Renewal, Renewed};
+pub use hold::{Completed, Completion, End, Held, Release, Released, Renewal, Renewed, Run};
 pub use key::StoreKey;
 pub use memory::MemoryStore;
 pub use owner::{InvalidOwner, Owner, OwnerFactory};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, Release, Released, Renewal, Renewed,
-    millis,
+    Run, millis,
 };
 
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub(crate) struct Record {
 
 #[derive(Debug, Clone)]
 enum State {
-    Leased { owner: Owner, answer: Answer, alone: bool, until_ms: u64 },
-    Free { due_ms: u64 },
+    Leased { owner: Owner, answer: Answer, run: Run, until_ms: u64 },
+    Free { due_ms: u64, in_doubt: bool },
     Ended(End),
 }
 
@@ -43,7 +43,8 @@ impl Record {
     pub(crate) fn claim(old: Option<&Self>, request: &ClaimRequest, now_us: u64) -> (Option<Self>, Claim) {
         let now_ms = now_us / 1_000;
         let until_ms = now_ms + millis(request.lease);
-        let leased = |answer| State::Leased { owner: request.owner.clone(), answer, alone: false, until_ms };
+        let leased =
+            |answer| State::Leased { owner: request.owner.clone(), answer, run: Run::Unknown, until_ms };
         let Some(old) = old else {
             let fresh = Self {
                 token: now_us,
@@ -64,23 +65,26 @@ impl Record {
         match &old.state {
             State::Ended(End::Done) => (None, Claim::Done),
             State::Ended(End::Dead) => (None, Claim::Dead),
-            State::Leased { owner, answer, alone, .. } if *owner == request.owner => {
+            State::Leased { owner, answer, run, .. } if *owner == request.owner => {
                 let answer = *answer;
-                next.state = State::Leased { owner: owner.clone(), answer, alone: *alone, until_ms };
+                next.state = State::Leased { owner: owner.clone(), answer, run: *run, until_ms };
                 next.granted(answer)
             }
             State::Leased { until_ms, .. } if now_ms < *until_ms => {
                 (None, Claim::Busy { left: Duration::from_millis(until_ms - now_ms) })
             }
-            State::Free { due_ms } if now_ms < *due_ms => {
+            State::Free { due_ms, .. } if now_ms < *due_ms => {
                 (None, Claim::BackingOff { left: Duration::from_millis(due_ms - now_ms) })
             }
             open => {
                 let mut answer = Answer::Won;
-                if let State::Leased { alone, .. } = open {
+                if let State::Leased { run, .. } = open {
                     answer = Answer::TakenOver;
-                    next.takeovers += 1;
-                    next.solo_deaths += u32::from(*alone);
+                    next.takeovers += u32::from(old.takeovers == 0 || *run != Run::Unknown);
+                    next.solo_deaths += u32::from(*run == Run::Alone);
+                }
+                if let State::Free { in_doubt: true, .. } = open {
+                    answer = Answer::TakenOver;
                 }
                 if next.solo_deaths >= request.max_deliveries.max(1) {
                     answer = Answer::Spent;
@@ -106,7 +110,7 @@ impl Record {
         next.attempts = renewal.attempts;
         next.first_failure_ms = renewal.first_failure_ms;
         next.fingerprint = renewal.fingerprint.or(next.fingerprint);
-        next.state = State::Leased { owner, answer, alone: renewal.alone, until_ms };
+        next.state = State::Leased { owner, answer, run: renewal.run, until_ms };
         (Some(next), renewed)
     }
 
@@ -137,7 +141,10 @@ impl Record {
                 let mut next = old.clone();
                 next.attempts = release.attempts;
                 next.first_failure_ms = release.first_failure_ms;
-                next.state = State::Free { due_ms: now_us / 1_000 + millis(release.delay) };
+                next.state = State::Free {
+                    due_ms: now_us / 1_000 + millis(release.delay),
+                    in_doubt: release.in_doubt,
+                };
                 (Some(next), Released::Released)
             }
             _ => (None, Released::NotOurs),
@@ -147,7 +154,7 @@ impl Record {
     /// Lets a running lease or back-off be over.
     pub(crate) fn run_out(&mut self) {
         match &mut self.state {
-            State::Leased { until_ms: deadline, .. } | State::Free { due_ms: deadline } => *deadline = 0,
+            State::Leased { until_ms: deadline, .. } | State::Free { due_ms: deadline, .. } => *deadline = 0,
             State::Ended(_) => {}
         }
     }
@@ -165,7 +172,7 @@ impl Record {
             solo_deaths: 0,
             first_failure_ms: None,
             fingerprint: None,
-            state: State::Free { due_ms: 0 },
+            state: State::Free { due_ms: 0, in_doubt: false },
         }
     }
 

@@ -19,7 +19,15 @@ pub(super) async fn watch(store: Arc<dyn DedupeStore>, services: Vec<Arc<Status>
     let mut turns = tokio::time::interval(LOOK_AGAIN);
     loop {
         turns.tick().await;
-        let Ok(report) = store.describe().await else { continue };
+        // A service that has nothing to ask the store has to know, too, whether it could.
+        let report = match store.describe().await {
+            Ok(report) => report,
+            Err(fault) => {
+                services.iter().for_each(|status| status.store_fault(&fault));
+                continue;
+            }
+        };
+        services.iter().for_each(|status| status.store_answered());
         let mut alarms = changes(known.as_ref(), &report);
         let is_new = known.as_ref().is_none_or(|known| known.maxmemory_policy != report.maxmemory_policy);
         if is_new {

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use control::Control;
@@ -67,11 +68,17 @@ pub enum Stopped {
 }
 
 impl Worker {
-    /// Starts these services on the current runtime, which runs their handlers.
+    /// Starts these services; their handlers run on `handlers`. The caller should be elsewhere: handlers may
+    /// block all threads of their runtime.
     ///
     /// # Errors
     /// What is wrong with the services' topics, with the store or with the address of the probes.
-    pub async fn start(settings: &Settings, services: &[Service], parts: &Parts) -> Result<Self, String> {
+    pub async fn start(
+        settings: &Settings,
+        services: &[Service],
+        parts: &Parts,
+        handlers: &Handle,
+    ) -> Result<Self, String> {
         services.iter().for_each(|service| drop(parts.health.service(service.name())));
         let stop = CancellationToken::new();
         let control = Control::start()?;
@@ -85,6 +92,7 @@ impl Worker {
             crowd: Crowd::default(),
             owners: OwnerFactory::new(),
             control: &control,
+            handlers,
             stop: &stop,
         };
         let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();

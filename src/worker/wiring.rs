@@ -27,17 +27,18 @@ pub(super) struct Wiring<'a> {
     pub(super) crowd: Crowd,
     pub(super) owners: OwnerFactory,
     pub(super) control: &'a Control,
+    pub(super) handlers: &'a Handle,
     pub(super) stop: &'a CancellationToken,
 }
 
 impl Wiring<'_> {
     pub(super) fn start(&self, service: &Service) -> Result<Running, String> {
+        let _entered = self.handlers.enter();
         let settings = self.settings.service(service.name());
         let run = self.run(service, &settings);
         let routes: Vec<Arc<Route>> =
             service.table().iter().map(|(topic, handler)| self.route(&run, topic, handler)).collect();
         self.keep_claims_alive(&run, &routes);
-        let runtime = Handle::current();
         let group = Group {
             positions: Positions {
                 group: run.group.clone(),
@@ -52,7 +53,7 @@ impl Wiring<'_> {
                 bytes: usize::try_from(settings.worker.max_in_flight_bytes).unwrap_or(usize::MAX),
             },
             drain_timeout: settings.worker.drain_timeout,
-            runtime,
+            runtime: self.handlers.clone(),
             watcher: Watcher::default(),
             assignment: Default::default(),
             look_now: Default::default(),

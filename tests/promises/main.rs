@@ -5,16 +5,27 @@
 mod support;
 
 mod bad_input;
+mod broker_outage;
 mod check;
 mod commit_order;
+mod crash;
 mod dead_letter;
 mod dead_letter_refused;
+mod duplicates;
 mod fingerprint;
+mod first_start;
 mod foreign;
 mod held_up;
 mod once;
+mod poison;
+mod polling;
+mod rebalance;
+mod restart;
 mod retry;
 mod services;
+mod shutdown;
+mod slow_handler;
+mod store_outage;
 mod topics;
 mod two_groups;
 

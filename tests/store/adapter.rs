@@ -16,7 +16,7 @@ use redis::aio::MultiplexedConnection;
 const EXPIRE: &str = r"
 local old = redis.pcall('GET', KEYS[1])
 if type(old) ~= 'string' then return 0 end
-local before, after = string.match(old, '^(1[PF]%d+:[%w._-]*:)%d+(:%d+:%d+:%d+:%-?%d*:[WTS]:[01]:%x*)$')
+local before, after = string.match(old, '^(1[PF]%d+:[%w._-]*:)%d+(:%d+:%d+:%d+:%-?%d*:[WTS]:[NCA]:%x*)$')
 if before then redis.call('SET', KEYS[1], before .. '0' .. after, 'KEEPTTL') end
 return 0";
 
@@ -68,7 +68,7 @@ impl TestStore for Adapter {
             "17001:",
             "17001:x",
             "1P17:1",
-            "1F17::0:0:0:0::W:2:",
+            "1F17::0:0:0:0::W:X:",
             "{list}",
         ];
         let value = values[self.corrupted.fetch_add(1, Ordering::Relaxed) % values.len()];

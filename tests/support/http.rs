@@ -1,12 +1,30 @@
-//! Asking a worker's own port: metrics and probes.
+//! What a worker's probes and metrics answer.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The status and the body that `GET path` is answered with; `Err` where nobody answers.
-pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
+/// An address, or a port of this machine.
+pub trait Place: Copy {
+    fn address(self) -> SocketAddr;
+}
+
+impl Place for SocketAddr {
+    fn address(self) -> SocketAddr {
+        self
+    }
+}
+
+impl Place for u16 {
+    fn address(self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self).into()
+    }
+}
+
+/// The status and the body that `GET path` is answered with; what went wrong where nobody answers.
+pub async fn get(place: impl Place, path: &str) -> Result<(u16, String), String> {
+    let address = place.address();
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         // In this version of HTTP the end of the answer is the end of the connection.
@@ -18,4 +36,15 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), Strin
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(format!("no HTTP: {answer:?}"))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok((status.ok_or(format!("no status: {head:?}"))?, body.to_owned()))
+}
+
+/// The value of the one sample of a metric whose labels contain `labels`, such as `service="shop"`.
+pub async fn metric(place: impl Place, name: &str, labels: &str) -> Result<f64, String> {
+    let (_, text) = get(place, "/metrics").await?;
+    let mut found = text.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+    });
+    let line = found.next().ok_or(format!("no sample of {name} with {labels}"))?;
+    assert!(found.next().is_none(), "{name} has several samples with {labels}");
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).ok_or(format!("no number: {line:?}"))
 }

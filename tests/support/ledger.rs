@@ -63,6 +63,11 @@ impl Effects {
         counts
     }
 
+    /// How many the process `pid` had.
+    pub fn by(&self, pid: u32) -> usize {
+        self.all().iter().filter(|effect| effect.pid == pid).count()
+    }
+
     /// How often `id` took effect.
     pub fn count(&self, id: &str) -> usize {
         self.all().iter().filter(|effect| effect.id == id).count()

@@ -41,6 +41,11 @@ impl Pods {
         Pods { group, services, folder: folder.to_owned(), settings }
     }
 
+    /// What every key of theirs in Redis begins with, unless they were given another one.
+    pub fn prefix(&self) -> String {
+        format!("t.{}", self.group)
+    }
+
     /// With another service on `topic`, named so, in a group of that name.
     pub fn and(mut self, name: &str, topic: &str) -> Pods {
         self.services = format!("{},{name}={topic}", self.services);
@@ -79,6 +84,16 @@ impl Pods {
         let args: Vec<&str> =
             ["--config", nowhere.as_str()].into_iter().chain(args.iter().copied()).collect();
         Worker::start(program, &args, &env)
+    }
+
+    /// Waits until the group has committed so many records of `topic` in all.
+    pub async fn commit(&self, topic: &TestTopic, records: i64, deadline: Duration) {
+        until(&format!("{records} records to be committed"), deadline, async || {
+            let committed = kafka::committed(&self.group, topic).await;
+            let sum: i64 = committed.values().map(|(offset, _)| offset).sum();
+            if sum == records { Ok(()) } else { Err(committed) }
+        })
+        .await;
     }
 
     /// What took effect.

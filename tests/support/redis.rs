@@ -16,6 +16,22 @@ pub fn shared_url() -> String {
     super::service("ONCEWISE_TEST_REDIS")
 }
 
+/// The values of every event under `prefix` on the shared server, as `src/redis/functions.lua` describes them.
+pub async fn store_records(prefix: &str) -> Vec<String> {
+    let client = redis::Client::open(shared_url()).expect("the URL of Redis");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection to Redis");
+    let pattern = format!("{prefix}:{{*");
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys");
+    let mut records = Vec::new();
+    for key in keys {
+        let value: Option<String> =
+            redis::cmd("GET").arg(key).query_async(&mut connection).await.expect("a value");
+        records.extend(value);
+    }
+    records
+}
+
 /// A Redis of one test, at a port of its own.
 #[derive(Debug)]
 pub struct RedisServer {

@@ -6,7 +6,9 @@ mod table;
 
 use std::{any::Any, fmt, process::ExitCode, sync::Arc, time::Duration};
 
-use super::{Build, FAILED, FINE, failed, signals::Signals};
+use tokio::runtime::Handle;
+
+use super::{Build, FAILED, FINE, build_on, failed, signals::Signals};
 use crate::{
     BoxError, Service,
     config::{AppConfig, Loaded, Settings},
@@ -78,8 +80,9 @@ pub(super) async fn run<C: AppConfig + Clone>(
     build: &Build<C>,
     loaded: Loaded<C>,
     orders: u64,
+    handlers: &Handle,
 ) -> ExitCode {
-    match show(demo, build, loaded, orders).await {
+    match show(demo, build, loaded, orders, handlers).await {
         Ok(true) => ExitCode::from(FINE),
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => failed(error),
@@ -92,6 +95,7 @@ async fn show<C: AppConfig + Clone>(
     build: &Build<C>,
     loaded: Loaded<C>,
     orders: u64,
+    handlers: &Handle,
 ) -> Result<bool, BoxError> {
     let Loaded { mut settings, app } = loaded;
     settings.http.listen = None;
@@ -99,7 +103,7 @@ async fn show<C: AppConfig + Clone>(
     // What is called otherwise in the real Kafka has its own name here.
     settings.topics.names.clear();
     let (app, _alive) = (demo.prepare)(app)?;
-    let services = build(app).await?;
+    let services = build_on(handlers, build, app).await?;
     let records = (demo.records)(orders);
     let broker = embedded(demo.topic, &services, &settings)?;
     let kafka = KafkaClient::new(broker.brokers());
@@ -115,7 +119,7 @@ async fn show<C: AppConfig + Clone>(
         metrics: metrics.clone(),
         health: Health::default(),
     };
-    let worker = Worker::start(&settings, &services, &parts).await?;
+    let worker = Worker::start(&settings, &services, &parts, handlers).await?;
     let watched: Vec<_> =
         services.iter().map(|service| (service.name(), metrics.service(service.name()))).collect();
     let mut signals = Signals::listen()?;

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Reader, Secret};
+use crate::{
+    config::{Reader, Secret},
+    kafka,
+};
 
 /// How to reach Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,24 +48,6 @@ impl Default for KafkaSettings {
     }
 }
 
-/// What the client itself marks as sensitive, and the other name of one of them.
-const SENSITIVE: [&str; 14] = [
-    "sasl.oauthbearer.assertion.private.key.file",
-    "sasl.oauthbearer.assertion.private.key.passphrase",
-    "sasl.oauthbearer.assertion.private.key.pem",
-    "sasl.oauthbearer.client.credentials.client.secret",
-    "sasl.oauthbearer.client.secret",
-    "sasl.oauthbearer.config",
-    "sasl.password",
-    "sasl.username",
-    "ssl.ca.pem",
-    "ssl.key.location",
-    "ssl.key.password",
-    "ssl.key.pem",
-    "ssl.keystore.password",
-    "ssl_key",
-];
-
 /// Words that make a property sensitive whatever the client says: it may be newer than the list, or meant for
 /// another client.
 const SUSPICIOUS: [&str; 4] = ["password", "passphrase", "secret", "jaas"];
@@ -84,7 +69,7 @@ const OWNED: [(&str, &str); 11] = [
 const COMMITS: &str = "only finished records are committed, and only by the worker";
 
 fn is_sensitive(property: &str) -> bool {
-    SENSITIVE.contains(&property) || SUSPICIOUS.iter().any(|word| property.contains(word))
+    kafka::is_sensitive(property) || SUSPICIOUS.iter().any(|word| property.contains(word))
 }
 
 impl KafkaSettings {
@@ -116,7 +101,9 @@ fn properties(reader: &mut Reader) -> BTreeMap<String, Property> {
             let scalar = "a text, a number, true or false";
             reader.find(&key, scalar, |value| value.scalar().map(|text| Property::Plain(text.into_owned())))
         };
-        if let Some((_, reason)) = OWNED.iter().find(|(owned, _)| *owned == name) {
+        let reason = OWNED.iter().find(|(owned, _)| *owned == name).map(|(_, reason)| *reason);
+        let reason = reason.or(kafka::OWNED.contains(&name).then_some("the framework decides it"));
+        if let Some(reason) = reason {
             reader.problem(&key, format!("cannot be set: {reason}"));
         }
         properties.extend(value.map(|value| (name.to_owned(), value)));

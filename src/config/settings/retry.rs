@@ -15,7 +15,8 @@ pub struct RetryOverrides {
     pub initial_delay: Option<Duration>,
     /// The longest delay at all.
     pub max_delay: Option<Duration>,
-    /// From the first failure on, no attempt begins later than this.
+    /// After the first failure, no attempt is planned for later than this. One that waited for a worker or for the store
+    /// still begins, since a fault never dead-letters.
     pub budget: Option<Duration>,
 }
 

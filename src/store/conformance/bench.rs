@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::TestStore;
 use crate::store::{
     Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, OwnerFactory, Release, Released,
-    Renewal, Renewed, StoreFault, StoreKey,
+    Renewal, Renewed, Run, StoreFault, StoreKey,
 };
 
 /// So long that no test outlives it.
@@ -93,7 +93,7 @@ impl<'a> Bench<'a> {
             retention: HOUR,
             attempts: 0,
             first_failure_ms: None,
-            alone: false,
+            run: Run::Unknown,
             fingerprint: None,
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Bench<'a> {
     }
 
     pub(super) fn release_of(&self, held: Held, delay: Duration) -> Release {
-        Release { held, delay, retention: HOUR, attempts: 1, first_failure_ms: None }
+        Release { held, delay, retention: HOUR, attempts: 1, first_failure_ms: None, in_doubt: false }
     }
 
     pub(super) async fn claim(&self, key: usize, owner: usize) -> Result<Claim, Wrong> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, HOUR, Wrong, holds, only, same, taken_over, won};
 use super::{TestStore, Verdict, Violation, run_each};
-use crate::store::{Claim, ClaimRequest, Completed, End, Released, Renewal, Renewed};
+use crate::store::{Claim, ClaimRequest, Completed, End, Released, Renewal, Renewed, Run};
 
 pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
     run_each!(
@@ -14,8 +14,10 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         a_running_lease_is_busy,
         a_lease_that_ran_out_is_taken_over,
         a_repeated_take_over_is_a_take_over_again,
+        a_take_over_given_back_in_doubt_is_a_take_over_again,
         deaths_alone_make_a_key_spent,
         deaths_among_others_never_make_a_key_spent,
+        who_only_waited_while_others_died_does_not_come_under_suspicion,
         a_spent_key_that_was_given_back_is_still_spent,
         a_released_claim_backs_off_and_is_won_with_its_attempts,
         finished_events_answer_how_they_ended,
@@ -73,14 +75,26 @@ async fn a_repeated_take_over_is_a_take_over_again(bench: &Bench<'_>) -> Verdict
     won(bench.claim(1, 3).await?).map(|_| ())
 }
 
-async fn after_deaths(bench: &Bench<'_>, deaths: usize, alone: bool) -> Result<Claim, Wrong> {
+async fn a_take_over_given_back_in_doubt_is_a_take_over_again(bench: &Bench<'_>) -> Verdict {
+    won(bench.claim(1, 1).await?)?;
+    let grant = bench.steal(1, 2).await?;
+    let mut release = bench.release_of(bench.held(1, 2, grant.token), Duration::ZERO);
+    release.in_doubt = true;
+    same(only(bench.store.release(&[release]).await?)?, Released::Released)?;
+    let next = taken_over(bench.claim(1, 3).await?)?;
+    holds(next.token > grant.token, "the token did not grow")?;
+    // No lease ran out in between.
+    same(next.takeovers, 1)
+}
+
+async fn after_deaths(bench: &Bench<'_>, deaths: usize, run: Run) -> Result<Claim, Wrong> {
     let mut claim = bench.claim(1, 0).await?;
     for owner in 0..deaths {
         let (Claim::Won(grant) | Claim::TakenOver(grant)) = claim else {
             return Err(Wrong(format!("owner {owner} was answered {claim:?}")));
         };
         let renewal = bench.renewal(bench.held(1, owner, grant.token));
-        same(bench.renew(Renewal { alone, ..renewal }).await?, Renewed::Kept)?;
+        same(bench.renew(Renewal { run, ..renewal }).await?, Renewed::Kept)?;
         bench.store.expire_lease(&bench.key(1)).await?;
         claim = bench.claim(1, owner + 1).await?;
     }
@@ -88,7 +102,7 @@ async fn after_deaths(bench: &Bench<'_>, deaths: usize, alone: bool) -> Result<C
 }
 
 async fn deaths_alone_make_a_key_spent(bench: &Bench<'_>) -> Verdict {
-    let claim = after_deaths(bench, 2, true).await?;
+    let claim = after_deaths(bench, 2, Run::Alone).await?;
     let Claim::Spent(grant) = claim else { return Err(Wrong(format!("expected Spent, got {claim:?}"))) };
     same(grant.takeovers, 2)?;
     same(bench.claim(1, 2).await?, claim)?;
@@ -99,12 +113,17 @@ async fn deaths_alone_make_a_key_spent(bench: &Bench<'_>) -> Verdict {
 }
 
 async fn deaths_among_others_never_make_a_key_spent(bench: &Bench<'_>) -> Verdict {
-    let grant = taken_over(after_deaths(bench, 6, false).await?)?;
+    let grant = taken_over(after_deaths(bench, 6, Run::InCrowd).await?)?;
     same(grant.takeovers, 6)
 }
 
+async fn who_only_waited_while_others_died_does_not_come_under_suspicion(bench: &Bench<'_>) -> Verdict {
+    let grant = taken_over(after_deaths(bench, 6, Run::Unknown).await?)?;
+    same(grant.takeovers, 1)
+}
+
 async fn a_spent_key_that_was_given_back_is_still_spent(bench: &Bench<'_>) -> Verdict {
-    let claim = after_deaths(bench, 2, true).await?;
+    let claim = after_deaths(bench, 2, Run::Alone).await?;
     let Claim::Spent(grant) = claim else { return Err(Wrong(format!("expected Spent, got {claim:?}"))) };
     same(bench.release(bench.held(1, 2, grant.token), Duration::ZERO).await?, Released::Released)?;
     let again = bench.claim(1, 3).await?;

@@ -3,7 +3,7 @@
 
 use super::bench::{HOUR, Wrong, holds, same};
 use super::script::{ClaimItem, CompleteItem, ReleaseItem, RenewItem};
-use crate::store::{Claim, Completed, End, Grant, Released, Renewed};
+use crate::store::{Claim, Completed, End, Grant, Released, Renewed, Run};
 
 /// What happened to one key. Only the tokens are learnt from the store, for it alone chooses them.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,9 @@ pub(super) struct Key {
     token: u64,
     /// What the holder was told: W, T or S.
     told: char,
-    alone: bool,
+    run: Option<Run>,
+    /// It was given back in doubt.
+    in_doubt: bool,
     deaths: u32,
     takeovers: u32,
     attempts: u32,
@@ -63,16 +65,17 @@ impl Key {
             };
         }
         if !repeated {
-            self.told = if self.holder.is_some() { 'T' } else { 'W' };
+            self.told = if self.holder.is_some() || self.in_doubt { 'T' } else { 'W' };
             if self.holder.is_some() {
-                self.takeovers += 1;
-                self.deaths += if self.alone { 1 } else { 0 };
+                let suspect = self.takeovers == 0 || self.run.is_some_and(|run| run != Run::Unknown);
+                self.takeovers += if suspect { 1 } else { 0 };
+                self.deaths += if self.run == Some(Run::Alone) { 1 } else { 0 };
             }
             let allowed = if item.max_deliveries == 0 { 1 } else { item.max_deliveries };
             if self.deaths >= allowed {
                 self.told = 'S';
             }
-            self.alone = false;
+            (self.run, self.in_doubt) = (None, false);
         }
         let (told, grant) = match got {
             Claim::Won(grant) => ('W', grant),
@@ -106,7 +109,7 @@ impl Key {
             (self.known, self.holder, self.token, self.told) = (true, Some(item.holder.owner), token, 'W');
         }
         if want == Renewed::Recreated || want == Renewed::Kept {
-            (self.over, self.alone, self.attempts) = (false, item.alone, item.attempts);
+            (self.over, self.run, self.attempts) = (false, Some(item.run), item.attempts);
             self.first_failure_ms = item.first_failure_ms;
             self.fingerprint = item.fingerprint.or(self.fingerprint);
         }
@@ -140,7 +143,8 @@ impl Key {
         } else if self.ended.is_some() {
             Released::Finished
         } else if self.ours(item.holder.owner, token) {
-            (self.holder, self.over, self.alone) = (None, !item.delayed, false);
+            (self.holder, self.over, self.run) = (None, !item.delayed, None);
+            self.in_doubt = item.in_doubt;
             (self.attempts, self.first_failure_ms) = (item.attempts, item.first_failure_ms);
             Released::Released
         } else if self.known && self.holder.is_none() && self.token == token {

@@ -78,7 +78,7 @@ impl Game<'_> {
                         let mut renewal = self.bench.renewal(held.clone());
                         renewal.attempts = item.attempts;
                         renewal.first_failure_ms = item.first_failure_ms;
-                        renewal.alone = item.alone;
+                        renewal.run = item.run;
                         renewal.fingerprint = item.fingerprint;
                         renewal
                     })
@@ -117,6 +117,7 @@ impl Game<'_> {
                         let mut release = self.bench.release_of(held.clone(), delay);
                         release.attempts = item.attempts;
                         release.first_failure_ms = item.first_failure_ms;
+                        release.in_doubt = item.in_doubt;
                         release
                     })
                     .collect();

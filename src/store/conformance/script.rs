@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::store::End;
+use crate::store::{End, Run};
 
 const KEYS: usize = 3;
 const OWNERS: usize = 3;
@@ -44,7 +44,7 @@ pub(super) struct RenewItem {
     pub(super) holder: Holder,
     pub(super) attempts: u32,
     pub(super) first_failure_ms: Option<i64>,
-    pub(super) alone: bool,
+    pub(super) run: Run,
     pub(super) fingerprint: Option<u64>,
 }
 
@@ -62,6 +62,7 @@ pub(super) struct ReleaseItem {
     pub(super) delayed: bool,
     pub(super) attempts: u32,
     pub(super) first_failure_ms: Option<i64>,
+    pub(super) in_doubt: bool,
 }
 
 /// The sequence of a seed, always the same.
@@ -122,7 +123,7 @@ impl Dice {
             holder: self.holder(),
             attempts: self.0.random_range(0..9),
             first_failure_ms: self.first_failure_ms(),
-            alone: self.0.random_bool(0.5),
+            run: [Run::Unknown, Run::InCrowd, Run::Alone][self.below(3)],
             fingerprint: self.fingerprint(),
         }
     }
@@ -142,6 +143,7 @@ impl Dice {
             delayed: self.0.random_bool(0.5),
             attempts: self.0.random_range(0..9),
             first_failure_ms: self.first_failure_ms(),
+            in_doubt: self.0.random_bool(0.3),
         }
     }
 }

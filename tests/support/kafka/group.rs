@@ -1,12 +1,17 @@
 //! What Kafka itself knows about a consumer group.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::Offset;
 use tokio::process::Command;
 
+use super::super::wait::until;
 use super::{PATIENCE, TestTopic, blocking, client};
 
 /// A line of Kafka's own tool about one partition.
@@ -53,6 +58,85 @@ pub async fn committed(group: &str, topic: &TestTopic) -> BTreeMap<i32, (i64, St
         known.collect()
     })
     .await
+}
+
+/// Waits until the group has committed the end of every partition.
+pub async fn all_committed(group: &str, topic: &TestTopic, deadline: Duration) {
+    let partitions = topic.partitions().await.expect("a topic");
+    until(&format!("{group} to commit all of {}", topic.name()), deadline, async || {
+        let committed = committed(group, topic).await;
+        for partition in 0..partitions {
+            let (_, end) = topic.watermarks(partition).await;
+            if committed.get(&partition).map(|(offset, _)| *offset) != Some(end) {
+                return Err(format!("partition {partition} ends at {end}; committed: {committed:?}"));
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// Moves the committed offset of a group without members, as Kafka's tool does.
+pub async fn move_offset(group: &str, topic: &TestTopic, partition: i32, offset: i64) {
+    let mut config = client(topic.brokers());
+    config.set("group.id", group);
+    let name = topic.name().to_owned();
+    blocking(move || {
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let mut place = TopicPartitionList::new();
+        place.add_partition_offset(&name, partition, Offset::Offset(offset)).expect("a place");
+        consumer.commit(&place, CommitMode::Sync).expect("an offset moved");
+    })
+    .await;
+}
+
+/// Deletes a group and its offsets as soon as Kafka has seen its last member leave.
+pub async fn delete_group(group: &str, topic: &TestTopic) {
+    until(&format!("Kafka to delete {group}"), PATIENCE, async || topic.delete_group(group).await).await;
+}
+
+/// Looks at a group's committed offsets all the time.
+#[derive(Debug)]
+pub struct Commits {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<String>>,
+}
+
+impl Commits {
+    /// Begins to look.
+    pub async fn watch(group: &str, topic: &TestTopic) -> Commits {
+        let mut config = client(topic.brokers());
+        config.set("group.id", group);
+        let (name, partitions) = (topic.name().to_owned(), topic.partitions().await.expect("a topic"));
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let consumer: BaseConsumer = config.create().expect("a consumer");
+            let mut places = TopicPartitionList::new();
+            places.add_partition_range(&name, 0, partitions - 1);
+            let (mut seen, mut rewound) = (BTreeMap::new(), Vec::new());
+            while !stopped.load(Ordering::Relaxed) {
+                for place in ask(&consumer, &places).elements() {
+                    let (partition, now) = (place.partition(), place.offset().to_raw().unwrap_or(-1));
+                    if let Some(before) = seen.insert(partition, now)
+                        && now < before
+                    {
+                        rewound.push(format!("partition {partition}: {before} → {now}"));
+                    }
+                }
+                std::thread::yield_now();
+            }
+            assert!(!seen.is_empty(), "nothing was looked at");
+            rewound
+        });
+        Commits { stop, thread }
+    }
+
+    /// Every committed offset that went back since.
+    pub async fn rewound(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        blocking(move || self.thread.join().expect("the commits watched")).await
+    }
 }
 
 /// The group's lag on the shared brokers as `kafka-consumer-groups --describe` tells it, in some three seconds.

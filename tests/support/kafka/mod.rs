@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
 
-pub use group::{PartitionLag, committed, group_lag};
+pub use group::{Commits, PartitionLag, all_committed, committed, delete_group, group_lag, move_offset};
 pub use headers::Header;
 pub use record::{ReadRecord, Record};
 pub use topic::TestTopic;

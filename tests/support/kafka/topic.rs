@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use rdkafka::TopicPartitionList;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -62,6 +64,10 @@ impl TestTopic {
         let made =
             self.admin().create_topics([&topic], &options()).await.expect("an answer about a new topic");
         made[0].as_ref().unwrap_or_else(|(name, code)| panic!("Kafka refuses to make {name}: {code}"));
+        self.led(partitions).await;
+    }
+
+    async fn led(&self, partitions: i32) {
         until(&format!("leaders of {}", self.name), PATIENCE, async || match self.partitions().await {
             Ok(led) if led == partitions => Ok(()),
             other => Err(other),
@@ -139,6 +145,28 @@ impl TestTopic {
         gone[0].as_ref().unwrap_or_else(|(name, code)| panic!("Kafka refuses to delete {name}: {code}"));
         let what = format!("{} to go", self.name);
         until(&what, PATIENCE, async || self.partitions().await.map_or(Ok(()), Err)).await;
+    }
+
+    /// Deletes the records of one partition below an offset.
+    pub async fn delete_records(&self, partition: i32, below: i64) {
+        let mut place = TopicPartitionList::new();
+        place.add_partition_offset(&self.name, partition, Offset::Offset(below)).expect("a place");
+        let done = self.admin().delete_records(&place, &options()).await.expect("an answer about records");
+        done.elements().iter().for_each(|element| element.error().expect("records deleted"));
+    }
+
+    /// Gives it so many partitions in all, and waits until each has a leader.
+    pub async fn grow(&self, partitions: i32) {
+        let more = NewPartitions::new(&self.name, usize::try_from(partitions).expect("a count"));
+        let done =
+            self.admin().create_partitions([&more], &options()).await.expect("an answer about a topic");
+        done[0].as_ref().unwrap_or_else(|(name, code)| panic!("Kafka refuses to grow {name}: {code}"));
+        self.led(partitions).await;
+    }
+
+    pub(super) async fn delete_group(&self, group: &str) -> Result<(), String> {
+        let done = self.admin().delete_groups(&[group], &options()).await.expect("an answer about a group");
+        done[0].as_ref().map(drop).map_err(|(_, code)| code.to_string())
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {

@@ -1,0 +1,143 @@
+//! The claims that this process holds, each kept alive until it is dropped.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{ClaimRequest, Grant, Held, Renewal, Renewed, Run, StoreKey};
+
+/// Every claim that is kept alive.
+#[derive(Debug, Default)]
+pub(super) struct HeldClaims {
+    next: AtomicU64,
+    claims: Mutex<HashMap<u64, Arc<HeldClaim>>>,
+}
+
+#[derive(Debug)]
+pub(super) struct HeldClaim {
+    /// What the next renewal says.
+    renewal: Mutex<Renewal>,
+    /// It is being completed or given back: what the renewal finds is no news.
+    ending: AtomicBool,
+    cancelled: CancellationToken,
+    /// The store cannot have let the lease run out before this.
+    certain_until: Mutex<Instant>,
+}
+
+/// A claim that we hold; it is renewed until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    id: u64,
+    claim: Arc<HeldClaim>,
+    registry: Arc<HeldClaims>,
+    pub(crate) grant: Grant,
+}
+
+impl HeldClaims {
+    /// Keeps a claim alive that was `asked` for then and granted.
+    pub(super) fn add(registry: &Arc<Self>, request: &ClaimRequest, grant: Grant, asked: Instant) -> Claimed {
+        let renewal = Renewal {
+            held: Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token },
+            lease: request.lease,
+            retention: request.retention,
+            attempts: grant.attempts,
+            first_failure_ms: grant.first_failure_ms,
+            run: Run::Unknown,
+            fingerprint: request.fingerprint,
+        };
+        let claim = Arc::new(HeldClaim {
+            renewal: Mutex::new(renewal),
+            ending: AtomicBool::new(false),
+            cancelled: CancellationToken::new(),
+            certain_until: Mutex::new(asked + request.lease),
+        });
+        let id = registry.next.fetch_add(1, Relaxed);
+        lock(&registry.claims).insert(id, Arc::clone(&claim));
+        Claimed { id, claim, registry: Arc::clone(registry), grant }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<HeldClaim>> {
+        lock(&self.claims).values().cloned().collect()
+    }
+}
+
+impl HeldClaim {
+    pub(super) fn renewal(&self) -> Renewal {
+        lock(&self.renewal).clone()
+    }
+
+    pub(super) fn key(&self) -> StoreKey {
+        lock(&self.renewal).held.key.clone()
+    }
+
+    /// Takes the answer to a renewal that was `asked` for then. What there is to tell, unless the claim stands.
+    pub(super) fn renewed(&self, answer: Renewed, asked: Instant) -> Option<&'static str> {
+        if matches!(answer, Renewed::Kept | Renewed::Recreated) {
+            *lock(&self.certain_until) = asked + lock(&self.renewal).lease;
+        }
+        let news = match answer {
+            Renewed::Kept => return None,
+            Renewed::Recreated => "the store had lost the claim; it is there again",
+            Renewed::Stolen => "another worker has taken this event over",
+            Renewed::Finished => "another worker has finished this event",
+            Renewed::Foreign => "the key holds a value that is not ours",
+        };
+        if self.ending.load(Relaxed) {
+            return None;
+        }
+        if matches!(answer, Renewed::Stolen | Renewed::Finished) {
+            self.cancelled.cancel();
+        }
+        Some(news)
+    }
+}
+
+impl Claimed {
+    /// Fires when somebody else has taken the event over or finished it.
+    pub(crate) fn cancelled(&self) -> &CancellationToken {
+        &self.claim.cancelled
+    }
+
+    /// Whether nobody else can have been granted this claim by now. With the store out of reach for longer
+    /// than the lease that is not known, and no handler may begin.
+    pub(crate) fn is_certain(&self) -> bool {
+        !self.claim.cancelled.is_cancelled() && Instant::now() < *lock(&self.claim.certain_until)
+    }
+
+    /// Attempt number `attempt` begins: whoever takes the event over from a dead worker counts it.
+    pub(crate) fn begin(&self, attempt: u32) {
+        lock(&self.claim.renewal).attempts = attempt;
+    }
+
+    /// From now on renewals say that its handler runs so.
+    pub(super) fn mark(&self, run: Run) {
+        lock(&self.claim.renewal).run = run;
+    }
+
+    /// It is being completed or given back.
+    pub(super) fn end(&self) {
+        self.claim.ending.store(true, Relaxed);
+    }
+
+    pub(super) fn renewal(&self) -> Renewal {
+        self.claim.renewal()
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        lock(&self.registry.claims).remove(&self.id);
+    }
+}
+
+/// A panic while one of these was held leaves whole values behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
