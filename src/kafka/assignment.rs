@@ -38,6 +38,8 @@ pub(super) struct Running {
     pub(super) beginning: Beginning,
     /// How many partitions its topic has.
     pub(super) topic_partitions: i32,
+    /// The id of its topic, where the broker tells it.
+    pub(super) topic_id: Option<String>,
     paused: bool,
     pub(super) metrics: PartitionMetrics,
 }
@@ -45,6 +47,9 @@ pub(super) struct Running {
 /// How far the beginning of a partition is known outside of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beginning {
+    /// The store does not know yet how many partitions the topic has. Nothing is committed: partitions that are added
+    /// later could not be told from those that were there.
+    Unannounced,
     /// Kafka does not have it yet. Nothing is taken in: after a crash, work would begin elsewhere.
     Uncommitted,
     /// Kafka has it, the store does not, and it is new: nothing is taken in, or a loss would go unnoticed.
@@ -55,12 +60,28 @@ pub(super) enum Beginning {
     Known,
 }
 
+/// What the store is to be told about a partition.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) beginning: Beginning,
+    pub(super) topic_partitions: i32,
+    pub(super) topic_id: Option<String>,
+    pub(super) watermark: i64,
+}
+
+impl Beginning {
+    /// What it is after the store was told.
+    pub(super) fn told(self) -> Self {
+        if self == Self::Unannounced { Self::Uncommitted } else { Self::Known }
+    }
+}
+
 impl Running {
     /// A paused partition that is resumed when it may begin.
     pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
-        let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Uncommitted };
-        let topic_partitions = position.partitions;
-        Self { partition, stored: None, beginning, topic_partitions, paused: true, metrics }
+        let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Unannounced };
+        let (topic_partitions, topic_id) = (position.partitions, position.topic_id.clone());
+        Self { partition, stored: None, beginning, topic_partitions, topic_id, paused: true, metrics }
     }
 
     /// The consumer has been assigned this partition anew, at its own next record: paused, and without the
@@ -161,6 +182,19 @@ impl Assignment {
             return Ok(());
         }
         commits::commit(consumer, Some(&offsets(&beginnings)?))
+    }
+
+    /// The partitions about which the store is to be told something.
+    pub(super) fn due(&self) -> Vec<(Name, Due)> {
+        let tells = |beginning| !matches!(beginning, Beginning::Uncommitted | Beginning::Known);
+        let due = |running: &Running| Due {
+            beginning: running.beginning,
+            topic_partitions: running.topic_partitions,
+            topic_id: running.topic_id.clone(),
+            watermark: running.partition.watermark(),
+        };
+        let running = self.running.iter().filter(|(_, running)| tells(running.beginning));
+        running.map(|(name, running)| (name.clone(), due(running))).collect()
     }
 
     /// Kafka has these offsets, or says what is wrong with some of them. Answers whether a new partition's beginning

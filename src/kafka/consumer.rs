@@ -28,6 +28,8 @@ const POLL: Duration = Duration::from_millis(20);
 const TAKE: usize = 1000;
 /// Between two looks at what is held, or not yet known to the store.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Between two looks whether topics were created again.
+const LOOK_AT_TOPICS: Duration = Duration::from_secs(3);
 /// Between two questions where held partitions begin; doubles from the first to the second while nobody answers.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
@@ -49,6 +51,7 @@ pub(crate) struct Poller {
     next_look: Instant,
     /// When those are asked again who know where held partitions begin.
     next_ask: Instant,
+    next_topics: Instant,
     ask_pause: Duration,
 }
 
@@ -75,6 +78,7 @@ impl Poller {
             next_commit: now,
             next_look: now,
             next_ask: now,
+            next_topics: now + LOOK_AT_TOPICS,
             ask_pause: ASK_AGAIN.0,
         };
         let thread = std::thread::Builder::new().name(format!("poll-{name}")).spawn(move || poller.run());
@@ -169,6 +173,10 @@ impl Poller {
                 Err(error) => self.note(Err(error)),
             }
         }
+        if now >= self.next_topics {
+            self.next_topics = now + LOOK_AT_TOPICS;
+            group.look_at_topics(&self.consumer);
+        }
         if now >= self.next_ask {
             match group.retry_held(&self.consumer) {
                 Ok(false) => self.ask_pause = ASK_AGAIN.0,
@@ -177,8 +185,8 @@ impl Poller {
             }
             self.next_ask = Instant::now() + self.ask_pause;
         }
-        self.note(group.assignment().commit_beginnings(&self.consumer));
         group.remember_beginnings();
+        self.note(group.assignment().commit_beginnings(&self.consumer));
     }
 
     fn commit(&self, mode: CommitMode) {

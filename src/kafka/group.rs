@@ -20,9 +20,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    assignment::{Assignment, Beginning, Name, Running, list},
+    assignment::{Assignment, Beginning, Due, Name, Running, list},
     positions::{Position, Positions, Resolved},
     start::Start,
+    topic_ids::topic_id,
     watcher::Watcher,
 };
 use crate::{
@@ -32,6 +33,8 @@ use crate::{
 
 /// Assignments are counted over the whole process, so that an epoch names one of them for ever.
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
+/// How long the look at a topic's id may hold up the loop that polls.
+const TOPIC_ANSWERS: Duration = Duration::from_millis(500);
 /// Between two looks at what still runs.
 const MOMENT: Duration = Duration::from_millis(500);
 
@@ -194,32 +197,56 @@ impl Group {
         Ok(())
     }
 
-    /// Lets the store remember the beginnings that Kafka has. What a person had decided is done with then.
+    /// Whether the topics are still those that their partitions began in. What Kafka's client reads under the name of
+    /// another topic begins somewhere in its middle.
+    pub(super) fn look_at_topics(&self, consumer: &GroupConsumer) {
+        let running: Vec<(Name, Option<String>)> = {
+            let assignment = self.assignment();
+            let began_in = |(name, running): (&Name, &Running)| (name.clone(), running.topic_id.clone());
+            assignment.running.iter().map(began_in).collect()
+        };
+        let names: Vec<Name> = running.iter().map(|(name, _)| name.clone()).collect();
+        for topic in by_topic(&names).into_keys() {
+            let Some(now) = topic_id(consumer, &topic, TOPIC_ANSWERS) else { continue };
+            let others = running.iter().filter(|((name, _), began_in)| {
+                *name == topic && began_in.as_ref().is_some_and(|began_in| *began_in != now)
+            });
+            let mut assignment = self.assignment();
+            for (name, _) in others {
+                let why = "the topic was deleted and created again".to_owned();
+                if let Err(error) = consumer.pause(&list([(&*topic, name.1)])) {
+                    tracing::warn!(%topic, %error, "not paused");
+                }
+                assignment.end(name);
+                self.hold(&mut assignment, name.clone(), why);
+            }
+        }
+    }
+
+    /// Tells the store what is new: first how many partitions a topic has, then, when Kafka has them, the beginnings
+    /// themselves. What a person had decided is done with then.
     pub(super) fn remember_beginnings(&self) {
         if self.service.status.store_is_down() {
             return;
         }
-        let mut due: BTreeMap<_, Vec<(i32, i64)>> = BTreeMap::new();
-        for ((topic, partition), running) in &self.assignment().running {
-            if matches!(running.beginning, Beginning::Unremembered | Beginning::Continued) {
-                let started = due.entry((Arc::clone(topic), running.topic_partitions)).or_default();
-                started.push((*partition, running.partition.watermark()));
+        let due = self.assignment().due();
+        for (name, due) in due {
+            if let Err(why) = self.remember(&name, &due) {
+                tracing::debug!(topic = %name.0, partition = name.1, %why, "not remembered yet");
+                return;
+            }
+            if let Some(running) = self.assignment().running.get_mut(&name) {
+                running.beginning = due.beginning.told();
             }
         }
-        for ((topic, partitions), started) in due {
-            if let Err(why) = self.positions.anchor(&topic, partitions, &started) {
-                tracing::debug!(%topic, %why, "not remembered yet");
-                continue;
-            }
-            for (partition, _) in started {
-                let done = self.positions.accepted(&topic, partition);
-                if let (Ok(()), Some(running)) =
-                    (done, self.assignment().running.get_mut(&(Arc::clone(&topic), partition)))
-                {
-                    running.beginning = Beginning::Known;
-                }
-            }
+    }
+
+    fn remember(&self, (topic, partition): &Name, due: &Due) -> Result<(), String> {
+        if due.beginning == Beginning::Unannounced {
+            return self.positions.anchor(topic, due.topic_partitions, &[]);
         }
+        self.positions.anchor(topic, due.topic_partitions, &[(*partition, due.watermark)])?;
+        self.positions.begun(topic, *partition, due.topic_id.as_deref())
     }
 
     /// Stops these partitions, waits for what runs, commits what is settled, and lets them go.

@@ -12,6 +12,7 @@ mod positions;
 mod producer;
 mod publish;
 mod start;
+mod topic_ids;
 mod topic_plan;
 mod topics;
 pub(crate) mod watcher;

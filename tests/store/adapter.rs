@@ -124,8 +124,14 @@ impl DedupeStore for Adapter {
         self.store.accept(group, topic, partition, position).await
     }
 
-    async fn accepted_done(&self, group: &str, topic: &str, partition: i32) -> Result<(), StoreFault> {
-        self.store.accepted_done(group, topic, partition).await
+    async fn begun(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        topic_id: Option<&str>,
+    ) -> Result<(), StoreFault> {
+        self.store.begun(group, topic, partition, topic_id).await
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {

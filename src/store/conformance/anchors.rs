@@ -12,6 +12,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         an_unknown_group_has_no_anchors,
         the_first_start_is_remembered_number_by_number,
         an_accepted_position_is_kept_until_it_is_done,
+        the_topic_that_a_partition_began_in_is_the_last_one_told,
         anchors_of_one_group_and_topic_are_no_others,
         the_store_describes_itself,
     );
@@ -28,7 +29,7 @@ async fn the_first_start_is_remembered_number_by_number(bench: &Bench<'_>) -> Ve
     bench.store.anchor(group, "topic", 6, &[(1, 99), (2, i64::MAX)]).await?;
     bench.store.anchor(group, "topic", 6, &[]).await?;
     let started = BTreeMap::from([(0, 10), (1, 0), (2, i64::MAX)]);
-    let wanted = Anchors { partitions: Some(3), started, accepted: BTreeMap::new() };
+    let wanted = Anchors { partitions: Some(3), started, ..Anchors::default() };
     same(bench.store.anchors(group, "topic").await?, wanted)
 }
 
@@ -41,10 +42,19 @@ async fn an_accepted_position_is_kept_until_it_is_done(bench: &Bench<'_>) -> Ver
     }
     same(bench.store.anchors(group, "topic").await?.accepted, BTreeMap::from(positions))?;
     for partition in [0, 1, 1, 9] {
-        bench.store.accepted_done(group, "topic", partition).await?;
+        bench.store.begun(group, "topic", partition, None).await?;
     }
     let left = Anchors { accepted: BTreeMap::from([(2, Accepted::Offset(7))]), ..Anchors::default() };
     same(bench.store.anchors(group, "topic").await?, left)
+}
+
+async fn the_topic_that_a_partition_began_in_is_the_last_one_told(bench: &Bench<'_>) -> Verdict {
+    let group = bench.space();
+    for (partition, id) in [(0, Some("old")), (1, Some("id:with:colons")), (0, Some("new")), (0, None)] {
+        bench.store.begun(group, "topic", partition, id).await?;
+    }
+    let wanted = BTreeMap::from([(0, "new".to_owned()), (1, "id:with:colons".to_owned())]);
+    same(bench.store.anchors(group, "topic").await?.topic_ids, wanted)
 }
 
 async fn anchors_of_one_group_and_topic_are_no_others(bench: &Bench<'_>) -> Verdict {
