@@ -48,8 +48,10 @@ pub(crate) struct Group {
     pub(crate) positions: Positions,
     /// Of the whole service, shared out among its partitions.
     pub(crate) bounds: Bounds,
-    /// How long revoked partitions may finish what runs.
+    /// How long a worker that stops may finish what runs.
     pub(crate) drain_timeout: Duration,
+    /// How long revoked partitions may: meanwhile nothing is polled.
+    pub(crate) revoke_timeout: Duration,
     /// Where handlers run.
     pub(crate) runtime: Handle,
     /// Where nothing waits for handlers.
@@ -280,7 +282,7 @@ impl Group {
                 .collect()
         };
         partitions.iter().for_each(|partition| partition.stop());
-        let deadline = Instant::now() + self.drain_timeout;
+        let deadline = Instant::now() + self.revoke_timeout;
         for partition in &partitions {
             while !partition.is_stopped() && Instant::now() < deadline {
                 self.service.status.health.tick();
