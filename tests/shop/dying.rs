@@ -18,7 +18,8 @@ const SOME: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_keeps_dying_does_not_stop_the_other() {
-    let shop = Shop::new(4).await;
+    // Longer than the session: the partitions move while the dead one's claims still stand.
+    let shop = Shop::new(4).await.with("DEDUPE__LEASE", "6s");
     let steady = shop.start();
     let mut sent = Vec::new();
     for seed in 1..=KILLS {
