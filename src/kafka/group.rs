@@ -20,10 +20,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    assignment::{Assignment, Beginning, Due, Name, Running, list},
+    assignment::{Assignment, Name, Running},
     positions::{Position, Positions, Resolved},
     start::Start,
-    topic_ids::topic_id,
     watcher::Watcher,
 };
 use crate::{
@@ -33,8 +32,6 @@ use crate::{
 
 /// Assignments are counted over the whole process, so that an epoch names one of them for ever.
 static EPOCHS: AtomicU64 = AtomicU64::new(1);
-/// How long the look at a topic's id may hold up the loop that polls.
-const TOPIC_ANSWERS: Duration = Duration::from_millis(500);
 /// Between two looks at what still runs.
 const MOMENT: Duration = Duration::from_millis(500);
 
@@ -100,7 +97,12 @@ impl Group {
     }
 
     /// Where partitions begin, or why that is not known. A worker that stops begins nowhere.
-    fn ask_where(&self, consumer: &GroupConsumer, topic: &str, partitions: &BTreeSet<i32>) -> Resolved {
+    pub(super) fn ask_where(
+        &self,
+        consumer: &GroupConsumer,
+        topic: &str,
+        partitions: &BTreeSet<i32>,
+    ) -> Resolved {
         if self.stop.is_cancelled() {
             return partitions
                 .iter()
@@ -113,7 +115,12 @@ impl Group {
         resolved
     }
 
-    fn begin_or_hold(&self, assignment: &mut Assignment, name: Name, position: Result<Position, String>) {
+    pub(super) fn begin_or_hold(
+        &self,
+        assignment: &mut Assignment,
+        name: Name,
+        position: Result<Position, String>,
+    ) {
         let (topic, partition) = (&name.0, name.1);
         match position {
             Ok(position) => match position.start.clone() {
@@ -134,7 +141,7 @@ impl Group {
         }
     }
 
-    fn hold(&self, assignment: &mut Assignment, name: Name, why: String) {
+    pub(super) fn hold(&self, assignment: &mut Assignment, name: Name, why: String) {
         let (topic, partition) = (&name.0, name.1);
         if assignment.held.get(&name) != Some(&why) && !self.stop.is_cancelled() {
             tracing::error!(%topic, partition, %why, "paused: where to begin is not known");
@@ -142,105 +149,6 @@ impl Group {
         }
         self.service.status.health.pause(topic, partition, &why);
         assignment.held.insert(name, why);
-    }
-
-    /// Asks again where the held partitions begin, and lets those begin that can. Answers whether somebody could
-    /// not be asked.
-    pub(super) fn retry_held(&self, consumer: &GroupConsumer) -> KafkaResult<bool> {
-        let held: Vec<Name> = self.assignment().held.keys().cloned().collect();
-        let mut unanswered = false;
-        for (topic, partitions) in by_topic(&held) {
-            for (partition, position) in self.ask_where(consumer, &topic, &partitions) {
-                unanswered |= position.is_err();
-                // First the place, then the work: what is fetched must never be from elsewhere.
-                if let Ok(Position { start: Start::At(offset), .. }) = &position {
-                    assign_anew(consumer, &topic, partition, *offset)?;
-                    self.look_now.store(true, Relaxed);
-                }
-                self.begin_or_hold(&mut self.assignment(), (Arc::clone(&topic), partition), position);
-            }
-        }
-        Ok(unanswered)
-    }
-
-    /// Some position was not in its log any more, and Kafka's client, which does not say which, fetches nothing
-    /// there from then on. Holds the partitions that have lost theirs, and has the others fetched again. An error
-    /// means that not all of them could be looked at.
-    pub(super) fn look_for_losses(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
-        let mut assignment = self.assignment();
-        let running: Vec<(Name, i64)> = assignment
-            .running
-            .iter()
-            .map(|(name, running)| (name.clone(), running.partition.next_offset()))
-            .collect();
-        for (name, next) in running {
-            let (topic, partition) = (&name.0, name.1);
-            self.service.status.health.tick();
-            if Positions::is_in_log(consumer, topic, partition, next)? {
-                assign_anew(consumer, topic, partition, next)?;
-                if let Some(running) = assignment.running.get_mut(&name) {
-                    running.assigned_anew();
-                }
-            } else {
-                consumer.pause(&list([(&**topic, partition)]))?;
-                assignment.end(&name);
-                let why = format!("offset {next}, which is next, is not in the log any more");
-                self.hold(&mut assignment, name, why);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the topics are still those that their partitions began in. What Kafka's client reads under the name of
-    /// another topic begins somewhere in its middle.
-    pub(super) fn look_at_topics(&self, consumer: &GroupConsumer) {
-        let running: Vec<(Name, Option<String>)> = {
-            let assignment = self.assignment();
-            let began_in = |(name, running): (&Name, &Running)| (name.clone(), running.topic_id.clone());
-            assignment.running.iter().map(began_in).collect()
-        };
-        let names: Vec<Name> = running.iter().map(|(name, _)| name.clone()).collect();
-        for topic in by_topic(&names).into_keys() {
-            let Some(now) = topic_id(consumer, &topic, TOPIC_ANSWERS) else { continue };
-            let others = running.iter().filter(|((name, _), began_in)| {
-                *name == topic && began_in.as_ref().is_some_and(|began_in| *began_in != now)
-            });
-            let mut assignment = self.assignment();
-            for (name, _) in others {
-                let why = "the topic was deleted and created again".to_owned();
-                if let Err(error) = consumer.pause(&list([(&*topic, name.1)])) {
-                    tracing::warn!(%topic, %error, "not paused");
-                }
-                assignment.end(name);
-                self.hold(&mut assignment, name.clone(), why);
-            }
-        }
-    }
-
-    /// Tells the store what is new: first how many partitions a topic has, then, when Kafka has them, the beginnings
-    /// themselves. What a person had decided is done with then.
-    pub(super) fn remember_beginnings(&self) {
-        if self.service.status.store_is_down() {
-            return;
-        }
-        let due = self.assignment().due();
-        for (name, due) in due {
-            if let Err(why) = self.remember(&name, &due) {
-                tracing::debug!(topic = %name.0, partition = name.1, %why, "not remembered yet");
-                return;
-            }
-            if let Some(running) = self.assignment().running.get_mut(&name) {
-                running.beginning = due.beginning.told();
-            }
-        }
-    }
-
-    fn remember(&self, (topic, partition): &Name, due: &Due) -> Result<(), String> {
-        if due.beginning == Beginning::Unannounced {
-            return self.positions.anchor(topic, due.topic_partitions, &[]);
-        }
-        self.positions.anchor(topic, due.topic_partitions, &[(*partition, due.watermark)])?;
-        self.positions.begun(topic, *partition, due.topic_id.as_deref())
     }
 
     /// Stops these partitions, waits for what runs, commits what is settled, and lets them go.
@@ -306,17 +214,6 @@ impl Group {
     }
 }
 
-/// Has a partition that is assigned already fetched from another offset, paused. Seeking would not do: it is
-/// refused where Kafka's client has stopped fetching.
-fn assign_anew(consumer: &GroupConsumer, topic: &str, partition: i32, offset: i64) -> KafkaResult<()> {
-    let name = list([(topic, partition)]);
-    let mut place = TopicPartitionList::new();
-    place.add_partition_offset(topic, partition, Offset::Offset(offset))?;
-    consumer.incremental_unassign(&name)?;
-    consumer.incremental_assign(&place)?;
-    consumer.pause(&name)
-}
-
 impl ConsumerContext for Group {
     fn rebalance(&self, consumer: &GroupConsumer, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let done = match kind {
@@ -374,7 +271,7 @@ fn names(partitions: &TopicPartitionList) -> Vec<Name> {
     partitions.elements().iter().map(|element| (element.topic().into(), element.partition())).collect()
 }
 
-fn by_topic(names: &[Name]) -> BTreeMap<Arc<str>, BTreeSet<i32>> {
+pub(super) fn by_topic(names: &[Name]) -> BTreeMap<Arc<str>, BTreeSet<i32>> {
     let mut topics: BTreeMap<Arc<str>, BTreeSet<i32>> = BTreeMap::new();
     for (topic, partition) in names {
         topics.entry(Arc::clone(topic)).or_default().insert(*partition);

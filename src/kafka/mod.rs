@@ -15,6 +15,7 @@ mod start;
 mod topic_ids;
 mod topic_plan;
 mod topics;
+mod upkeep;
 pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};
