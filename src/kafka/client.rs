@@ -109,6 +109,12 @@ impl KafkaClient {
         config
     }
 
+    /// How long the loop that polls may stand still before the group goes on without this member.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        let millis = self.properties.get("max.poll.interval.ms").and_then(|millis| millis.parse().ok());
+        millis.map_or(Duration::from_secs(300), Duration::from_millis)
+    }
+
     /// For reading assigned partitions outside of any group, as replays do.
     pub(crate) fn reader(&self) -> ClientConfig {
         let mut config = self.base(&[

@@ -48,8 +48,10 @@ pub(crate) struct Group {
     pub(crate) positions: Positions,
     /// Of the whole service, shared out among its partitions.
     pub(crate) bounds: Bounds,
-    /// How long revoked partitions may finish what runs.
+    /// How long a worker that stops may finish what runs.
     pub(crate) drain_timeout: Duration,
+    /// How long revoked partitions may: meanwhile nothing is polled.
+    pub(crate) revoke_timeout: Duration,
     /// Where handlers run.
     pub(crate) runtime: Handle,
     /// Where nothing waits for handlers.
@@ -111,18 +113,12 @@ impl Group {
         resolved
     }
 
-    /// Answers where the partition begins, if it does.
-    fn begin_or_hold(
-        &self,
-        assignment: &mut Assignment,
-        name: Name,
-        position: Result<Position, String>,
-    ) -> Option<i64> {
+    fn begin_or_hold(&self, assignment: &mut Assignment, name: Name, position: Result<Position, String>) {
         let (topic, partition) = (&name.0, name.1);
         match position {
             Ok(position) => match position.start.clone() {
                 Start::At(offset) => {
-                    let route = self.routes.get(&**topic)?;
+                    let Some(route) = self.routes.get(&**topic) else { return };
                     tracing::info!(%topic, partition, offset, "assigned");
                     self.service.status.health.resume(topic, partition);
                     let epoch = EPOCHS.fetch_add(1, Relaxed);
@@ -131,7 +127,6 @@ impl Group {
                     let metrics = self.service.status.metrics.partition(topic, partition);
                     assignment.held.remove(&name);
                     assignment.running.insert(name, Running::new(begun, metrics, &position));
-                    Some(offset)
                 }
                 Start::Hold(why) => self.hold(assignment, name, why),
             },
@@ -139,7 +134,7 @@ impl Group {
         }
     }
 
-    fn hold(&self, assignment: &mut Assignment, name: Name, why: String) -> Option<i64> {
+    fn hold(&self, assignment: &mut Assignment, name: Name, why: String) {
         let (topic, partition) = (&name.0, name.1);
         if assignment.held.get(&name) != Some(&why) && !self.stop.is_cancelled() {
             tracing::error!(%topic, partition, %why, "paused: where to begin is not known");
@@ -147,7 +142,6 @@ impl Group {
         }
         self.service.status.health.pause(topic, partition, &why);
         assignment.held.insert(name, why);
-        None
     }
 
     /// Asks again where the held partitions begin, and lets those begin that can. Answers whether somebody could
@@ -158,12 +152,12 @@ impl Group {
         for (topic, partitions) in by_topic(&held) {
             for (partition, position) in self.ask_where(consumer, &topic, &partitions) {
                 unanswered |= position.is_err();
-                let begun =
-                    self.begin_or_hold(&mut self.assignment(), (Arc::clone(&topic), partition), position);
-                if let Some(offset) = begun {
-                    assign_anew(consumer, &topic, partition, offset)?;
+                // First the place, then the work: what is fetched must never be from elsewhere.
+                if let Ok(Position { start: Start::At(offset), .. }) = &position {
+                    assign_anew(consumer, &topic, partition, *offset)?;
                     self.look_now.store(true, Relaxed);
                 }
+                self.begin_or_hold(&mut self.assignment(), (Arc::clone(&topic), partition), position);
             }
         }
         Ok(unanswered)
@@ -280,7 +274,7 @@ impl Group {
                 .collect()
         };
         partitions.iter().for_each(|partition| partition.stop());
-        let deadline = Instant::now() + self.drain_timeout;
+        let deadline = Instant::now() + self.revoke_timeout;
         for partition in &partitions {
             while !partition.is_stopped() && Instant::now() < deadline {
                 self.service.status.health.tick();

@@ -115,7 +115,10 @@ impl Delivery<'_> {
                     drop(near);
                     return self.spent(job, &service.claims.hold(&request, grant, asked), &why).await;
                 }
-                Claim::Mismatch => return self.mismatch(job).await,
+                Claim::Mismatch => {
+                    drop(near);
+                    return self.mismatch(job).await;
+                }
                 Claim::Foreign => {
                     service.status.foreign(self.record, request.key.as_str());
                     drop(near);

@@ -53,6 +53,7 @@ impl Wiring<'_> {
                 bytes: usize::try_from(settings.worker.max_in_flight_bytes).unwrap_or(usize::MAX),
             },
             drain_timeout: settings.worker.drain_timeout,
+            revoke_timeout: settings.worker.drain_timeout.min(self.parts.kafka.poll_interval() / 2),
             runtime: self.handlers.clone(),
             watcher: Watcher::default(),
             assignment: Default::default(),

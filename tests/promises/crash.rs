@@ -90,13 +90,19 @@ impl Scene {
 async fn a_take_over_that_is_handed_over_unasked_still_asks_what_was_applied() {
     let scene = Scene::new().await;
     let topic = &scene.topic;
-    let pods = scene.pods.clone().with("DEDUPE__LEASE", "2s").with("WORKER__CONCURRENCY", "1");
+    let pods = scene
+        .pods
+        .clone()
+        // Long enough for the heir to be there, and busy, when it ends.
+        .with("DEDUPE__LEASE", "10s")
+        .with("WORKER__DRAIN_TIMEOUT", "30s")
+        .with("WORKER__CONCURRENCY", "1");
     topic.produce(Record::new("victim", r#"{"id":"victim","applied":true}"#)).await;
     let mut dying = pods.clone().variable("ONCEWISE_CRASH", "after_effect").start(TEST_WORKER);
     dying.wait(PATIENCE).await;
 
     // The heir has one place, and something slow in it, when it is told to stop.
-    topic.produce(Record::new("slow", r#"{"id":"slow","sleep_ms":7000}"#)).await;
+    topic.produce(Record::new("slow", r#"{"id":"slow","sleep_ms":12000}"#)).await;
     let mut heir = pods.start(TEST_WORKER);
     until("the victim to be taken over", PATIENCE, async || {
         let records = store_records(&pods.prefix()).await;

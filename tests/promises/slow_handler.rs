@@ -127,3 +127,22 @@ async fn a_pod_that_joins_waits_for_the_handlers_that_its_partitions_came_with()
     all_committed(&pods.group, &topic, PATIENCE).await;
     assert_once(&pods, &topic, &["a", "b"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebalance_does_not_wait_for_handlers_so_long_that_the_membership_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(2).await;
+    let pods = Pods::of(topic.name(), folder.path())
+        .with("KAFKA__PROPERTIES__MAX_POLL_INTERVAL_MS", "4000")
+        .with("WORKER__DRAIN_TIMEOUT", "60s");
+    let first = pods.start(TEST_WORKER);
+    let slow = ["a", "b"].map(|id| event(id, r#""sleep_ms":8000"#));
+    topic.produce_all(slow.into_iter().zip(0..).map(|(record, partition)| record.to(partition))).await;
+    attempted(&pods, 2).await;
+    let _second = pods.start(TEST_WORKER);
+    all_committed(&pods.group, &topic, PATIENCE).await;
+    assert_once(&pods, &topic, &["a", "b"]).await;
+    let output = first.output();
+    let revoked: Vec<&str> = output.lines().filter(|line| line.contains(": revoked ")).collect();
+    assert!(revoked.len() == 1 && revoked[0].contains("lost=false"), "{output}");
+}

@@ -11,7 +11,7 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::FutureProducer;
+use rdkafka::producer::{FutureProducer, Producer};
 use rdkafka::topic_partition_list::Offset;
 
 use super::super::wait::until;
@@ -162,6 +162,10 @@ impl TestTopic {
             self.admin().create_partitions([&more], &options()).await.expect("an answer about a topic");
         done[0].as_ref().unwrap_or_else(|(name, code)| panic!("Kafka refuses to grow {name}: {code}"));
         self.led(partitions).await;
+        // The producer that all tests share would go on with the number that it knows.
+        let (producer, name) = (producer(&self.brokers), self.name.clone());
+        let known = blocking(move || producer.client().fetch_metadata(Some(&name), PATIENCE).map(drop));
+        known.await.expect("the topic's partitions");
     }
 
     pub(super) async fn delete_group(&self, group: &str) -> Result<(), String> {
