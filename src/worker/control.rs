@@ -1,11 +1,14 @@
 //! A runtime that no handler can starve: renewals and probes live here.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::Parts;
 use crate::telemetry;
+
+/// Nothing here takes long; whatever does is left behind.
+const END: Duration = Duration::from_secs(1);
 
 /// One thread with a runtime of its own.
 #[derive(Debug)]
@@ -40,8 +43,14 @@ impl Control {
         Ok(())
     }
 
-    pub(crate) fn finish(self) {
-        drop(self);
+    /// Ends what runs here, and with it the last users of the services' clients: whoever waits for this may take
+    /// their brokers away.
+    pub(crate) async fn finish(mut self) {
+        if let Some(runtime) = self.0.take() {
+            // A runtime must not be waited for where async code runs.
+            let ended = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(END));
+            drop(ended.await);
+        }
     }
 }
 

@@ -139,7 +139,7 @@ impl Worker {
         if let Ok(Ok(Some(worst))) = tokio::time::timeout_at(deadline.into(), all).await {
             ended = worst;
         }
-        self.control.finish();
+        self.control.finish().await;
         match (failure, ended) {
             (Some(reason), _) => Stopped::Failed(reason),
             (None, Ended::Drained) => Stopped::Drained,
