@@ -8,6 +8,7 @@ use std::{
 use crate::{
     TEST_WORKER,
     support::{
+        free_ports, http,
         kafka::{Record, TestTopic, all_committed, committed},
         pod::Pods,
         process::Worker,
@@ -116,21 +117,31 @@ async fn a_stop_while_redis_is_away_ends_in_time_and_loses_nothing() {
     let pods = Pods::of(topic.name(), folder.path())
         .with("REDIS__URL", &redis.url())
         .with("WORKER__DRAIN_TIMEOUT", "2s");
-    let mut idle = pods.start(TEST_WORKER);
-    idle.says(": assigned ", PATIENCE).await;
+    let port = free_ports(1);
+    let mut idle = pods.clone().with("HTTP__LISTEN", &format!("127.0.0.1:{port}")).start(TEST_WORKER);
+    topic
+        .produce_all([event("first", r#""sleep_ms":0"#).to(0), event("second", r#""sleep_ms":0"#).to(1)])
+        .await;
+    all_committed(&pods.group, &topic, PATIENCE).await;
     redis.kill();
     topic.produce_all((0..20).map(|n| event(&format!("event-{n}"), r#""sleep_ms":0"#))).await;
-    idle.says("the dedupe store cannot be used", PATIENCE).await;
+    until("the worker to wait for claims", PATIENCE, async || {
+        match http::metric(port, "oncewise_in_flight", &pods.group).await {
+            Ok(20.0) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
     idle.terminate();
     let output = idle.output();
     assert_eq!(exit_code(&mut idle, Duration::from_secs(21)).await, Some(0), "nothing was cut off: {output}");
-    assert_eq!(pods.attempts().all(), [], "nothing runs without a claim");
+    assert_eq!(pods.attempts().all().len(), 2, "nothing runs without a claim");
 
     redis.start_again().await;
     let _next = pods.start(TEST_WORKER);
     all_committed(&pods.group, &topic, PATIENCE).await;
     let counts = pods.effects().counts();
-    assert_eq!((counts.len(), counts.values().sum()), (20, 20), "{counts:?}");
+    assert_eq!((counts.len(), counts.values().sum()), (22, 22), "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
