@@ -21,8 +21,6 @@ async fn a_stop_waits_for_handlers_of_partitions_that_were_revoked() {
     let pods = Pods::of(topic.name(), folder.path())
         .with("KAFKA__PROPERTIES__MAX_POLL_INTERVAL_MS", "4000")
         .with("WORKER__DRAIN_TIMEOUT", "30s");
-    let slow =
-        |id: &str, partition| Record::new(id, format!(r#"{{"id":"{id}","sleep_ms":10000}}"#)).to(partition);
     let slow = |partition, ms| {
         Record::new("key", format!(r#"{{"id":"{partition}","sleep_ms":{ms}}}"#)).to(partition)
     };
