@@ -1,6 +1,6 @@
-//! From bytes to events.
+//! From bytes to events, and back.
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// Decodes the value of a record into an event.
 #[diagnostic::on_unimplemented(
@@ -13,6 +13,34 @@ pub trait Codec<Event>: Send + Sync + 'static {
     /// # Errors
     /// Says why the bytes are no such event, without quoting them.
     fn decode(&self, value: &[u8]) -> Result<Event, DecodeError>;
+}
+
+/// Encodes an event for another topic.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot encode `{Event}`",
+    note = "derive `serde::Serialize` for the event, or publish it with another encoder: `Publication::encoded(&encoder, topic, key, &event)`"
+)]
+pub trait Encoder<Event: ?Sized> {
+    /// What the bytes are, as a media type.
+    fn content_type(&self) -> &'static str;
+
+    /// Encodes one event.
+    ///
+    /// # Errors
+    /// Says why the event has no such form, without quoting it.
+    fn encode(&self, event: &Event) -> Result<Vec<u8>, EncodeError>;
+}
+
+/// Why an event could not be encoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EncodeError(String);
+
+impl EncodeError {
+    /// An error with this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
 }
 
 /// Why a value could not be decoded. Its text reaches logs and dead letters, so it never quotes the value.
@@ -34,6 +62,16 @@ pub struct Json;
 impl<Event: DeserializeOwned> Codec<Event> for Json {
     fn decode(&self, value: &[u8]) -> Result<Event, DecodeError> {
         serde_json::from_slice(value).map_err(|error| DecodeError::new(explain(&error)))
+    }
+}
+
+impl<Event: Serialize + ?Sized> Encoder<Event> for Json {
+    fn content_type(&self) -> &'static str {
+        "application/json"
+    }
+
+    fn encode(&self, event: &Event) -> Result<Vec<u8>, EncodeError> {
+        serde_json::to_vec(event).map_err(|error| EncodeError::new(error.to_string()))
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::Record;
+use crate::{
+    Publication, PublishError, Record,
+    publication::{Outbox, Outgoing},
+};
 
 /// What [`handle`](crate::Handler::handle) may know about this attempt.
 #[derive(Debug, Clone)]
@@ -14,6 +18,7 @@ pub struct Context {
     pub(crate) fencing_token: u64,
     pub(crate) attempt: u32,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) outbox: Arc<Outbox>,
 }
 
 impl Context {
@@ -49,6 +54,62 @@ impl Context {
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
+    }
+
+    /// Publishes `event` as JSON under the record key `key` to the topic of this logical name, which the
+    /// service has to declare ([`Service::publishes`](crate::Service::publishes)).
+    ///
+    /// It is held back until the handler says [`done`](crate::done()), then sent, and the event that was handled
+    /// is only marked as done when the broker has acknowledged it. Whatever else the handler answers, nothing
+    /// is published. Its id (`ce_id` under `ce_source`, the service) derives from the dedupe key and from how
+    /// many were published before it: a handler that runs again emits the same ids, and the next service drops
+    /// the repeats.
+    ///
+    /// # Errors
+    /// The topic is not declared, or the event cannot be written as JSON; `?` makes either a rejection.
+    pub fn publish<E: Serialize>(
+        &self,
+        topic: impl Into<String>,
+        key: impl AsRef<[u8]>,
+        event: &E,
+    ) -> Result<(), PublishError> {
+        self.send(Publication::json(topic, key, event)?)
+    }
+
+    /// The same for an event with another encoding, type, or a name of its own instead of its position.
+    ///
+    /// # Errors
+    /// The topic is not declared, or another event of this attempt has the name.
+    pub fn send(&self, publication: Publication) -> Result<(), PublishError> {
+        self.outbox.add(publication)
+    }
+
+    /// What has been published so far, as text. An *inbox* stores it in the transaction of the effect and its
+    /// mark, so that whoever finds the mark can publish it.
+    ///
+    /// # Errors
+    /// Never in practice: the text is JSON of texts.
+    pub fn stored_publications(&self) -> Result<String, PublishError> {
+        self.outbox.to_text()
+    }
+
+    /// Publishes what had been stored with the mark, in the place of anything published so far.
+    ///
+    /// # Errors
+    /// The text is not what [`stored_publications`](Self::stored_publications) wrote.
+    pub fn restore_publications(&self, text: &str) -> Result<(), PublishError> {
+        self.outbox.restore(text)
+    }
+
+    /// The trace this attempt belongs to, as the value of a `traceparent` header: for calls to other services.
+    /// Events that are published carry it by themselves.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        self.outbox.trace().to_header_value()
+    }
+
+    pub(crate) fn published(&self) -> Vec<Outgoing> {
+        self.outbox.events()
     }
 }
 

@@ -23,6 +23,7 @@ mod handler;
 pub mod kafka;
 mod outcome;
 pub mod pipeline;
+mod publication;
 mod record;
 pub mod redis;
 mod routes;
@@ -33,11 +34,12 @@ pub mod testing;
 mod worker;
 
 pub use app::{App, Demo, DemoCounts, DemoRecord, Prepare};
-pub use codec::{Codec, DecodeError, Json};
+pub use codec::{Codec, DecodeError, EncodeError, Encoder, Json};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
 pub use outcome::{BoxError, Failure, Handled, OrFail, Outcome, done, skip};
 pub use pipeline::retry::RetryPolicy;
+pub use publication::{Publication, PublishError};
 pub use record::{Header, Record};
 pub use routes::{RouteError, Routes};
 pub use service::{Service, ServiceError};
@@ -46,8 +48,8 @@ pub use worker::{Parts, Stopped, Worker};
 /// What a handler module needs.
 pub mod prelude {
     pub use crate::{
-        Context, DedupeKey, Failure, Fingerprint, Handled, Handler, Metadata, OrFail, Outcome, RetryPolicy,
-        Routes, Service, done, skip,
+        Context, DedupeKey, Failure, Fingerprint, Handled, Handler, Metadata, OrFail, Outcome, Publication,
+        RetryPolicy, Routes, Service, done, skip,
     };
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::telemetry::TraceContext;
+
 /// One record, as it stands in the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -45,6 +47,12 @@ impl Record {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let header = self.headers.iter().rev().find(|header| header.name == name.as_bytes())?;
         header.value.as_deref()
+    }
+
+    /// The trace it belongs to, if its headers say.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        TraceContext::from_headers(self.headers.iter().map(|header| (&header.name, header.value.as_deref())))
     }
 
     /// What the record weighs in memory, in bytes.

@@ -1,5 +1,7 @@
 //! A name, a consumer group and routes.
 
+use std::collections::BTreeSet;
+
 use crate::{RouteError, Routes, routes::is_name};
 
 /// A unit of deployment: a name, a consumer group and routes. One binary may hold several.
@@ -8,12 +10,13 @@ pub struct Service {
     name: String,
     group: Option<String>,
     routes: Routes,
+    publishes: BTreeSet<String>,
 }
 
 impl Service {
     /// A service without routes, whose consumer group has its own name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), group: None, routes: Routes::new() }
+        Self { name: name.into(), group: None, routes: Routes::new(), publishes: BTreeSet::new() }
     }
 
     /// The consumer group, `[A-Za-z0-9_-]+`, unless the configuration names another.
@@ -28,6 +31,20 @@ impl Service {
     pub fn routes(mut self, routes: Routes) -> Self {
         self.routes = self.routes.merge(routes);
         self
+    }
+
+    /// The logical name of a topic that its handlers publish to. The worker sees to it that the topic is there
+    /// before it starts; what is published to any other topic is refused.
+    #[must_use]
+    pub fn publishes(mut self, topic: impl Into<String>) -> Self {
+        self.publishes.insert(topic.into());
+        self
+    }
+
+    /// The logical names of the topics that its handlers publish to.
+    #[must_use]
+    pub fn published_topics(&self) -> &BTreeSet<String> {
+        &self.publishes
     }
 
     /// The service's name.

@@ -1,6 +1,6 @@
 //! A service at work, and one of its topics.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use prometheus::IntCounter;
 
@@ -13,8 +13,10 @@ use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, teleme
 /// What the partitions of one service share.
 #[derive(Debug)]
 pub(crate) struct ServiceRun {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) group: String,
+    /// Logical names of the topics its handlers publish to.
+    pub(crate) publishes: Arc<BTreeSet<String>>,
     pub(crate) ordering: Ordering,
     /// First part of every key in the store.
     pub(crate) prefix: String,

@@ -23,7 +23,9 @@ use crate::{
     Context, Handled, Record,
     crash::crash_point,
     erased::Job,
+    publication::{Origin, Outbox},
     store::{Claim, ClaimRequest, End, Grant, Run, StoreKey},
+    telemetry::TraceContext,
 };
 
 /// After so many workers died over an event, the store is told when it runs.
@@ -295,6 +297,13 @@ impl Delivery<'_> {
             fencing_token: claimed.grant.token,
             attempt: claimed.grant.attempts + 1,
             cancelled: claimed.cancelled().clone(),
+            outbox: Arc::new(Outbox::new(Origin {
+                service: Arc::clone(&route.service.name),
+                handler: route.handler.name(),
+                dedupe_key: job.key().as_str().into(),
+                trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
+                topics: Some(Arc::clone(&route.service.publishes)),
+            })),
         }
     }
 

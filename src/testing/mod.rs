@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Context, Record};
+use crate::{
+    Context, Record,
+    publication::{Origin, Outbox},
+    telemetry::TraceContext,
+};
 
 /// The context of a first attempt at an event with this idempotency key, for calling a handler directly.
 #[must_use]
@@ -24,5 +28,18 @@ pub fn context(idempotency_key: &str) -> Context {
         fencing_token: 1,
         attempt: 1,
         cancelled: CancellationToken::new(),
+        outbox: Arc::new(Outbox::new(Origin {
+            service: "test".into(),
+            handler: "test",
+            dedupe_key: idempotency_key.into(),
+            trace: TraceContext::root(),
+            topics: None,
+        })),
     }
+}
+
+/// What a handler has published so far: topic, record key and value of each event.
+#[must_use]
+pub fn published(ctx: &Context) -> Vec<(String, Vec<u8>, Vec<u8>)> {
+    ctx.published().into_iter().map(|event| (event.topic, event.key, event.value)).collect()
 }

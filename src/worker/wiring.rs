@@ -72,7 +72,8 @@ impl Wiring<'_> {
         let health = self.parts.health.service(service.name());
         let status = Arc::new(Status::new(metrics, health, settings.dedupe.on_unavailable));
         Arc::new(ServiceRun {
-            name: service.name().to_owned(),
+            name: service.name().into(),
+            publishes: Arc::new(service.published_topics().clone()),
             group: group_of(service, settings),
             ordering: settings.worker.ordering,
             prefix: settings.dedupe.prefix.clone(),
