@@ -1,7 +1,7 @@
 //! What a handler has published so far in one attempt, with ids that every attempt repeats.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,8 +39,8 @@ pub(crate) struct Origin {
     pub(crate) handler: &'static str,
     pub(crate) dedupe_key: Arc<str>,
     pub(crate) trace: TraceContext,
-    /// `None`: anywhere.
-    pub(crate) topics: Option<Arc<BTreeSet<String>>>,
+    /// By their logical names; `None`: anywhere.
+    pub(crate) topics: Option<Arc<BTreeMap<String, String>>>,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Outbox {
     pub(crate) fn add(&self, publication: Publication) -> Result<(), PublishError> {
         let Publication { topic, key, value, content_type, name, event_type } = publication;
         let Origin { service, topics, trace, .. } = &self.origin;
-        if topics.as_ref().is_some_and(|topics| !topics.contains(&topic)) {
+        if topics.as_ref().is_some_and(|topics| !topics.contains_key(&topic)) {
             return Err(PublishError::Undeclared(topic));
         }
         if let Some(name) = name.as_ref().filter(|name| !is_name(name)) {
@@ -113,6 +113,13 @@ impl Outbox {
         state.names = (0..events.len()).map(|position| position.to_string()).collect();
         state.events = events;
         Ok(())
+    }
+
+    /// Forgets what has been published so far.
+    pub(crate) fn clear(&self) {
+        let mut state = self.state();
+        state.events.clear();
+        state.names.clear();
     }
 
     /// Takes everything, and nothing more after it.
