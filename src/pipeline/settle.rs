@@ -311,6 +311,7 @@ impl Delivery<'_> {
                 handler: route.handler.name(),
                 dedupe_key: job.key().as_str().into(),
                 trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
+                tracestate: self.record.tracestate(),
                 topics: Some(Arc::clone(&route.service.publishes)),
             })),
         }
