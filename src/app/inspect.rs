@@ -30,6 +30,7 @@ pub(super) async fn inspect(
 
 fn reliance(settings: &Settings, service: &Service) -> Reliance {
     let topics = service.table().topics().map(|topic| settings.topics.physical(topic).to_owned());
+    let published = service.published_topics().iter().map(|topic| settings.topics.physical(topic).to_owned());
     let horizon = |(name, retry_budget): (&str, Duration)| {
         let handler = settings.handler(service.name(), name);
         let handler_name = format!("{}.{name}", service.name());
@@ -42,6 +43,7 @@ fn reliance(settings: &Settings, service: &Service) -> Reliance {
     Reliance {
         group: group_of(service, &settings.service(service.name())),
         topics: topics.collect(),
+        publishes: published.collect(),
         horizons: handlers.map(horizon).collect(),
     }
 }

@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use super::{
     How,
-    dead_letter::{Disposition, LetterError, Verdict, letter},
+    dead_letter::{Disposition, Verdict, letter, without_content},
     dedupe::Stopped,
     failure::Failed,
     held::Claimed,
+    produce::ProduceError,
     settle::{Delivery, HAND_OVER},
 };
 use crate::{
@@ -89,14 +90,14 @@ impl Delivery<'_> {
         loop {
             // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
             let sent = tokio::select! {
-                sent = route.service.dead_letters.send(&letter) => sent,
+                sent = route.service.producer.send(std::slice::from_ref(&letter)) => sent,
                 () = self.stopped_for(HAND_OVER) => return Err(Stopped),
             };
             match sent {
                 Ok(()) => break,
-                Err(LetterError::TooLarge(_)) if disposition != Disposition::TooLarge => {
+                Err(ProduceError::TooLarge(_)) if disposition != Disposition::TooLarge => {
                     disposition = Disposition::TooLarge;
-                    letter = letter.without_content();
+                    letter = without_content(letter);
                     continue;
                 }
                 Err(error) => route.service.status.dead_letter_fault(self.record, &letter.topic, &error),

@@ -1,11 +1,11 @@
 //! A service at work, and one of its topics.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use prometheus::IntCounter;
 
 use super::{
-    capacity::Capacity, dead_letter::DeadLetters, dedupe::Claims, dispatch::Crowd, retry::RetryPolicy,
+    capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
     status::Status,
 };
 use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, telemetry::HandlerMetrics};
@@ -15,13 +15,13 @@ use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, teleme
 pub(crate) struct ServiceRun {
     pub(crate) name: Arc<str>,
     pub(crate) group: String,
-    /// Logical names of the topics its handlers publish to.
-    pub(crate) publishes: Arc<BTreeSet<String>>,
+    /// The topics its handlers publish to: logical names to physical ones.
+    pub(crate) publishes: Arc<BTreeMap<String, String>>,
     pub(crate) ordering: Ordering,
     /// First part of every key in the store.
     pub(crate) prefix: String,
     pub(crate) claims: Claims,
-    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) producer: Arc<dyn Producer>,
     /// Places for running handlers.
     pub(crate) capacity: Arc<Capacity>,
     /// Places for events whose handlers run or will run soon: so many have claims.
@@ -29,6 +29,14 @@ pub(crate) struct ServiceRun {
     pub(crate) crowd: Crowd,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,
+}
+
+impl ServiceRun {
+    /// What a topic out is called in Kafka. One that is not declared any more, of an event stored before, is
+    /// called as it was.
+    pub(crate) fn physical(&self, topic: &str) -> String {
+        self.publishes.get(topic).map_or(topic, String::as_str).to_owned()
+    }
 }
 
 /// One topic of a service, with its handler and what the operator says about it.

@@ -19,7 +19,7 @@ pub(crate) use wiring::group_of;
 use crate::{
     Service,
     config::Settings,
-    kafka::{Ended, KafkaClient, LetterProducer},
+    kafka::{Ended, KafkaClient, RecordProducer},
     pipeline::{Crowd, ServiceRun},
     store::{DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics},
@@ -83,12 +83,12 @@ impl Worker {
         let stop = CancellationToken::new();
         let control = Control::start()?;
         control.serve(settings.http.listen, parts).await?;
-        let letters = LetterProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
+        let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let wiring = wiring::Wiring {
             settings,
             parts,
-            letters: Arc::new(letters),
+            producer: Arc::new(producer),
             crowd: Crowd::default(),
             owners: OwnerFactory::new(),
             control: &control,

@@ -1,6 +1,6 @@
 //! From settings and a service to its parts, running.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use crate::{
     config::{ServiceSettings, Settings},
     erased::ErasedHandler,
     kafka::{Group, Poller, Positions, Watcher},
-    pipeline::{Bounds, Capacity, Claims, Crowd, DeadLetters, Route, RouteSettings, ServiceRun, Status},
+    pipeline::{Bounds, Capacity, Claims, Crowd, Producer, Route, RouteSettings, ServiceRun, Status},
     store::OwnerFactory,
 };
 
@@ -23,7 +23,7 @@ const NEAR: usize = 256;
 pub(super) struct Wiring<'a> {
     pub(super) settings: &'a Settings,
     pub(super) parts: &'a Parts,
-    pub(super) letters: Arc<dyn DeadLetters>,
+    pub(super) producer: Arc<dyn Producer>,
     pub(super) crowd: Crowd,
     pub(super) owners: OwnerFactory,
     pub(super) control: &'a Control,
@@ -73,18 +73,23 @@ impl Wiring<'_> {
         let status = Arc::new(Status::new(metrics, health, settings.dedupe.on_unavailable));
         Arc::new(ServiceRun {
             name: service.name().into(),
-            publishes: Arc::new(service.published_topics().clone()),
+            publishes: Arc::new(self.published(service)),
             group: group_of(service, settings),
             ordering: settings.worker.ordering,
             prefix: settings.dedupe.prefix.clone(),
             claims: Claims::new(Arc::clone(&self.parts.store), Arc::clone(&status), self.control.handle()),
-            dead_letters: Arc::clone(&self.letters),
+            producer: Arc::clone(&self.producer),
             capacity: Capacity::new(settings.worker.concurrency),
             near: Capacity::new(settings.worker.concurrency + NEAR),
             crowd: self.crowd.clone(),
             owners: self.owners.clone(),
             status,
         })
+    }
+
+    fn published(&self, service: &Service) -> BTreeMap<String, String> {
+        let physical = |topic: &String| (topic.clone(), self.settings.topics.physical(topic).to_owned());
+        service.published_topics().iter().map(physical).collect()
     }
 
     fn route(&self, run: &Arc<ServiceRun>, topic: &str, handler: &Arc<dyn ErasedHandler>) -> Arc<Route> {
