@@ -1,4 +1,4 @@
-//! A service at work, and one of its topics.
+//! A service at work, its topics and their handlers.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -8,7 +8,9 @@ use super::{
     capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
     status::Status,
 };
-use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, telemetry::HandlerMetrics};
+use crate::{
+    config::Ordering, erased::ErasedHandler, routes::Table, store::OwnerFactory, telemetry::HandlerMetrics,
+};
 
 /// What the partitions of one service share.
 #[derive(Debug)]
@@ -39,16 +41,30 @@ impl ServiceRun {
     }
 }
 
-/// One topic of a service, with its handler and what the operator says about it.
-pub(crate) struct Route {
+/// One topic of a service, and who handles its records.
+pub(crate) struct Topic {
     pub(crate) service: Arc<ServiceRun>,
     /// Physical name.
-    pub(crate) topic: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) table: Table<Route>,
+    /// Counts what no handler takes; where one takes every record, that one's.
+    pub(crate) nobody: HandlerMetrics,
+    /// Records received, counted apart from what became of them.
+    pub(crate) consumed: IntCounter,
+}
+
+impl Topic {
+    /// Where a record is counted that this handler takes, or nobody.
+    pub(crate) fn metrics<'a>(&'a self, route: Option<&'a Route>) -> &'a HandlerMetrics {
+        route.map_or(&self.nobody, |route| &route.metrics)
+    }
+}
+
+/// One handler on one topic, with what the operator says about it.
+pub(crate) struct Route {
     pub(crate) handler: Arc<dyn ErasedHandler>,
     pub(crate) settings: RouteSettings,
     pub(crate) metrics: HandlerMetrics,
-    /// Records received, counted apart from what became of them.
-    pub(crate) consumed: IntCounter,
 }
 
 /// What an operator may tune for one handler.
@@ -65,12 +81,13 @@ pub(crate) struct RouteSettings {
     pub(crate) timeout: Duration,
 }
 
-impl fmt::Debug for Route {
+impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route")
+        let handlers: Vec<_> = self.table.iter().map(|route| route.handler.name()).collect();
+        f.debug_struct("Topic")
             .field("service", &self.service.name)
-            .field("topic", &self.topic)
-            .field("handler", &self.handler.name())
+            .field("name", &self.name)
+            .field("handlers", &handlers)
             .finish_non_exhaustive()
     }
 }

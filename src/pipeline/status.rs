@@ -8,18 +8,17 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    How, Settled,
+    How,
     dead_letter::{Disposition, Verdict, millis},
     failure::Failed,
     produce::ProduceError,
-    route::Route,
 };
 use crate::{
     DedupeKey, Record,
     config::OnUnavailable,
     store::{FaultKind, StoreFault},
     telemetry::{
-        ServiceHealth, ServiceMetrics,
+        HandlerMetrics, ServiceHealth, ServiceMetrics,
         metrics::{Component, Label, Outcome},
     },
 };
@@ -134,14 +133,14 @@ impl Status {
         );
     }
 
-    pub(crate) fn settled(&self, route: &Route, settled: &Settled, record: &Record) {
-        let outcome = match settled.how() {
+    pub(crate) fn settled(metrics: &HandlerMetrics, how: How, record: &Record) {
+        let outcome = match how {
             How::Done => Outcome::Done,
             How::Skipped => Outcome::Skipped,
             How::Duplicate => Outcome::Duplicate,
             How::DeadLettered => Outcome::DeadLettered,
         };
-        route.metrics.settled(outcome, record.timestamp.map(age));
+        metrics.settled(outcome, record.timestamp.map(age));
     }
 }
 

@@ -11,8 +11,10 @@ use crate::{
     config::{ServiceSettings, Settings},
     erased::ErasedHandler,
     kafka::{Group, Poller, Positions, Watcher},
-    pipeline::{Bounds, Capacity, Claims, Crowd, Producer, Route, RouteSettings, ServiceRun, Status},
+    pipeline::{Bounds, Capacity, Claims, Crowd, Producer, Route, RouteSettings, ServiceRun, Status, Topic},
+    routes::Table,
     store::OwnerFactory,
+    telemetry::metrics::NO_HANDLER,
 };
 
 /// Events that are claimed while they wait for a place: enough that no handler waits for the store's round trip, and
@@ -36,9 +38,13 @@ impl Wiring<'_> {
         let _entered = self.handlers.enter();
         let settings = self.settings.service(service.name());
         let run = self.run(service, &settings);
-        let routes: Vec<Arc<Route>> =
-            service.table().iter().map(|(topic, handler)| self.route(&run, topic, handler)).collect();
-        self.keep_claims_alive(&run, &routes);
+        let topics: Vec<Arc<Topic>> = service
+            .table()
+            .tables()
+            .into_iter()
+            .map(|(topic, table)| Arc::new(self.topic(&run, topic, table)))
+            .collect();
+        self.keep_claims_alive(&run, &topics);
         let group = Group {
             positions: Positions {
                 group: run.group.clone(),
@@ -47,7 +53,7 @@ impl Wiring<'_> {
                 control: self.control.handle(),
             },
             service: Arc::clone(&run),
-            routes: routes.into_iter().map(|route| (route.topic.to_string(), route)).collect(),
+            topics: topics.into_iter().map(|topic| (topic.name.to_string(), topic)).collect(),
             bounds: Bounds {
                 records: settings.worker.max_in_flight,
                 bytes: usize::try_from(settings.worker.max_in_flight_bytes).unwrap_or(usize::MAX),
@@ -92,12 +98,23 @@ impl Wiring<'_> {
         service.published_topics().iter().map(physical).collect()
     }
 
-    fn route(&self, run: &Arc<ServiceRun>, topic: &str, handler: &Arc<dyn ErasedHandler>) -> Arc<Route> {
+    fn topic(&self, run: &Arc<ServiceRun>, topic: &str, table: Table<Arc<dyn ErasedHandler>>) -> Topic {
+        let name: Arc<str> = self.settings.topics.physical(topic).into();
+        let table = table.map(|handler| self.route(run, &name, handler));
+        let nobody = || self.parts.metrics.handler(&run.name, &name, NO_HANDLER);
+        Topic {
+            nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
+            table,
+            consumed: run.status.metrics.consumed(&name),
+            service: Arc::clone(run),
+            name,
+        }
+    }
+
+    fn route(&self, run: &ServiceRun, topic: &str, handler: Arc<dyn ErasedHandler>) -> Route {
         let settings = self.settings.handler(&run.name, handler.name());
-        let topic: Arc<str> = self.settings.topics.physical(topic).into();
-        Arc::new(Route {
-            metrics: self.parts.metrics.handler(&run.name, &topic, handler.name()),
-            consumed: run.status.metrics.consumed(&topic),
+        Route {
+            metrics: self.parts.metrics.handler(&run.name, topic, handler.name()),
             settings: RouteSettings {
                 retry: settings.retry.over(handler.retry_policy()),
                 lease: settings.lease,
@@ -105,14 +122,13 @@ impl Wiring<'_> {
                 max_deliveries: settings.max_deliveries,
                 timeout: settings.timeout,
             },
-            service: Arc::clone(run),
-            topic,
-            handler: Arc::clone(handler),
-        })
+            handler,
+        }
     }
 
-    fn keep_claims_alive(&self, run: &Arc<ServiceRun>, routes: &[Arc<Route>]) {
-        let lease = routes.iter().map(|route| route.settings.lease).min().unwrap_or(Duration::from_secs(10));
+    fn keep_claims_alive(&self, run: &Arc<ServiceRun>, topics: &[Arc<Topic>]) {
+        let leases = topics.iter().flat_map(|topic| topic.table.iter()).map(|route| route.settings.lease);
+        let lease = leases.min().unwrap_or(Duration::from_secs(10));
         let run = Arc::clone(run);
         self.control.handle().spawn(async move {
             let mut turns = tokio::time::interval(lease / 3);
