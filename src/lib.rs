@@ -42,7 +42,7 @@ pub use codec::Protobuf;
 pub use codec::{Change, Codec, DecodeError, EncodeError, Encoder, Json, Raw, TypedJson};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
-pub use outcome::{BoxError, Failure, Handled, OrFail, Outcome, done, skip};
+pub use outcome::{BoxError, Cause, Classified, Failure, Handled, OrFail, Outcome, done, skip};
 pub use pipeline::retry::RetryPolicy;
 pub use publication::{Publication, PublishError};
 pub use record::{Header, Record};

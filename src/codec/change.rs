@@ -17,6 +17,7 @@ pub enum Change<T> {
 /// overlap if it were one for all of them.
 macro_rules! decodes_changes {
     ($codec:ty, $($bound:tt)+) => {
+        #[diagnostic::do_not_recommend]
         impl<T: $($bound)+> $crate::Codec<$crate::Change<T>> for $codec {
             fn decode(
                 &self,

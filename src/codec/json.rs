@@ -10,6 +10,7 @@ use crate::Metadata;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json;
 
+#[diagnostic::do_not_recommend]
 impl<Event: DeserializeOwned> Codec<Event> for Json {
     fn decode(&self, value: &Bytes, _: &Metadata) -> Result<Event, DecodeError> {
         serde_json::from_slice(value).map_err(|error| DecodeError::new(explain(&error)))
@@ -18,6 +19,7 @@ impl<Event: DeserializeOwned> Codec<Event> for Json {
 
 decodes_changes!(Json, DeserializeOwned);
 
+#[diagnostic::do_not_recommend]
 impl<Event: Serialize + ?Sized> Encoder<Event> for Json {
     fn content_type(&self) -> &'static str {
         "application/json"

@@ -27,8 +27,9 @@ use crate::Metadata;
 /// headers, as if it had come in binary mode.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot decode `{Event}`",
-    label = "no way from the bytes of a record to `{Event}`",
-    note = "derive `serde::Deserialize` for `{Event}`, or give a codec that makes one: `Routes::on_with(topic, codec, handler)`"
+    label = "no way from the bytes of a record to the event",
+    note = "for JSON, the default, derive `serde::Deserialize` for the event",
+    note = "for another format, register the handler with its codec: `Routes::on_with(topic, codec, handler)`"
 )]
 pub trait Codec<Event>: Send + Sync + 'static {
     /// Decodes one value. `meta` is the record it comes from, for codecs that look at its headers.

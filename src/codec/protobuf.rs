@@ -13,6 +13,7 @@ use crate::Metadata;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Protobuf;
 
+#[diagnostic::do_not_recommend]
 impl<Event: Message + Default> Codec<Event> for Protobuf {
     fn decode(&self, value: &Bytes, _: &Metadata) -> Result<Event, DecodeError> {
         // prost's texts name fields and wire types; none of them quotes a value.
@@ -22,6 +23,7 @@ impl<Event: Message + Default> Codec<Event> for Protobuf {
 
 decodes_changes!(Protobuf, Message + Default);
 
+#[diagnostic::do_not_recommend]
 impl<Event: Message> Encoder<Event> for Protobuf {
     fn content_type(&self) -> &'static str {
         "application/protobuf"

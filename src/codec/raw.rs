@@ -25,6 +25,7 @@ impl Codec<Change<Bytes>> for Raw {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<Event: AsRef<[u8]> + ?Sized> Encoder<Event> for Raw {
     fn content_type(&self) -> &'static str {
         "application/octet-stream"

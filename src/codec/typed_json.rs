@@ -49,6 +49,7 @@ impl Default for TypedJson {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<Event: DeserializeOwned> Codec<Event> for TypedJson {
     fn decode(&self, value: &Bytes, meta: &Metadata) -> Result<Event, DecodeError> {
         let header = &self.header;
