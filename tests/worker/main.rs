@@ -2,7 +2,7 @@
 //!
 //! Every effect is one line in the file `ONCEWISE_TEST_EFFECTS`, and every attempt one in
 //! `ONCEWISE_TEST_ATTEMPTS`, so that a killed process leaves its evidence. Services, groups and topics are named by
-//! `ONCEWISE_TEST_SERVICES`, `name=topic` each, with commas between them.
+//! `ONCEWISE_TEST_SERVICES`, `name=topic` each, with commas between them; `types.rs` has what may follow the topic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken test must be seen")]
 
 use std::{
@@ -11,6 +11,8 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
+
+mod types;
 
 use oncewise::{BoxError, prelude::*};
 use serde::Deserialize;
@@ -56,7 +58,7 @@ impl Handler for Obey {
     }
 
     async fn handle(&self, order: &Order, ctx: &Context) -> Outcome {
-        note("ONCEWISE_TEST_ATTEMPTS", order, ctx);
+        note("ONCEWISE_TEST_ATTEMPTS", &order.id, ctx);
         if order.abort {
             std::process::abort();
         }
@@ -79,7 +81,7 @@ impl Handler for Obey {
         if order.skip {
             return skip("as ordered");
         }
-        note("ONCEWISE_TEST_EFFECTS", order, ctx);
+        note("ONCEWISE_TEST_EFFECTS", &order.id, ctx);
         if ctx.attempt() <= order.effect_then_fail {
             return Err(Failure::retry("failed after the effect, as ordered"));
         }
@@ -96,9 +98,9 @@ impl Handler for Obey {
 }
 
 /// One line in the file that `variable` names: `id attempt token pid`.
-fn note(variable: &str, order: &Order, ctx: &Context) {
+fn note(variable: &str, id: &str, ctx: &Context) {
     let Ok(path) = std::env::var(variable) else { return };
-    let line = format!("{} {} {} {}\n", order.id, ctx.attempt(), ctx.fencing_token(), std::process::id());
+    let line = format!("{id} {} {} {}\n", ctx.attempt(), ctx.fencing_token(), std::process::id());
     let mut file = OpenOptions::new().append(true).create(true).open(path).expect("a file for the evidence");
     file.write_all(line.as_bytes()).expect("the evidence is written");
 }
@@ -107,7 +109,11 @@ async fn services(_: ()) -> Result<Vec<Service>, BoxError> {
     let named = std::env::var("ONCEWISE_TEST_SERVICES")?;
     let service = |pair: &str| -> Result<Service, BoxError> {
         let (name, topic) = pair.split_once('=').ok_or("name=topic")?;
-        Ok(Service::new(name).routes(Routes::new().on(topic, Obey)))
+        let routes = match topic.split_once(':') {
+            Some((topic, kind)) => types::routes(topic, kind)?,
+            None => Routes::new().on(topic, Obey),
+        };
+        Ok(Service::new(name).routes(routes))
     };
     named.split(',').map(service).collect()
 }
