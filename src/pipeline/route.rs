@@ -5,15 +5,27 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use prometheus::IntCounter;
 
 use super::{
-    capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
-    status::Status,
+    How,
+    capacity::Capacity,
+    dedupe::Claims,
+    dispatch::Crowd,
+    produce::Producer,
+    retry::RetryPolicy,
+    status::{Status, age},
 };
 use crate::{
-    config::Ordering, erased::ErasedHandler, routes::Table, store::OwnerFactory, telemetry::HandlerMetrics,
+    Record,
+    config::Ordering,
+    erased::ErasedHandler,
+    routes::Table,
+    store::{Clock, OwnerFactory},
+    telemetry::{HandlerMetrics, metrics::Outcome},
 };
 
+/// Hears of every record that is settled, and how.
+pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
+
 /// What the partitions of one service share.
-#[derive(Debug)]
 pub(crate) struct ServiceRun {
     pub(crate) name: Arc<str>,
     pub(crate) group: String,
@@ -31,9 +43,37 @@ pub(crate) struct ServiceRun {
     pub(crate) crowd: Crowd,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,
+    /// What times are read from: first failures, and letters.
+    pub(crate) clock: Clock,
+    /// Draws the jitter of delays, `0.0..1.0`.
+    pub(crate) chance: fn() -> f64,
+    pub(crate) told: Option<Told>,
+}
+
+impl fmt::Debug for ServiceRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceRun")
+            .field("name", &self.name)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServiceRun {
+    /// A record is settled, counted as its handler's or as nobody's.
+    pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record) {
+        let outcome = match how {
+            How::Done => Outcome::Done,
+            How::Skipped => Outcome::Skipped,
+            How::Duplicate => Outcome::Duplicate,
+            How::DeadLettered => Outcome::DeadLettered,
+        };
+        metrics.settled(outcome, record.timestamp.map(age));
+        if let Some(told) = &self.told {
+            told(record, how);
+        }
+    }
+
     /// What a topic out is called in Kafka. One that is not declared any more, of an event stored before, is
     /// called as it was.
     pub(crate) fn physical(&self, topic: &str) -> String {

@@ -1,9 +1,8 @@
 //! The way of one record, from bytes to [`Settled`]: decode → dedupe → dispatch → retry → dead letter.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
     How, Settled,
@@ -18,7 +17,6 @@ use super::{
     retry,
     route::ServiceRun,
     source::Partition,
-    status::Status,
 };
 use crate::{
     Context, Handled, Record,
@@ -63,7 +61,7 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
             How::DeadLettered
         }
     };
-    Status::settled(partition.topic.metrics(route), how, record);
+    delivery.service().settled(partition.topic.metrics(route), how, record);
     Ok(Settled::new(partition.epoch, record.offset, how))
 }
 
@@ -235,10 +233,10 @@ impl Delivery<'_> {
         in_doubt: bool,
     ) -> Result<Step, Stopped> {
         let (route, service) = (event.route, self.service());
-        let now = millis(SystemTime::now());
+        let now = millis(service.clock.now());
         let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
-        let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, rand::random());
+        let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, (service.chance)());
         service.status.attempt_failed(self.record, route.handler.name(), event.key(), attempts, failed);
         if !claimed.is_certain() {
             // Somebody else may have the event by now; what becomes of it there is what counts.
@@ -316,6 +314,7 @@ impl Delivery<'_> {
                 handler,
                 dedupe_key: event.key().as_str().into(),
                 trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
+                tracestate: self.record.tracestate(),
                 topics: Some(Arc::clone(&service.publishes)),
             })),
         }

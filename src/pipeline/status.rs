@@ -2,13 +2,13 @@
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    How,
     dead_letter::{Disposition, Verdict, millis},
     failure::Failed,
     produce::ProduceError,
@@ -18,8 +18,8 @@ use crate::{
     config::OnUnavailable,
     store::{FaultKind, StoreFault},
     telemetry::{
-        HandlerMetrics, ServiceHealth, ServiceMetrics,
-        metrics::{Component, Label, Outcome},
+        ServiceHealth, ServiceMetrics,
+        metrics::{Component, Label},
     },
 };
 
@@ -131,16 +131,6 @@ impl Status {
         tracing::warn!(
             %topic, partition, offset, handler, dedupe_key, attempts, disposition = disposition.as_str(), error = %failed.error, "dead-lettered"
         );
-    }
-
-    pub(crate) fn settled(metrics: &HandlerMetrics, how: How, record: &Record) {
-        let outcome = match how {
-            How::Done => Outcome::Done,
-            How::Skipped => Outcome::Skipped,
-            How::Duplicate => Outcome::Duplicate,
-            How::DeadLettered => Outcome::DeadLettered,
-        };
-        metrics.settled(outcome, record.timestamp.map(age));
     }
 }
 

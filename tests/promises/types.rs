@@ -23,7 +23,7 @@ struct Settled {
 async fn settled(kind: &str, folder: &Path, records: &[Record]) -> Settled {
     let topic = TestTopic::new(1).await;
     let port = free_ports(1);
-    let pods = Pods::of(&format!("{}:{kind}", topic.name()), folder)
+    let pods = Pods::of(&format!("{}={kind}", topic.name()), folder)
         .with("HTTP__LISTEN", &format!("127.0.0.1:{port}"));
     let _pod = pods.start(TEST_WORKER);
     topic.produce_all(records.iter().cloned()).await;

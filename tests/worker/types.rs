@@ -1,4 +1,4 @@
-//! Services whose topics carry more than one type of event: which kind, stands behind the topic (`topic:types`).
+//! Services whose topics carry more than one type of event: which kind, stands behind the topic (`topic=types`).
 
 use oncewise::{BoxError, Json, TypedJson, prelude::*};
 use serde::Deserialize;
