@@ -13,6 +13,7 @@
 //! `ARCHITECTURE.md` lists the invariants, each with its test.
 
 mod app;
+mod audit;
 pub mod check;
 mod cloud_event;
 mod codec;
@@ -34,7 +35,10 @@ pub mod telemetry;
 pub mod testing;
 mod worker;
 
-pub use app::{App, Demo, DemoCounts, DemoRecord, Prepare};
+pub use app::{
+    App, Demo, DemoCounts, DemoRecord, Prepare, Produce, ProduceKind, ProduceRecipe, ProduceRecord,
+    ProduceRecords,
+};
 pub use bytes::Bytes;
 pub use cloud_event::CloudEvent;
 #[cfg(feature = "protobuf")]
