@@ -6,8 +6,9 @@
 //! | [`payments`]      | deducts its amount from the user's wallet            |
 //! | [`notifications`] | confirms it by e-mail, and by SMS where it can       |
 //!
-//! Each writes its effect in one transaction with the idempotency key ([`database`]), so that a crash at any
-//! moment leaves either both or neither.
+//! The first two write their effect in one transaction with the idempotency key ([`database`]), so that a crash
+//! at any moment leaves either both or neither. The third has effects that no transaction can hold: it hands the
+//! key on ([`outside`]).
 
 pub mod config;
 pub mod database;
@@ -15,30 +16,30 @@ mod demo;
 pub mod event;
 pub mod notifications;
 pub mod orders;
+pub mod outside;
 pub mod payments;
 pub mod sample;
 #[cfg(test)]
 mod testing;
 
 pub use self::demo::demo;
-use oncewise::Service;
+use oncewise::{BoxError, Service};
 
-use crate::{
-    config::ShopConfig,
-    database::{Database, OpenError},
-    payments::Gateway,
-};
+use crate::{config::ShopConfig, database::Database, notifications::Channels, payments::Gateway};
 
 /// All services of the shop, over one database.
 ///
 /// # Errors
-/// The database cannot be opened.
-pub async fn services(config: &ShopConfig) -> Result<Vec<Service>, OpenError> {
+/// The database cannot be opened, or TLS cannot be spoken.
+pub async fn services(config: &ShopConfig) -> Result<Vec<Service>, BoxError> {
     let database = Database::open(&config.database_url).await?;
-    let gateway = Gateway::busy(config.gateway_busy_percent);
+    let gateway = match &config.gateway {
+        Some(settings) => Gateway::at(settings)?,
+        None => Gateway::busy(config.gateway_busy_percent),
+    };
     Ok(vec![
         orders::service(database.clone()),
         payments::service(database.clone(), gateway, config.opening_credit_cents),
-        notifications::service(database),
+        notifications::service(database, Channels::new(config)?),
     ])
 }

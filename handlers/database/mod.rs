@@ -89,7 +89,6 @@ impl Database {
         Ok(())
     }
 
-    #[cfg(test)]
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
     }
