@@ -12,6 +12,7 @@ mod metrics;
 mod refusals;
 mod setup;
 mod shutdown;
+mod world;
 
 /// The binary under test.
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
