@@ -55,6 +55,13 @@ impl Record {
         TraceContext::from_headers(self.headers.iter().map(|header| (&header.name, header.value.as_deref())))
     }
 
+    /// What other tracing systems say about the trace; it means nothing without one.
+    pub(crate) fn tracestate(&self) -> Option<String> {
+        self.trace()?;
+        let text = std::str::from_utf8(self.header("tracestate")?).ok()?;
+        Some(text.to_owned())
+    }
+
     /// What the record weighs in memory, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {

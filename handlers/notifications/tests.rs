@@ -1,12 +1,11 @@
 use oncewise::{prelude::*, testing::context};
-use tempfile::TempDir;
 
 use super::*;
 use crate::{
     config::ShopConfig,
     outside::{EmailSettings, GatewaySettings, MailServer as Place, MailTls},
     testing::{
-        database,
+        Home, database,
         gateway::{Gateway, Reply, Request},
         is_reject, is_retry,
         mail_server::{Answer, MailServer},
@@ -19,7 +18,7 @@ struct Shop {
     handler: SendConfirmation,
     mail: MailServer,
     sms: Gateway,
-    _folder: TempDir,
+    _home: Home,
 }
 
 impl Shop {
@@ -43,9 +42,9 @@ impl Shop {
             }),
             ..ShopConfig::default()
         };
-        let (database, _folder) = database().await;
+        let (database, _home) = database().await;
         let channels = Channels::new(&config).unwrap();
-        Shop { handler: SendConfirmation { postbox: Postbox { database, channels } }, mail, sms, _folder }
+        Shop { handler: SendConfirmation { postbox: Postbox { database, channels } }, mail, sms, _home }
     }
 
     async fn handle(&self, event_id: &str) -> Outcome {
@@ -189,7 +188,7 @@ async fn an_order_that_cannot_be_is_not_confirmed() {
 
 #[tokio::test]
 async fn what_is_not_configured_goes_to_the_log_and_is_marked_all_the_same() {
-    let (database, _folder) = database().await;
+    let (database, _home) = database().await;
     let channels = Channels::default();
     let handler = SendConfirmation { postbox: Postbox { database: database.clone(), channels } };
     handler.handle(&order("e1"), &context("e1")).await.unwrap();

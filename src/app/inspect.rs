@@ -30,6 +30,7 @@ pub(super) async fn inspect(
 
 fn reliance(settings: &Settings, service: &Service) -> Reliance {
     let topics = service.table().topics().map(|topic| settings.topics.physical(topic).to_owned());
+    let published = service.published_topics().iter().map(|topic| settings.topics.physical(topic).to_owned());
     let horizons = service.table().iter().map(|(_, handler)| {
         let settings = settings.handler(service.name(), handler.name());
         Horizon {
@@ -42,6 +43,7 @@ fn reliance(settings: &Settings, service: &Service) -> Reliance {
     Reliance {
         group: group_of(service, &settings.service(service.name())),
         topics: topics.collect(),
+        publishes: published.collect(),
         horizons: horizons.collect(),
     }
 }

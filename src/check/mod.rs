@@ -7,7 +7,10 @@ mod finding;
 mod rules;
 mod table;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 pub use accept::{Accept, AcceptError};
 pub use finding::{Finding, State, failed};
@@ -23,6 +26,8 @@ pub struct Reliance {
     pub group: String,
     /// Physical names of the topics it consumes.
     pub topics: Vec<String>,
+    /// Physical names of the topics it publishes to.
+    pub publishes: Vec<String>,
     /// One for each handler.
     pub horizons: Vec<Horizon>,
 }
@@ -71,6 +76,10 @@ async fn ask(
             findings.push(rules::source(topic, &source));
             sources.insert(topic.as_str(), source);
         }
+    }
+    let targets: BTreeSet<&String> = services.iter().flat_map(|service| &service.publishes).collect();
+    for topic in targets.into_iter().filter(|topic| !sources.contains_key(topic.as_str())) {
+        findings.push(rules::target(topic, &admin.describe(topic).await));
     }
     for service in services {
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));

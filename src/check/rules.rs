@@ -55,6 +55,19 @@ pub(super) fn source(name: &str, source: &Result<Option<TopicInfo>, KafkaFault>)
     }
 }
 
+pub(super) fn target(name: &str, target: &Result<Option<TopicInfo>, KafkaFault>) -> Finding {
+    let subject = format!("topic {name}");
+    match target {
+        Ok(Some(topic)) => Finding::fine(subject, shape(topic.partitions, topic.replication_factor)),
+        Ok(None) => Finding::problem(
+            subject,
+            "does not exist, and handlers publish to it",
+            "create it, or correct its name under [topics.names]; it belongs to whoever reads it",
+        ),
+        Err(fault) => unseen(subject, fault, "grant Describe and Write on it to this user"),
+    }
+}
+
 pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> Vec<Finding> {
     let subject = || format!("topic {}", plan.name);
     let shape = || shape(plan.partitions, plan.replication_factor);

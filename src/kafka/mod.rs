@@ -21,7 +21,7 @@ pub(crate) mod watcher;
 pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
 pub(crate) use positions::Positions;
-pub(crate) use producer::LetterProducer;
+pub(crate) use producer::RecordProducer;
 pub(crate) use publish::produce_all;
 pub(crate) use watcher::Watcher;
 

@@ -1,28 +1,38 @@
-//! Dead letters on their way: sent, and acknowledged by all replicas before anything goes on.
+//! Records on their way out: sent, and acknowledged by all replicas before anything goes on.
 
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{FutureProducer, FutureRecord, Producer},
-    util::Timeout,
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
 };
-use tokio::sync::RwLock;
+use tokio::{sync::RwLock, time::Instant};
 
 use super::{KafkaFault, client::KafkaClient, headers, watcher::Watcher};
-use crate::pipeline::{DeadLetters, Letter, LetterError};
+use crate::pipeline::{NewRecord, ProduceError, Producer};
 
-/// Sends letters with `acks=all` and idempotence. One producer serves every service of the process.
-pub(crate) struct LetterProducer {
+/// A full queue drains by itself.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// Sends records with `acks=all` and idempotence. One producer serves every service of the process.
+pub(crate) struct RecordProducer {
     client: KafkaClient,
     delivery_timeout: Duration,
     /// Replaced when it has failed for good.
     producer: RwLock<FutureProducer<Watcher>>,
 }
 
-impl LetterProducer {
-    /// A producer that reports a letter as not delivered after `delivery_timeout`.
+/// A record that has been sent, and what it gave up to be.
+struct Sent<'a> {
+    record: &'a NewRecord,
+    partition: Option<i32>,
+    timestamp: Option<i64>,
+    delivery: DeliveryFuture,
+}
+
+impl RecordProducer {
+    /// A producer that reports a record as not delivered after `delivery_timeout`.
     ///
     /// # Errors
     /// A configuration that Kafka's client refuses.
@@ -32,42 +42,74 @@ impl LetterProducer {
         Ok(Self { client, delivery_timeout, producer })
     }
 
-    /// Sends and waits for the acknowledgement. Where the topic of the letters is not like that of the record,
-    /// the letter gives up its place or its time (a header has it) rather than being stuck for ever.
-    async fn deliver(&self, letter: &Letter) -> Result<(), KafkaError> {
-        let (mut partition, mut timestamp) = (Some(letter.partition), letter.timestamp);
+    /// Sends all, in order, before it waits for the first answer.
+    async fn deliver(&self, records: &[NewRecord]) -> Result<(), KafkaError> {
+        let mut sent = Vec::with_capacity(records.len());
+        for record in records {
+            sent.push(self.enqueue(record, record.partition, record.timestamp).await?);
+        }
+        for sent in sent {
+            self.acknowledged(sent).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the topic is not as the record says, the record gives up its place or its time (a letter has them in
+    /// headers) rather than being stuck for ever.
+    async fn enqueue<'a>(
+        &self,
+        record: &'a NewRecord,
+        mut partition: Option<i32>,
+        timestamp: Option<i64>,
+    ) -> Result<Sent<'a>, KafkaError> {
+        let full_until = Instant::now() + self.delivery_timeout;
+        let producer = self.producer.read().await.clone();
         loop {
-            match self.produce(letter, partition, timestamp).await {
-                Err(KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition))
+            let mut message =
+                FutureRecord::<[u8], [u8]>::to(&record.topic).headers(headers::write(&record.headers));
+            message.partition = partition;
+            message.key = record.key.as_deref();
+            message.payload = record.value.as_deref();
+            message.timestamp = timestamp;
+            match producer.send_result(message) {
+                Ok(delivery) => return Ok(Sent { record, partition, timestamp, delivery }),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _))
+                    if Instant::now() < full_until =>
+                {
+                    tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition), _))
                     if partition.is_some() =>
                 {
                     partition = None;
                 }
-                Err(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTimestamp))
-                    if timestamp.is_some() =>
-                {
-                    timestamp = None;
-                }
-                done => return done,
+                Err((error, _)) => return Err(error),
             }
         }
     }
 
-    async fn produce(
-        &self,
-        letter: &Letter,
-        partition: Option<i32>,
-        timestamp: Option<i64>,
-    ) -> Result<(), KafkaError> {
-        let mut record =
-            FutureRecord::<[u8], [u8]>::to(&letter.topic).headers(headers::write(&letter.headers));
-        record.partition = partition;
-        record.key = letter.key.as_deref();
-        record.payload = letter.value.as_deref();
-        record.timestamp = timestamp;
-        let producer = self.producer.read().await.clone();
-        let sent = producer.send(record, Timeout::After(self.delivery_timeout)).await;
-        sent.map(drop).map_err(|(error, _)| error)
+    async fn acknowledged(&self, mut sent: Sent<'_>) -> Result<(), KafkaError> {
+        loop {
+            let refusal = match sent.delivery.await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err((refusal, _))) => refusal,
+                Err(_) => return Err(KafkaError::Canceled),
+            };
+            let (partition, timestamp) = match refusal {
+                KafkaError::MessageProduction(RDKafkaErrorCode::UnknownPartition)
+                    if sent.partition.is_some() =>
+                {
+                    (None, sent.timestamp)
+                }
+                KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTimestamp)
+                    if sent.timestamp.is_some() =>
+                {
+                    (sent.partition, None)
+                }
+                refusal => return Err(refusal),
+            };
+            sent = self.enqueue(sent.record, partition, timestamp).await?;
+        }
     }
 
     /// An idempotent producer that failed for good refuses everything from then on.
@@ -78,28 +120,28 @@ impl LetterProducer {
         }
         match self.client.producer(self.delivery_timeout).create_with_context(Watcher::default()) {
             Ok(fresh) => *producer = fresh,
-            Err(error) => tracing::error!(%error, "no new producer for dead letters"),
+            Err(error) => tracing::error!(%error, "no new producer"),
         }
     }
 }
 
 #[async_trait]
-impl DeadLetters for LetterProducer {
-    async fn send(&self, letter: &Letter) -> Result<(), LetterError> {
-        let Err(error) = self.deliver(letter).await else { return Ok(()) };
+impl Producer for RecordProducer {
+    async fn send(&self, records: &[NewRecord]) -> Result<(), ProduceError> {
+        let Err(error) = self.deliver(records).await else { return Ok(()) };
         self.replace_if_broken().await;
         let text = KafkaFault::from(error.clone()).to_string();
         Err(match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge) => {
-                LetterError::TooLarge(text)
+                ProduceError::TooLarge(text)
             }
-            _ => LetterError::Fault(text),
+            _ => ProduceError::Fault(text),
         })
     }
 }
 
-impl fmt::Debug for LetterProducer {
+impl fmt::Debug for RecordProducer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LetterProducer").field("client", &self.client).finish_non_exhaustive()
+        f.debug_struct("RecordProducer").field("client", &self.client).finish_non_exhaustive()
     }
 }

@@ -1,11 +1,10 @@
 //! What cannot be handled, sent where a person can see it.
 
-use std::{fmt, time::SystemTime};
+use std::time::SystemTime;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{decode::MAX_KEY_BYTES, failure::Failed};
+use super::{decode::MAX_KEY_BYTES, failure::Failed, produce::NewRecord};
 pub use crate::telemetry::metrics::Disposition;
 use crate::{Header, Record, telemetry::metrics::Label};
 
@@ -17,36 +16,6 @@ pub fn dead_letter_topic(topic: &str, group: &str) -> String {
 
 /// The prefix of the headers that are ours. Inbound ones are dropped: a producer must not pretend.
 pub const HEADER_PREFIX: &str = "oncewise-";
-
-/// Where dead letters go.
-#[async_trait]
-pub(crate) trait DeadLetters: Send + Sync + fmt::Debug {
-    /// Sends one letter and waits until the broker has acknowledged it.
-    async fn send(&self, letter: &Letter) -> Result<(), LetterError>;
-}
-
-/// Why a letter is not there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LetterError {
-    /// The broker will never take a letter of this size.
-    #[error("too large: {0}")]
-    TooLarge(String),
-    /// It may take it later: a fault, nothing settles.
-    #[error("{0}")]
-    Fault(String),
-}
-
-/// One dead letter: the record as it was, and our headers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Letter {
-    pub(crate) topic: String,
-    /// The source's partition, which keeps the order of a key where the letter's topic has as many.
-    pub(crate) partition: i32,
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) key: Option<Bytes>,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) headers: Vec<Header>,
-}
 
 /// What is known about the end of a record.
 #[derive(Debug)]
@@ -61,8 +30,9 @@ pub(crate) struct Verdict<'a> {
     pub(crate) failed: &'a Failed,
 }
 
-/// Writes the letter about a record that ended like this at `now`.
-pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) -> Letter {
+/// The letter about a record that ended like this at `now`: the record as it was, and our headers. It keeps the
+/// source's partition, and with it the order of a key, where the letters' topic has as many.
+pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) -> NewRecord {
     let mut headers: Vec<Header> = record
         .headers
         .iter()
@@ -90,9 +60,9 @@ pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) ->
     ours("error", verdict.failed.error.clone());
     ours("error-chain", verdict.failed.chain.clone());
     ours("redrive-count", "0".to_owned());
-    Letter {
+    NewRecord {
         topic: dead_letter_topic(&record.topic, verdict.group),
-        partition: record.partition,
+        partition: Some(record.partition),
         timestamp: record.timestamp,
         key: record.key.clone(),
         value: record.value.clone(),
@@ -100,18 +70,16 @@ pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) ->
     }
 }
 
-impl Letter {
-    /// The same letter with the coordinates and our headers only, for what the broker finds too large.
-    pub(crate) fn without_content(mut self) -> Self {
-        self.value = None;
-        self.key = self.key.filter(|key| key.len() <= MAX_KEY_BYTES);
-        self.headers.retain(|header| header.name.starts_with(HEADER_PREFIX.as_bytes()));
-        let disposition = format!("{HEADER_PREFIX}disposition");
-        for header in self.headers.iter_mut().filter(|header| header.name == disposition.as_bytes()) {
-            header.value = Some(Bytes::from_static(Disposition::TooLarge.as_str().as_bytes()));
-        }
-        self
+/// The same letter with the coordinates and our headers only, for what the broker finds too large.
+pub(crate) fn without_content(mut letter: NewRecord) -> NewRecord {
+    letter.value = None;
+    letter.key = letter.key.filter(|key| key.len() <= MAX_KEY_BYTES);
+    letter.headers.retain(|header| header.name.starts_with(HEADER_PREFIX.as_bytes()));
+    let disposition = format!("{HEADER_PREFIX}disposition");
+    for header in letter.headers.iter_mut().filter(|header| header.name == disposition.as_bytes()) {
+        header.value = Some(Bytes::from_static(Disposition::TooLarge.as_str().as_bytes()));
     }
+    letter
 }
 
 fn rfc3339(millis: i64) -> String {
@@ -169,7 +137,7 @@ mod tests {
         let letter = letter(&record(), &verdict(&failed, "evt-1"), now());
         assert_eq!(
             (letter.topic.as_str(), letter.partition, letter.timestamp),
-            ("orders.payments.dlt", 3, Some(1_000))
+            ("orders.payments.dlt", Some(3), Some(1_000))
         );
         assert_eq!((letter.key.as_deref(), letter.value.as_deref()), (Some(&b"k"[..]), Some(&b"v"[..])));
         assert_eq!(letter.headers[..2], [record().headers[0].clone(), record().headers[2].clone()]);
@@ -219,7 +187,7 @@ mod tests {
     #[test]
     fn what_is_too_large_leaves_its_coordinates() {
         let failed = Failed::text("busy");
-        let small = letter(&record(), &verdict(&failed, "evt-1"), now()).without_content();
+        let small = without_content(letter(&record(), &verdict(&failed, "evt-1"), now()));
         assert_eq!((small.key.as_deref(), small.value), (Some(&b"k"[..]), None));
         let record = Record { headers: small.headers, ..record() };
         assert_eq!(record.header("oncewise-disposition"), Some(&b"too-large"[..]));

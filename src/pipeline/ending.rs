@@ -1,13 +1,14 @@
 //! How an event ends that cannot be handled: its letter is there, and then it is dead.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{
     How,
-    dead_letter::{Disposition, LetterError, Verdict, letter},
+    dead_letter::{Disposition, Verdict, letter, without_content},
     dedupe::Stopped,
     failure::Failed,
     held::Claimed,
+    produce::ProduceError,
     settle::{Delivery, HAND_OVER},
 };
 use crate::{
@@ -83,20 +84,20 @@ impl Delivery<'_> {
             first_failure: end.first_failure,
             failed: end.failed,
         };
-        let mut letter = letter(self.record, &verdict, SystemTime::now());
+        let mut letter = letter(self.record, &verdict, route.service.clock.now());
         let mut disposition = end.disposition;
         let mut pause = SEND_AGAIN.0;
         loop {
             // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
             let sent = tokio::select! {
-                sent = route.service.dead_letters.send(&letter) => sent,
+                sent = route.service.producer.send(std::slice::from_ref(&letter)) => sent,
                 () = self.stopped_for(HAND_OVER) => return Err(Stopped),
             };
             match sent {
                 Ok(()) => break,
-                Err(LetterError::TooLarge(_)) if disposition != Disposition::TooLarge => {
+                Err(ProduceError::TooLarge(_)) if disposition != Disposition::TooLarge => {
                     disposition = Disposition::TooLarge;
-                    letter = letter.without_content();
+                    letter = without_content(letter);
                     continue;
                 }
                 Err(error) => route.service.status.dead_letter_fault(self.record, &letter.topic, &error),

@@ -1,27 +1,35 @@
 //! A service at work, and one of its topics.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use prometheus::IntCounter;
 
 use super::{
-    capacity::Capacity, dead_letter::DeadLetters, dedupe::Claims, dispatch::Crowd, retry::RetryPolicy,
+    How, capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
     status::Status,
 };
-use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, telemetry::HandlerMetrics};
+use crate::{
+    Record,
+    config::Ordering,
+    erased::ErasedHandler,
+    store::{Clock, OwnerFactory},
+    telemetry::HandlerMetrics,
+};
+
+/// Hears of every record that is settled, and how.
+pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
 
 /// What the partitions of one service share.
-#[derive(Debug)]
 pub(crate) struct ServiceRun {
     pub(crate) name: Arc<str>,
     pub(crate) group: String,
-    /// Logical names of the topics its handlers publish to.
-    pub(crate) publishes: Arc<BTreeSet<String>>,
+    /// The topics its handlers publish to: logical names to physical ones.
+    pub(crate) publishes: Arc<BTreeMap<String, String>>,
     pub(crate) ordering: Ordering,
     /// First part of every key in the store.
     pub(crate) prefix: String,
     pub(crate) claims: Claims,
-    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) producer: Arc<dyn Producer>,
     /// Places for running handlers.
     pub(crate) capacity: Arc<Capacity>,
     /// Places for events whose handlers run or will run soon: so many have claims.
@@ -29,6 +37,28 @@ pub(crate) struct ServiceRun {
     pub(crate) crowd: Crowd,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,
+    /// What times are read from: first failures, and letters.
+    pub(crate) clock: Clock,
+    /// Draws the jitter of delays, `0.0..1.0`.
+    pub(crate) chance: fn() -> f64,
+    pub(crate) told: Option<Told>,
+}
+
+impl fmt::Debug for ServiceRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceRun")
+            .field("name", &self.name)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServiceRun {
+    /// What a topic out is called in Kafka. One that is not declared any more, of an event stored before, is
+    /// called as it was.
+    pub(crate) fn physical(&self, topic: &str) -> String {
+        self.publishes.get(topic).map_or(topic, String::as_str).to_owned()
+    }
 }
 
 /// One topic of a service, with its handler and what the operator says about it.

@@ -1,9 +1,8 @@
 //! The way of one record, from bytes to [`Settled`]: decode → dedupe → dispatch → retry → dead letter.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
     How, Settled,
@@ -157,7 +156,7 @@ impl Delivery<'_> {
         }
         let ctx = self.context(job, &claimed);
         let attempt = self.run(job, &ctx, &claimed, in_doubt).await;
-        // A letter that nobody takes must not keep other events from being claimed.
+        // What nobody takes, letters or events out, must not keep other events from being claimed.
         drop(near);
         let attempt = match attempt {
             Ok(Some(attempt)) => attempt,
@@ -172,6 +171,12 @@ impl Delivery<'_> {
         match attempt {
             Attempt::Handled(handled) => {
                 crash_point("after_effect");
+                if handled == Handled::Done
+                    && let Err(refused) = self.publish(&ctx).await
+                {
+                    return self.failed(job, claimed, ctx.attempt, &refused, *in_doubt).await;
+                }
+                crash_point("after_publish");
                 claims.complete(&claimed, End::Done, ctx.attempt).await;
                 crash_point("after_complete");
                 Ok(Step::Settled(self.handled(handled)))
@@ -207,7 +212,10 @@ impl Delivery<'_> {
         if *in_doubt {
             match was_applied(job, ctx, limit).await {
                 Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
-                Ok(false) => *in_doubt = false,
+                Ok(false) => {
+                    *in_doubt = false;
+                    ctx.outbox.clear();
+                }
                 Err(failed) => return Ok(Some(Attempt::Failed(failed))),
             }
         }
@@ -225,10 +233,11 @@ impl Delivery<'_> {
         in_doubt: bool,
     ) -> Result<Step, Stopped> {
         let route = &self.partition.route;
-        let now = millis(SystemTime::now());
+        let now = millis(route.service.clock.now());
         let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
-        let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, rand::random());
+        let verdict =
+            route.settings.retry.verdict(attempts, since_first, failed.after, (route.service.chance)());
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
         if !claimed.is_certain() {
             // Somebody else may have the event by now; what becomes of it there is what counts.
@@ -302,6 +311,7 @@ impl Delivery<'_> {
                 handler: route.handler.name(),
                 dedupe_key: job.key().as_str().into(),
                 trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
+                tracestate: self.record.tracestate(),
                 topics: Some(Arc::clone(&route.service.publishes)),
             })),
         }

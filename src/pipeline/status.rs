@@ -2,15 +2,17 @@
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     How, Settled,
-    dead_letter::{Disposition, LetterError, Verdict, millis},
+    dead_letter::{Disposition, Verdict, millis},
     failure::Failed,
+    produce::ProduceError,
     route::Route,
 };
 use crate::{
@@ -113,10 +115,16 @@ impl Status {
         tracing::warn!(%topic, partition, offset, handler, dedupe_key = %key, attempt, retryable, %error, "attempt failed");
     }
 
-    pub(crate) fn dead_letter_fault(&self, record: &Record, letters: &str, error: &LetterError) {
+    pub(crate) fn dead_letter_fault(&self, record: &Record, letters: &str, error: &ProduceError) {
         self.metrics.fault(Component::DeadLetter);
         let Record { topic, partition, offset, .. } = record;
         tracing::error!(%topic, partition, offset, letters, %error, "the dead letter is not there yet; its record is not committed");
+    }
+
+    pub(crate) fn publish_fault(&self, record: &Record, error: &ProduceError) {
+        self.metrics.fault(Component::Publish);
+        let Record { topic, partition, offset, .. } = record;
+        tracing::error!(%topic, partition, offset, %error, "the events out are not there yet; their record is not committed");
     }
 
     pub(crate) fn dead_lettered(&self, record: &Record, verdict: &Verdict<'_>, disposition: Disposition) {
@@ -135,6 +143,9 @@ impl Status {
             How::DeadLettered => Outcome::DeadLettered,
         };
         route.metrics.settled(outcome, record.timestamp.map(age));
+        if let Some(told) = &route.service.told {
+            told(record, settled.how());
+        }
     }
 }
 

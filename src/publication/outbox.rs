@@ -1,7 +1,7 @@
 //! What a handler has published so far in one attempt, with ids that every attempt repeats.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,8 +39,10 @@ pub(crate) struct Origin {
     pub(crate) handler: &'static str,
     pub(crate) dedupe_key: Arc<str>,
     pub(crate) trace: TraceContext,
-    /// `None`: anywhere.
-    pub(crate) topics: Option<Arc<BTreeSet<String>>>,
+    /// What other tracing systems have to say about the trace; handed on as it is.
+    pub(crate) tracestate: Option<String>,
+    /// By their logical names; `None`: anywhere.
+    pub(crate) topics: Option<Arc<BTreeMap<String, String>>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,8 +63,8 @@ impl Outbox {
 
     pub(crate) fn add(&self, publication: Publication) -> Result<(), PublishError> {
         let Publication { topic, key, value, content_type, name, event_type } = publication;
-        let Origin { service, topics, trace, .. } = &self.origin;
-        if topics.as_ref().is_some_and(|topics| !topics.contains(&topic)) {
+        let Origin { service, topics, trace, tracestate, .. } = &self.origin;
+        if topics.as_ref().is_some_and(|topics| !topics.contains_key(&topic)) {
             return Err(PublishError::Undeclared(topic));
         }
         if let Some(name) = name.as_ref().filter(|name| !is_name(name)) {
@@ -77,7 +79,7 @@ impl Outbox {
             return Err(PublishError::SameName(name));
         }
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let headers = vec![
+        let mut headers = vec![
             header("ce_specversion", "1.0"),
             header("ce_id", &self.id(&name)),
             header("ce_source", service),
@@ -85,6 +87,7 @@ impl Outbox {
             header("content-type", content_type),
             header(TRACEPARENT, &trace.to_header_value()),
         ];
+        headers.extend(tracestate.as_deref().map(|tracestate| header("tracestate", tracestate)));
         state.events.push(Outgoing { topic, key, value, headers });
         Ok(())
     }
@@ -115,6 +118,13 @@ impl Outbox {
         Ok(())
     }
 
+    /// Forgets what has been published so far.
+    pub(crate) fn clear(&self) {
+        let mut state = self.state();
+        state.events.clear();
+        state.names.clear();
+    }
+
     /// Takes everything, and nothing more after it.
     pub(crate) fn close(&self) -> Vec<Outgoing> {
         let mut state = self.state();
@@ -134,4 +144,91 @@ impl Outbox {
 /// Never a number, which is what events without a name are called.
 fn is_name(name: &str) -> bool {
     crate::routes::is_name(name) && name.starts_with(|first: char| first.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox(dedupe_key: &str) -> Outbox {
+        Outbox::new(Origin {
+            service: "payments".into(),
+            handler: "charge",
+            dedupe_key: dedupe_key.into(),
+            trace: TraceContext::root(),
+            tracestate: Some("vendor=1".to_owned()),
+            topics: Some(Arc::new([("settled".to_owned(), "prod.settled".to_owned())].into())),
+        })
+    }
+
+    fn event(key: &str) -> Publication {
+        Publication::json("settled", key, &1).unwrap()
+    }
+
+    fn ids(outbox: &Outbox) -> Vec<String> {
+        let id = |event: Outgoing| event.headers.into_iter().find(|(name, _)| name == "ce_id").unwrap().1;
+        outbox.events().into_iter().map(id).collect()
+    }
+
+    #[test]
+    fn ids_are_the_same_at_every_attempt_and_never_those_of_another_event() {
+        let of = |key: &str| {
+            let outbox = outbox(key);
+            outbox.add(event("a")).unwrap();
+            outbox.add(event("b").named("receipt")).unwrap();
+            outbox.add(event("c")).unwrap();
+            ids(&outbox)
+        };
+        assert_eq!(of("p1"), ["charge:p1:0", "charge:p1:receipt", "charge:p1:2"]);
+        let long = "p".repeat(READABLE_KEY + 1);
+        assert_eq!(of(&long), of(&long));
+        assert!(of(&long)[0].len() < 100, "{:?}", of(&long));
+        let digest = blake3::hash(long.as_bytes()).to_hex();
+        let keys = ["p", "p:0", "p#", &long, &format!("#{digest}"), &format!(":{digest}")];
+        let all: BTreeSet<String> = keys.iter().flat_map(|key| of(key)).collect();
+        assert_eq!(all.len(), 3 * keys.len(), "{all:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_published_says_why() {
+        let outbox = outbox("p1");
+        let elsewhere = Publication::json("elsewhere", "", &1).unwrap();
+        assert_eq!(outbox.add(elsewhere), Err(PublishError::Undeclared("elsewhere".into())));
+        for name in ["", "0", "Receipt", "a:b", "a#b"] {
+            assert_eq!(outbox.add(event("").named(name)), Err(PublishError::BadName(name.into())));
+        }
+        outbox.add(event("").named("receipt")).unwrap();
+        assert_eq!(outbox.add(event("").named("receipt")), Err(PublishError::SameName("receipt".into())));
+        assert_eq!(outbox.close().len(), 1);
+        assert_eq!(outbox.add(event("")), Err(PublishError::TooLate("settled".into())));
+        assert_eq!(outbox.events(), []);
+    }
+
+    #[test]
+    fn what_was_stored_comes_back_byte_for_byte() {
+        let first = outbox("p1");
+        let value = b"\xc3\x28\x00".to_vec();
+        first.add(Publication { value: value.clone(), ..event("user") }).unwrap();
+        first.add(event("\"quoted\"")).unwrap();
+        let text = first.to_text().unwrap();
+        assert!(text.contains(r#""key":"user""#), "readable where it is text: {text}");
+        let second = outbox("p1");
+        second.add(event("something else")).unwrap();
+        second.restore(&text).unwrap();
+        assert_eq!(second.events(), first.events());
+        assert_eq!(second.close()[0].value, value);
+        assert!(matches!(second.restore("no JSON"), Err(PublishError::Stored(_))));
+        assert_eq!(outbox("p1").to_text().unwrap(), "[]");
+    }
+
+    #[test]
+    fn the_trace_goes_on() {
+        let outbox = outbox("p1");
+        outbox.add(event("")).unwrap();
+        let headers = outbox.events().remove(0).headers;
+        let header =
+            |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        assert_eq!(header("traceparent"), Some(outbox.trace().to_header_value().as_str()));
+        assert_eq!(header("tracestate"), Some("vendor=1"));
+    }
 }

@@ -33,6 +33,7 @@ pub fn context(idempotency_key: &str) -> Context {
             handler: "test",
             dedupe_key: idempotency_key.into(),
             trace: TraceContext::root(),
+            tracestate: None,
             topics: None,
         })),
     }

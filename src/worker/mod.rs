@@ -1,5 +1,6 @@
 //! Services at work: wires the steps together, starts them, drains them, stops them.
 
+mod assembly;
 mod continuity;
 mod control;
 mod wiring;
@@ -13,15 +14,16 @@ use std::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use assembly::Assembly;
 pub(crate) use control::Control;
 pub(crate) use wiring::group_of;
 
 use crate::{
     Service,
     config::Settings,
-    kafka::{Ended, KafkaClient, LetterProducer},
+    kafka::{Ended, KafkaClient, RecordProducer},
     pipeline::{Crowd, ServiceRun},
-    store::{DedupeStore, OwnerFactory},
+    store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics},
 };
 
@@ -83,14 +85,24 @@ impl Worker {
         let stop = CancellationToken::new();
         let control = Control::start()?;
         control.serve(settings.http.listen, parts).await?;
-        let letters = LetterProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
+        let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let wiring = wiring::Wiring {
             settings,
             parts,
-            letters: Arc::new(letters),
-            crowd: Crowd::default(),
-            owners: OwnerFactory::new(),
+            assembly: Assembly {
+                settings,
+                store: Arc::clone(&parts.store),
+                producer: Arc::new(producer),
+                metrics: parts.metrics.clone(),
+                health: parts.health.clone(),
+                crowd: Crowd::default(),
+                owners: OwnerFactory::new(),
+                control: control.handle(),
+                clock: Clock::System,
+                chance: rand::random,
+                told: None,
+            },
             control: &control,
             handlers,
             stop: &stop,

@@ -26,7 +26,12 @@ fn reliance(topic: &str) -> Reliance {
         lease: Duration::from_secs(10),
         retry_budget: Duration::from_secs(900),
     };
-    Reliance { group: "shop".to_owned(), topics: vec![topic.to_owned()], horizons: vec![horizon] }
+    Reliance {
+        group: "shop".to_owned(),
+        topics: vec![topic.to_owned()],
+        publishes: vec![],
+        horizons: vec![horizon],
+    }
 }
 
 fn of<'a>(findings: &'a [Finding], subject: &str) -> &'a Finding {

@@ -12,6 +12,7 @@ mod crash;
 mod dead_letter;
 mod dead_letter_refused;
 mod duplicates;
+mod events_out;
 mod fingerprint;
 mod first_start;
 mod foreign;

@@ -60,7 +60,7 @@ impl Reply {
     pub fn failing(one_in: u64, request: &Request) -> Reply {
         let mut hash = DefaultHasher::new();
         (&request.key, request.attempt).hash(&mut hash);
-        if hash.finish() % one_in == 0 { Reply::Status(503) } else { Reply::Do }
+        if hash.finish().is_multiple_of(one_in) { Reply::Status(503) } else { Reply::Do }
     }
 }
 

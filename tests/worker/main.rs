@@ -2,12 +2,15 @@
 //!
 //! Every effect is one line in the file `ONCEWISE_TEST_EFFECTS`, and every attempt one in
 //! `ONCEWISE_TEST_ATTEMPTS`, so that a killed process leaves its evidence. Services, groups and topics are named by
-//! `ONCEWISE_TEST_SERVICES`, `name=topic` each, with commas between them.
+//! `ONCEWISE_TEST_SERVICES`, `name=topic` each, with commas between them; `name=topic=follow` only notes what comes, by
+//! its source and id. They may publish to the topics in `ONCEWISE_TEST_PUBLISHES`. `ONCEWISE_TEST_INBOX` is a folder
+//! that stands in for the table of an inbox.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken test must be seen")]
 
 use std::{
     fs::OpenOptions,
     io::Write,
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -43,6 +46,48 @@ struct Order {
     fingerprint: Option<String>,
     /// What `was_applied` answers.
     applied: bool,
+    /// Events out, in order.
+    publish: Vec<Out>,
+    /// Keeps its mark and its events out in the inbox, as if in one transaction with the effect.
+    inbox: bool,
+}
+
+/// An event out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Out {
+    topic: String,
+    key: String,
+    value: String,
+    name: Option<String>,
+}
+
+impl Order {
+    fn publish(&self, ctx: &Context) -> Result<(), Failure> {
+        for Out { topic, key, value, name } in &self.publish {
+            match name {
+                None => ctx.publish(topic, key, value)?,
+                Some(name) => ctx.send(Publication::json(topic, key, value)?.named(name))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the inbox has its mark.
+    fn mark(&self) -> PathBuf {
+        PathBuf::from(std::env::var("ONCEWISE_TEST_INBOX").expect("a folder for the inbox")).join(&self.id)
+    }
+
+    /// Whether it is in the inbox; then what it published is published again.
+    fn restore(&self, ctx: &Context) -> Result<bool, Failure> {
+        let Ok(stored) = std::fs::read_to_string(self.mark()) else { return Ok(false) };
+        ctx.restore_publications(&stored)?;
+        Ok(true)
+    }
+
+    fn remember(&self, ctx: &Context) -> Result<(), Failure> {
+        std::fs::write(self.mark(), ctx.stored_publications()?).or_retry()
+    }
 }
 
 struct Obey;
@@ -67,6 +112,7 @@ impl Handler for Obey {
             std::thread::yield_now();
         }
         if order.reject {
+            order.publish(ctx)?;
             return Err(Failure::reject("rejected as ordered"));
         }
         if ctx.attempt() <= order.fail {
@@ -77,17 +123,25 @@ impl Handler for Obey {
             );
         }
         if order.skip {
+            order.publish(ctx)?;
             return skip("as ordered");
         }
+        if order.inbox && order.restore(ctx)? {
+            return done();
+        }
         note("ONCEWISE_TEST_EFFECTS", order, ctx);
+        order.publish(ctx)?;
+        if order.inbox {
+            order.remember(ctx)?;
+        }
         if ctx.attempt() <= order.effect_then_fail {
             return Err(Failure::retry("failed after the effect, as ordered"));
         }
         done()
     }
 
-    async fn was_applied(&self, order: &Order, _: &Context) -> Result<bool, Failure> {
-        Ok(order.applied)
+    async fn was_applied(&self, order: &Order, ctx: &Context) -> Result<bool, Failure> {
+        Ok(order.applied || order.inbox && order.restore(ctx)?)
     }
 
     fn fingerprint(&self, order: &Order) -> Option<Fingerprint> {
@@ -95,10 +149,32 @@ impl Handler for Obey {
     }
 }
 
+/// Takes whatever another service publishes.
+struct Follow;
+
+impl Handler for Follow {
+    const NAME: &'static str = "follow";
+    type Event = String;
+
+    fn dedupe_key(&self, _: &String, meta: &Metadata) -> DedupeKey {
+        let text = |name| String::from_utf8_lossy(meta.header(name).unwrap_or_default());
+        DedupeKey::of(format_args!("{}/{}", text("ce_source"), text("ce_id")))
+    }
+
+    async fn handle(&self, event: &String, ctx: &Context) -> Outcome {
+        note_as("ONCEWISE_TEST_EFFECTS", event, ctx);
+        done()
+    }
+}
+
 /// One line in the file that `variable` names: `id attempt token pid`.
 fn note(variable: &str, order: &Order, ctx: &Context) {
+    note_as(variable, &order.id, ctx);
+}
+
+fn note_as(variable: &str, id: &str, ctx: &Context) {
     let Ok(path) = std::env::var(variable) else { return };
-    let line = format!("{} {} {} {}\n", order.id, ctx.attempt(), ctx.fencing_token(), std::process::id());
+    let line = format!("{id} {} {} {}\n", ctx.attempt(), ctx.fencing_token(), std::process::id());
     let mut file = OpenOptions::new().append(true).create(true).open(path).expect("a file for the evidence");
     file.write_all(line.as_bytes()).expect("the evidence is written");
 }
@@ -107,7 +183,13 @@ async fn services(_: ()) -> Result<Vec<Service>, BoxError> {
     let named = std::env::var("ONCEWISE_TEST_SERVICES")?;
     let service = |pair: &str| -> Result<Service, BoxError> {
         let (name, topic) = pair.split_once('=').ok_or("name=topic")?;
-        Ok(Service::new(name).routes(Routes::new().on(topic, Obey)))
+        let routes = match topic.strip_suffix("=follow") {
+            Some(topic) => Routes::new().on(topic, Follow),
+            None => Routes::new().on(topic, Obey),
+        };
+        let publishes = std::env::var("ONCEWISE_TEST_PUBLISHES").unwrap_or_default();
+        let topics = publishes.split(',').filter(|topic| !topic.is_empty());
+        Ok(topics.fold(Service::new(name).routes(routes), Service::publishes))
     };
     named.split(',').map(service).collect()
 }

@@ -4,7 +4,7 @@
 mod progress;
 mod table;
 
-use std::{any::Any, fmt, process::ExitCode, sync::Arc, time::Duration};
+use std::{any::Any, collections::BTreeSet, fmt, process::ExitCode, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 
@@ -60,12 +60,15 @@ pub struct DemoCounts {
 }
 
 impl DemoCounts {
+    fn total(&self) -> u64 {
+        self.done + self.duplicates + self.dead_lettered
+    }
+
     fn are(&self, totals: &Totals) -> bool {
         let Self { done, duplicates, dead_lettered } = *self;
-        let consumed = done + duplicates + dead_lettered;
         *totals
             == Totals {
-                consumed,
+                consumed: self.total(),
                 done,
                 duplicate: duplicates,
                 dead_lettered,
@@ -105,7 +108,7 @@ async fn show<C: AppConfig + Clone>(
     let (app, _alive) = (demo.prepare)(app)?;
     let services = build_on(handlers, build, app).await?;
     let records = (demo.records)(orders);
-    let broker = embedded(demo.topic, &services, &settings)?;
+    let broker = embedded(&services, &settings)?;
     let kafka = KafkaClient::new(broker.brokers());
     let count = u64::try_from(records.len())?;
     println!("Oncewise at work: an embedded broker, a store in memory, {} services.", services.len());
@@ -120,17 +123,20 @@ async fn show<C: AppConfig + Clone>(
         health: Health::default(),
     };
     let worker = Worker::start(&settings, &services, &parts, handlers).await?;
-    let watched: Vec<_> =
-        services.iter().map(|service| (service.name(), metrics.service(service.name()))).collect();
+    let watched: Vec<_> = services
+        .iter()
+        .map(Service::name)
+        .map(|name| (name, metrics.service(name), (demo.expected)(name, orders).total()))
+        .collect();
     let mut signals = Signals::listen()?;
     let took = tokio::select! {
-        took = progress::until_settled(&watched, count) => Ok(took),
+        took = progress::until_settled(&watched) => Ok(took),
         reason = worker.failed() => Err(reason),
         () = tokio::time::sleep(PATIENCE) => Err(format!("not finished after {} s", PATIENCE.as_secs())),
         _ = signals.next() => Err("interrupted".to_owned()),
     };
     let stopped = worker.finish().await;
-    let rows: Vec<_> = watched.iter().map(|(name, metrics)| (*name, metrics.totals())).collect();
+    let rows: Vec<_> = watched.iter().map(|(name, metrics, _)| (*name, metrics.totals())).collect();
     println!("\n{}\n", table::of(&rows));
     let verdict = took.and_then(|took| match stopped {
         Stopped::Drained => demo.judge(&rows, orders).map(|()| took),
@@ -139,7 +145,7 @@ async fn show<C: AppConfig + Clone>(
     });
     match &verdict {
         Ok(took) => println!(
-            "Everything adds up: every service settled all {count} records in {:.1} s,\nand every event took effect once.",
+            "Everything adds up: every service settled all of its records in {:.1} s,\nand every event took effect once.",
             took.as_secs_f64()
         ),
         Err(reason) => println!("This does not add up: {reason}."),
@@ -160,15 +166,18 @@ impl<C> Demo<C> {
     }
 }
 
-/// The demo's topic and the dead letters of every group that reads it.
-fn embedded(topic: &str, services: &[Service], settings: &Settings) -> Result<EmbeddedBroker, BoxError> {
-    let group = |service: &Service| group_of(service, &settings.service(service.name()));
-    let letters: Vec<String> =
-        services.iter().map(|service| dead_letter_topic(topic, &group(service))).collect();
-    let topics: Vec<(&str, i32)> = std::iter::once(topic)
-        .chain(letters.iter().map(String::as_str))
-        .map(|topic| (topic, PARTITIONS))
-        .collect();
+/// A broker with every topic that the services read or write.
+fn embedded(services: &[Service], settings: &Settings) -> Result<EmbeddedBroker, BoxError> {
+    let mut topics = BTreeSet::new();
+    for service in services {
+        let group = group_of(service, &settings.service(service.name()));
+        for topic in service.table().topics() {
+            topics.insert(topic.to_owned());
+            topics.insert(dead_letter_topic(topic, &group));
+        }
+        topics.extend(service.published_topics().iter().cloned());
+    }
+    let topics: Vec<(&str, i32)> = topics.iter().map(|topic| (topic.as_str(), PARTITIONS)).collect();
     Ok(EmbeddedBroker::start(&topics)?)
 }
 

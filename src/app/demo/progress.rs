@@ -14,18 +14,21 @@ const TURN: Duration = Duration::from_millis(100);
 /// Turns between two lines, where there is no terminal.
 const LINE: u32 = 10;
 
-/// Waits until each service has settled so many records; answers how long that took from the first of them on.
-pub(super) async fn until_settled(services: &[(&str, ServiceMetrics)], count: u64) -> Duration {
-    let bars = Bars::new(services, count);
+/// A service, and how many records it has to settle.
+pub(super) type Watched<'a> = (&'a str, ServiceMetrics, u64);
+
+/// Waits until each service has settled all of its records; answers how long that took from the first of them on.
+pub(super) async fn until_settled(services: &[Watched<'_>]) -> Duration {
+    let bars = Bars::new(services);
     let mut began = None;
     let mut turns = tokio::time::interval(TURN);
     for turn in 0.. {
         turns.tick().await;
-        let settled: Vec<u64> = services.iter().map(|(_, metrics)| metrics.totals().settled()).collect();
+        let settled: Vec<u64> = services.iter().map(|(_, metrics, _)| metrics.totals().settled()).collect();
         if settled.iter().any(|settled| *settled > 0) {
             began.get_or_insert_with(Instant::now);
         }
-        if settled.iter().all(|settled| *settled >= count) {
+        if services.iter().zip(&settled).all(|((_, _, count), settled)| settled >= count) {
             bars.show(&settled);
             break;
         }
@@ -37,7 +40,7 @@ pub(super) async fn until_settled(services: &[(&str, ServiceMetrics)], count: u6
             continue;
         }
         if began.is_some() && turn % LINE == 0 {
-            println!("{}", line(services, &settled, count));
+            println!("{}", line(services, &settled));
         } else if turn == 0 {
             println!("{WAITING}");
         }
@@ -46,8 +49,9 @@ pub(super) async fn until_settled(services: &[(&str, ServiceMetrics)], count: u6
     began.map_or(Duration::ZERO, |began| began.elapsed())
 }
 
-fn line(services: &[(&str, ServiceMetrics)], settled: &[u64], count: u64) -> String {
-    let far = services.iter().zip(settled).map(|((name, _), settled)| format!("{name} {settled}/{count}"));
+fn line(services: &[Watched<'_>], settled: &[u64]) -> String {
+    let far =
+        services.iter().zip(settled).map(|((name, _, count), settled)| format!("{name} {settled}/{count}"));
     far.collect::<Vec<_>>().join("   ")
 }
 
@@ -60,16 +64,16 @@ struct Bars {
 }
 
 impl Bars {
-    fn new(services: &[(&str, ServiceMetrics)], count: u64) -> Self {
+    fn new(services: &[Watched<'_>]) -> Self {
         let all = MultiProgress::new();
         let style = |template: &str| {
             // Without the style it looks different and says the same.
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
         };
-        let width = services.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let width = services.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
         let bar_style = style("  {prefix} {wide_bar:.green/dim} {pos:>6}/{len}").progress_chars("━━─");
-        let bars = services.iter().map(|(name, _)| {
-            let bar = all.add(ProgressBar::new(count)).with_style(bar_style.clone());
+        let bars = services.iter().map(|(name, _, count)| {
+            let bar = all.add(ProgressBar::new(*count)).with_style(bar_style.clone());
             bar.with_prefix(format!("{name:width$}"))
         });
         let bars = bars.collect();

@@ -60,6 +60,8 @@ definitions! {
         "Time from a record's timestamp until it was settled; replays are left out.";
     DEAD_LETTERS: Kind::Counter, "oncewise_dead_letters_total", ["service", "topic", "handler", "disposition"],
         "Dead letters acknowledged by the broker.";
+    PUBLISHED: Kind::Counter, "oncewise_published_total", ["service", "topic"],
+        "Events out acknowledged by the broker; the topic is the one they went to.";
     DEDUPE: Kind::Counter, "oncewise_dedupe_total", ["service", "outcome"],
         "Answers of the dedupe store, one per event.";
     DEDUPE_DURATION: Kind::Histogram(CALL), "oncewise_dedupe_duration_seconds", ["service", "operation"],

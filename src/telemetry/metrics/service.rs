@@ -55,6 +55,11 @@ impl ServiceMetrics {
         self.0.metrics.families().consumed.with_label_values(&[&self.0.service, topic])
     }
 
+    /// The broker has acknowledged an event out to `topic`.
+    pub fn published(&self, topic: &str) {
+        self.0.metrics.families().published.with_label_values(&[&self.0.service, topic]).inc();
+    }
+
     /// The gauges of an assigned partition; they disappear when the handle is dropped.
     #[must_use]
     pub fn partition(&self, topic: &str, partition: i32) -> PartitionMetrics {

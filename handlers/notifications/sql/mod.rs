@@ -1,0 +1,24 @@
+//! The table `notifications`: one row per order and channel, written after the acknowledgement.
+
+mod postgres;
+mod sqlite;
+
+use super::confirmation::Confirmation;
+use crate::database::{Database, DatabaseError, Transaction};
+
+pub(super) async fn is_sent(database: &Database, message: &Confirmation<'_>) -> Result<bool, DatabaseError> {
+    Ok(match &mut database.begin().await? {
+        Transaction::Sqlite(tx) => sqlite::is_sent(tx, message).await?,
+        Transaction::Postgres(tx) => postgres::is_sent(tx, message).await?,
+    })
+}
+
+/// Where two have sent it all the same, the first mark stands.
+pub(super) async fn mark_sent(database: &Database, message: &Confirmation<'_>) -> Result<(), DatabaseError> {
+    let mut tx = database.begin().await?;
+    match &mut tx {
+        Transaction::Sqlite(tx) => sqlite::mark_sent(tx, message).await?,
+        Transaction::Postgres(tx) => postgres::mark_sent(tx, message).await?,
+    }
+    tx.commit().await
+}

@@ -1,0 +1,33 @@
+//! The marks in SQLite.
+
+use sqlx::SqliteConnection;
+
+use crate::notifications::confirmation::Confirmation;
+
+pub(super) async fn is_sent(
+    db: &mut SqliteConnection,
+    message: &Confirmation<'_>,
+) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query("SELECT 1 FROM notifications WHERE order_id = $1 AND channel = $2")
+        .bind(&message.order.order_id)
+        .bind(message.channel.as_str());
+    Ok(query.fetch_optional(db).await?.is_some())
+}
+
+pub(super) async fn mark_sent(
+    db: &mut SqliteConnection,
+    message: &Confirmation<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO notifications (order_id, channel, event_id, recipient, text) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (order_id, channel) DO NOTHING",
+    )
+    .bind(&message.order.order_id)
+    .bind(message.channel.as_str())
+    .bind(&message.order.event_id)
+    .bind(message.recipient)
+    .bind(message.to_string())
+    .execute(db)
+    .await?;
+    Ok(())
+}
