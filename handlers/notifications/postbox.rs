@@ -4,7 +4,10 @@ use oncewise::{Context, Failure};
 use thiserror::Error;
 
 use super::{Channels, confirmation::Confirmation, sql};
-use crate::database::Database;
+use crate::{
+    database::{Database, DatabaseError},
+    event::OrderCreated,
+};
 
 /// Sends each message that has no mark, and marks it once it is acknowledged.
 ///
@@ -23,14 +26,14 @@ pub(super) struct Postbox {
 struct TakenOver;
 
 impl Postbox {
-    /// Tries all of them, since one that cannot be sent is no reason to hold another one back.
+    /// Tries all that are not sent, since one that cannot be is no reason to hold another one back.
     ///
     /// # Errors
-    /// The first that may be sent later, else the first that never will be.
-    pub(super) async fn send_all(&self, messages: &[Confirmation<'_>], ctx: &Context) -> Result<(), Failure> {
+    /// The first failure that may pass, else the first that never will.
+    pub(super) async fn send_all(&self, order: &OrderCreated, ctx: &Context) -> Result<(), Failure> {
         let mut worst = Ok(());
-        for message in messages {
-            let sent = self.send(message, ctx).await;
+        for message in self.unsent(order).await? {
+            let sent = self.send(&message, ctx).await;
             worst = match (worst, sent) {
                 (Ok(()), sent) => sent,
                 (Err(Failure::Reject { .. }), Err(retry @ Failure::Retry { .. })) => Err(retry),
@@ -40,25 +43,23 @@ impl Postbox {
         worst
     }
 
+    /// The messages without a mark.
+    pub(super) async fn unsent<'a>(
+        &self,
+        order: &'a OrderCreated,
+    ) -> Result<Vec<Confirmation<'a>>, DatabaseError> {
+        let sent = sql::sent_channels(&self.database, &order.order_id).await?;
+        let mut messages = Confirmation::all(order);
+        messages.retain(|message| sent.iter().all(|channel| channel != message.channel.as_str()));
+        Ok(messages)
+    }
+
     async fn send(&self, message: &Confirmation<'_>, ctx: &Context) -> Result<(), Failure> {
         if ctx.cancelled().is_cancelled() {
             return Err(Failure::retry(TakenOver));
         }
-        // It also finds out whether the mark can be written afterwards.
-        if sql::is_sent(&self.database, message).await? {
-            return Ok(());
-        }
         self.channels.send(message, ctx).await?;
         sql::mark_sent(&self.database, message).await?;
         Ok(())
-    }
-
-    pub(super) async fn has_sent_all(&self, messages: &[Confirmation<'_>]) -> Result<bool, Failure> {
-        for message in messages {
-            if !sql::is_sent(&self.database, message).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oncewise::prelude::*;
 
-use super::{confirmation::Confirmation, postbox::Postbox};
+use super::postbox::Postbox;
 use crate::event::OrderCreated;
 
 /// Sends an e-mail, and an SMS where there is a number. Each is marked once it is acknowledged, so that a
@@ -32,11 +32,11 @@ impl Handler for SendConfirmation {
 
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {
         order.check()?;
-        self.postbox.send_all(&Confirmation::all(order), ctx).await?;
+        self.postbox.send_all(order, ctx).await?;
         done()
     }
 
     async fn was_applied(&self, order: &OrderCreated, _: &Context) -> Result<bool, Failure> {
-        self.postbox.has_sent_all(&Confirmation::all(order)).await
+        Ok(self.postbox.unsent(order).await?.is_empty())
     }
 }

@@ -6,10 +6,11 @@ mod sqlite;
 use super::confirmation::Confirmation;
 use crate::database::{Database, DatabaseError, Transaction};
 
-pub(super) async fn is_sent(database: &Database, message: &Confirmation<'_>) -> Result<bool, DatabaseError> {
+/// The channels by which this order has been confirmed.
+pub(super) async fn sent_channels(database: &Database, order_id: &str) -> Result<Vec<String>, DatabaseError> {
     Ok(match &mut database.begin().await? {
-        Transaction::Sqlite(tx) => sqlite::is_sent(tx, message).await?,
-        Transaction::Postgres(tx) => postgres::is_sent(tx, message).await?,
+        Transaction::Sqlite(tx) => sqlite::sent_channels(tx, order_id).await?,
+        Transaction::Postgres(tx) => postgres::sent_channels(tx, order_id).await?,
     })
 }
 

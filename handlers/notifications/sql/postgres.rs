@@ -4,11 +4,9 @@ use sqlx::PgConnection;
 
 use crate::notifications::confirmation::Confirmation;
 
-pub(super) async fn is_sent(db: &mut PgConnection, message: &Confirmation<'_>) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query("SELECT 1 FROM notifications WHERE order_id = $1 AND channel = $2")
-        .bind(&message.order.order_id)
-        .bind(message.channel.as_str());
-    Ok(query.fetch_optional(db).await?.is_some())
+pub(super) async fn sent_channels(db: &mut PgConnection, order_id: &str) -> Result<Vec<String>, sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT channel FROM notifications WHERE order_id = $1").bind(order_id);
+    query.fetch_all(db).await
 }
 
 pub(super) async fn mark_sent(db: &mut PgConnection, message: &Confirmation<'_>) -> Result<(), sqlx::Error> {

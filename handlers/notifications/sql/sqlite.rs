@@ -4,14 +4,12 @@ use sqlx::SqliteConnection;
 
 use crate::notifications::confirmation::Confirmation;
 
-pub(super) async fn is_sent(
+pub(super) async fn sent_channels(
     db: &mut SqliteConnection,
-    message: &Confirmation<'_>,
-) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query("SELECT 1 FROM notifications WHERE order_id = $1 AND channel = $2")
-        .bind(&message.order.order_id)
-        .bind(message.channel.as_str());
-    Ok(query.fetch_optional(db).await?.is_some())
+    order_id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT channel FROM notifications WHERE order_id = $1").bind(order_id);
+    query.fetch_all(db).await
 }
 
 pub(super) async fn mark_sent(
