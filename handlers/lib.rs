@@ -18,11 +18,12 @@ pub mod notifications;
 pub mod orders;
 pub mod outside;
 pub mod payments;
+mod produce;
 pub mod sample;
 #[cfg(test)]
 mod testing;
 
-pub use self::demo::demo;
+pub use self::{demo::demo, produce::produce};
 use oncewise::{BoxError, Service};
 
 use crate::{
