@@ -17,6 +17,7 @@ use crate::{
     support::{
         gateway::{Gateway, Reply},
         mail_server::{Answer, MailServer},
+        redis::store_lifetimes,
     },
 };
 
@@ -84,6 +85,10 @@ async fn every_customer_is_told_and_only_a_death_sends_a_second_mail() {
     let texted = sorted(texted.values().map(|sms| sms["to"].as_str().unwrap().to_owned()).collect());
     assert_eq!(texted, numbers, "one SMS each");
     assert!(sms.requests().len() > numbers.len(), "some were asked for again");
+    let day = Duration::from_secs(24 * 60 * 60);
+    let remembered = store_lifetimes(&shop.prefix()).await;
+    let for_a_day = remembered.iter().filter(|left| **left <= day).count();
+    assert_eq!(for_a_day, told.len(), "its handler asks for a day, of {} events in all", remembered.len());
     assert_eq!(payments.effects().len(), told.len(), "each payment is authorised once");
     assert!(payments.requests().len() > told.len());
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    convert::Infallible,
     future,
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
@@ -10,12 +11,13 @@ use std::{
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{ConnectInfo, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
 };
+use futures_util::stream;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -138,10 +140,17 @@ async fn answer(
         reply
     };
     let status = |code| StatusCode::from_u16(code).expect("a status");
-    // It repeats what it was told, as gateways do: none of that may reach an error text.
+    // It repeats what it was told, as gateways do: none of that may reach an error text. And it takes its time, so
+    // that the answer comes in two parts.
+    let body = Body::from_stream(stream::once(async move {
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(body)
+    }));
     match reply {
         Reply::Do => (StatusCode::OK, body).into_response(),
-        Reply::DoBut(code) | Reply::Status(code) => (status(code), body).into_response(),
+        Reply::DoBut(code) | Reply::Status(code) => {
+            (status(code), [("location", "/elsewhere")], body).into_response()
+        }
         Reply::RetryAfter(code, after) => (status(code), [("retry-after", after)], body).into_response(),
         Reply::Silence => future::pending().await,
     }
