@@ -13,6 +13,7 @@ mod produce;
 mod refusals;
 mod setup;
 mod shutdown;
+mod world;
 
 /// The binary under test.
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
