@@ -1,46 +1,27 @@
 //! For the tests of handlers.
 
-use std::sync::Arc;
+mod broker;
+mod context;
+mod fate;
+mod fault;
+mod handler;
+mod harness;
+mod passage;
+mod process;
+mod producer;
+mod record;
+mod store;
+mod subject;
+mod world;
+mod written;
 
-use tokio_util::sync::CancellationToken;
+pub use crate::pipeline::{How, dead_letter::Disposition};
+pub use context::{context, published};
+pub use fault::{Fault, Moment};
+pub use harness::Harness;
+pub use record::TestRecord;
+pub use subject::Subject;
+pub use written::{Letter, Published};
 
-use crate::{
-    Context, Record,
-    publication::{Origin, Outbox},
-    telemetry::TraceContext,
-};
-
-/// The context of a first attempt at an event with this idempotency key, for calling a handler directly.
-#[must_use]
-pub fn context(idempotency_key: &str) -> Context {
-    let record = Record {
-        topic: "test".into(),
-        partition: 0,
-        offset: 0,
-        timestamp: None,
-        key: None,
-        value: None,
-        headers: Vec::new(),
-    };
-    Context {
-        record: Arc::new(record),
-        idempotency_key: idempotency_key.into(),
-        fencing_token: 1,
-        attempt: 1,
-        cancelled: CancellationToken::new(),
-        outbox: Arc::new(Outbox::new(Origin {
-            service: "test".into(),
-            handler: "test",
-            dedupe_key: idempotency_key.into(),
-            trace: TraceContext::root(),
-            tracestate: None,
-            topics: None,
-        })),
-    }
-}
-
-/// What a handler has published so far: topic, record key and value of each event.
-#[must_use]
-pub fn published(ctx: &Context) -> Vec<(String, Vec<u8>, Vec<u8>)> {
-    ctx.published().into_iter().map(|event| (event.topic, event.key, event.value)).collect()
-}
+#[cfg(test)]
+mod tests;
