@@ -67,7 +67,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Crash => f.write_str("the process dies"),
             Self::Stall => {
-                f.write_str("the process stands still while another one takes over, then goes on,")
+                f.write_str("the process stands still, another one takes over, and then it goes on")
             }
             Self::TimeOut => f.write_str("the handler is cut off by its time limit"),
             Self::StoreDown(time) => write!(f, "the store is away for {time:?}"),

@@ -2,6 +2,7 @@
 
 mod faults;
 mod harness;
+mod idempotence;
 
 use std::sync::{Arc, Mutex};
 
