@@ -1,4 +1,7 @@
-use oncewise::{prelude::*, testing::context};
+use oncewise::{
+    prelude::*,
+    testing::{TestRecord, check_idempotent, context},
+};
 
 use super::*;
 use crate::{
@@ -104,4 +107,19 @@ async fn an_order_that_cannot_be_never_reaches_the_gateway() {
     let negative = OrderCreated { amount_cents: -1, ..order("e1") };
     assert!(is_reject(&handler.handle(&negative, &context("e1")).await));
     assert_eq!(rows(&database).await, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_payment_is_made_once_whatever_goes_wrong() {
+    check_idempotent(
+        TestRecord::json(&order("e1")),
+        inbox,
+        |(inbox, ..)| service(inbox.clone(), Gateway::default(), 1_000_000),
+        async |(_, database, _)| {
+            let paid = "SELECT count(*) FROM wallets WHERE balance_cents = 998001";
+            (rows(database).await, database.number(paid).await)
+        },
+    )
+    .await
+    .unwrap();
 }

@@ -9,8 +9,8 @@ pub enum Fault {
     /// The process dies, as by `kill -9`: nothing of it runs on, nothing is cleaned up or given back. Another one
     /// starts with what had been committed.
     Crash,
-    /// The process stands still until its leases have run out and another one has finished what it had begun. Then
-    /// it wakes up and goes on as if nothing had happened.
+    /// The process stands still until its leases have run out and another one has finished what it had begun, or
+    /// waits for what it holds, such as a transaction. Then it wakes up and goes on as if nothing had happened.
     Stall,
     /// The handler hangs until its time limit cuts it off. Possible at the moments of a handler only.
     TimeOut,
@@ -66,9 +66,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Crash => f.write_str("the process dies"),
-            Self::Stall => {
-                f.write_str("the process stands still, another one takes over, and then it goes on")
-            }
+            Self::Stall => f.write_str("the process stands still and another one takes over"),
             Self::TimeOut => f.write_str("the handler is cut off by its time limit"),
             Self::StoreDown(time) => write!(f, "the store is away for {time:?}"),
             Self::StoreLost => f.write_str("the store forgets everything"),

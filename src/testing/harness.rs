@@ -34,7 +34,7 @@ impl Harness {
     /// would be in production, where [`restarting`](Self::restarting) is the better likeness.
     ///
     /// # Panics
-    /// Outside of the runtime of a `#[tokio::test]`, and when the service's names or routes cannot stand.
+    /// When the names or routes of the service cannot stand.
     #[must_use]
     pub fn new(subject: impl Subject) -> Self {
         let service = subject.service();
@@ -208,13 +208,24 @@ impl Harness {
                 continue;
             }
             if self.world.things().broker.open().is_empty() {
-                match self.frozen.pop() {
-                    Some(stalled) => stalled.wake().await,
-                    None => return,
+                if self.frozen.is_empty() {
+                    return;
                 }
-            } else {
+                self.thaw().await;
+            } else if self.frozen.is_empty() {
                 self.world.news.notified().await;
+            } else {
+                tokio::select! {
+                    () = self.world.news.notified() => {}
+                    () = self.world.passage.author_waits() => self.thaw().await,
+                }
             }
+        }
+    }
+
+    async fn thaw(&mut self) {
+        for process in self.frozen.drain(..) {
+            process.wake().await;
         }
     }
 }

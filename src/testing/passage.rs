@@ -11,6 +11,9 @@ use tokio::{
     time::{self, Instant},
 };
 
+/// What the author's code waits for that long, it may wait for for ever.
+const WAITS: Duration = Duration::from_millis(50);
+
 /// Pauses tokio's clock, so that back-offs and leases pass at once, while the harness waits and no code of the
 /// author runs. With the clock paused for longer, whatever talks to a real database or socket would find its
 /// time-outs over before the first answer.
@@ -51,6 +54,21 @@ impl Passage {
     pub(super) fn author(self: &Arc<Self>) -> Passing {
         self.change(|state| state.authors += 1);
         Passing { passage: Arc::clone(self), end: |state| state.authors -= 1 }
+    }
+
+    /// Ends when code of the author has been waiting for something: perhaps for what another process holds.
+    pub(super) async fn author_waits(&self) {
+        loop {
+            let before = self.has_authors();
+            time::sleep(WAITS).await;
+            if before && self.has_authors() {
+                return;
+            }
+        }
+    }
+
+    fn has_authors(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).authors > 0
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

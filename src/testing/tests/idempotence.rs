@@ -19,7 +19,7 @@ async fn a_handler_that_charges_whenever_it_runs_is_caught() {
     for line in [
         "  - in the handler, at its 2nd wait, the process dies: 2",
         "  - after the handler has returned, the process dies: 2",
-        "  - before the handler begins, the process stands still, another one takes over, and then it goes on: 2",
+        "  - before the handler begins, the process stands still and another one takes over: 2",
         "  - after the handler has returned, the handler is cut off by its time limit: 2",
         "  - delivered again when the store had forgotten it: 2",
     ] {
