@@ -13,17 +13,8 @@ use crate::{
 /// The context of a first attempt at an event with this idempotency key, for calling a handler directly.
 #[must_use]
 pub fn context(idempotency_key: &str) -> Context {
-    let record = Record {
-        topic: "test".into(),
-        partition: 0,
-        offset: 0,
-        timestamp: None,
-        key: None,
-        value: None,
-        headers: Vec::new(),
-    };
     Context {
-        record: Arc::new(record),
+        record: Arc::new(record()),
         idempotency_key: idempotency_key.into(),
         fencing_token: 1,
         attempt: 1,
@@ -39,8 +30,21 @@ pub fn context(idempotency_key: &str) -> Context {
     }
 }
 
+/// A record without key, value and headers.
+pub(crate) fn record() -> Record {
+    Record {
+        topic: "test".into(),
+        partition: 0,
+        offset: 0,
+        timestamp: None,
+        key: None,
+        value: None,
+        headers: Vec::new(),
+    }
+}
+
 /// What a handler has published so far: topic, record key and value of each event.
 #[must_use]
 pub fn published(ctx: &Context) -> Vec<(String, Vec<u8>, Vec<u8>)> {
-    ctx.published().into_iter().map(|event| (event.topic, event.key, event.value)).collect()
+    ctx.outbox.events().into_iter().map(|event| (event.topic, event.key, event.value)).collect()
 }

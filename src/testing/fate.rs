@@ -26,7 +26,7 @@ impl Fate {
     }
 
     /// The dead stay dead.
-    pub(super) fn become_(&self, state: State) {
+    pub(super) fn turn(&self, state: State) {
         {
             let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if *now == State::Dead {

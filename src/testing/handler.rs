@@ -23,9 +23,9 @@ impl ErasedHandler for Watched {
         self.handler.retry_policy()
     }
 
-    fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError> {
-        let job = Arc::clone(&self.handler).decode(value, record)?;
-        Ok(Box::new(WatchedJob { job, seam: self.seam.clone() }))
+    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError> {
+        let job = Arc::clone(&self.handler).decode(record)?;
+        Ok(job.map(|job| -> Box<dyn Job> { Box::new(WatchedJob { job, seam: self.seam.clone() }) }))
     }
 }
 

@@ -102,6 +102,8 @@ mod world;
 mod written;
 
 pub use crate::pipeline::{How, dead_letter::Disposition};
+#[cfg(test)]
+pub(crate) use context::record;
 pub use context::{context, published};
 pub use fault::{Fault, Moment};
 pub use harness::Harness;

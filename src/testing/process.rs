@@ -16,7 +16,7 @@ use crate::{
     Record, Service,
     config::Settings,
     erased::ErasedHandler,
-    pipeline::{Crowd, How, Partition, Route, Told},
+    pipeline::{Crowd, How, Partition, Told, Topic},
     store::OwnerFactory,
     telemetry::{Health, Metrics},
     worker::Assembly,
@@ -28,7 +28,7 @@ const EPOCH: u64 = 1;
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) seam: Seam,
-    routes: BTreeMap<Arc<str>, Arc<Route>>,
+    topics: BTreeMap<Arc<str>, Arc<Topic>>,
     partitions: BTreeMap<(Arc<str>, i32), Arc<Partition>>,
     renewals: JoinHandle<()>,
 }
@@ -51,18 +51,17 @@ impl Process {
             told: Some(told(&seam)),
         };
         let run = assembly.run(service);
-        let routes: Vec<Arc<Route>> = service
+        let watched =
+            |handler| -> Arc<dyn ErasedHandler> { Arc::new(Watched { handler, seam: seam.clone() }) };
+        let topics: Vec<Arc<Topic>> = service
             .table()
-            .iter()
-            .map(|(topic, handler)| {
-                let handler = Watched { handler: Arc::clone(handler), seam: seam.clone() };
-                let handler: Arc<dyn ErasedHandler> = Arc::new(handler);
-                assembly.route(&run, topic, &handler)
-            })
+            .tables()
+            .into_iter()
+            .map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table.map(watched))))
             .collect();
-        let renewals = assembly.keep_claims_alive(&run, &routes);
-        let routes = routes.into_iter().map(|route| (Arc::clone(&route.topic), route)).collect();
-        Self { seam, routes, partitions: BTreeMap::new(), renewals }
+        let renewals = assembly.keep_claims_alive(&run, &topics);
+        let topics = topics.into_iter().map(|topic| (Arc::clone(&topic.name), topic)).collect();
+        Self { seam, topics, partitions: BTreeMap::new(), renewals }
     }
 
     pub(super) fn state(&self) -> State {
@@ -73,10 +72,10 @@ impl Process {
     pub(super) fn read(&mut self) {
         let broker = &self.seam.world.things().broker;
         for name in broker.partitions() {
-            let Some(route) = self.routes.get(&name.0) else { continue };
+            let Some(topic) = self.topics.get(&name.0) else { continue };
             let partition = self.partitions.entry(name.clone()).or_insert_with(|| {
                 let position = broker.committed(&name.0, name.1);
-                Partition::new(Arc::clone(route), name.1, EPOCH, position, Handle::current())
+                Partition::new(Arc::clone(topic), name.1, EPOCH, position, Handle::current())
             });
             broker.from(&name, partition.next_offset()).into_iter().for_each(|record| partition.take(record));
         }
@@ -100,7 +99,7 @@ impl Process {
     /// It stood still and finds that its partitions are gone: what runs may finish, nothing else begins.
     pub(super) async fn wake(self) {
         self.partitions.values().for_each(|partition| partition.stop());
-        self.seam.fate.become_(State::Alive);
+        self.seam.fate.turn(State::Alive);
         for partition in self.partitions.values() {
             tokio::select! {
                 () = partition.stopped() => {}
@@ -113,7 +112,7 @@ impl Process {
 /// Whatever is left of it can reach nothing any more.
 impl Drop for Process {
     fn drop(&mut self) {
-        self.seam.fate.become_(State::Dead);
+        self.seam.fate.turn(State::Dead);
         self.renewals.abort();
         self.partitions.values().for_each(|partition| partition.stop());
     }

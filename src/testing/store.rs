@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::{Moment, world::Seam};
 use crate::store::{
-    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, MemoryStore, Release,
-    Released, Renewal, Renewed, StoreFault, StoreReport,
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
+    MemoryStore, Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
 };
 
 /// A memory store as a process sees it that may die, over a line that may be down.
@@ -61,6 +61,14 @@ impl DedupeStore for LinedStore {
             self.0.reach(Moment::InBackoff).await;
         }
         Ok(answers)
+    }
+
+    async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
+        self.open().await?.inspect(keys).await
+    }
+
+    async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
+        self.open().await?.forget(requests).await
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {

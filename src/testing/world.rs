@@ -104,8 +104,8 @@ impl Seam {
         let until = |time: Duration| Instant::now() + time;
         for fault in &struck {
             match fault {
-                Fault::Crash => self.fate.become_(State::Dead),
-                Fault::Stall => self.fate.become_(State::Frozen),
+                Fault::Crash => self.fate.turn(State::Dead),
+                Fault::Stall => self.fate.turn(State::Frozen),
                 Fault::TimeOut => {}
                 Fault::StoreDown(time) => things.store_back = until(*time),
                 Fault::StoreLost => things.store = Arc::default(),
