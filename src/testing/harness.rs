@@ -1,8 +1,6 @@
 //! A service under test.
 
-use std::{fmt, time::Duration};
-
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     Fault, Letter, Moment, Published, Subject, TestRecord, fate::State, process::Process, world::World,
@@ -97,7 +95,8 @@ impl Harness {
     /// Delivers a record and waits until it is settled and committed, whatever it takes.
     ///
     /// # Panics
-    /// When that does not come about.
+    /// When that does not come about within a week of the harness' clock, when the service does not read the record's
+    /// topic, and on a runtime of several threads.
     pub async fn deliver(&mut self, record: impl Into<TestRecord>) {
         self.deliver_all([record]).await;
     }
@@ -126,7 +125,10 @@ impl Harness {
         self.settle().await;
     }
 
-    /// Lets time pass, and with it leases, and what the store remembers.
+    /// Lets time pass, and with it what the store remembers.
+    ///
+    /// # Panics
+    /// On a runtime of several threads.
     pub async fn pass(&mut self, time: Duration) {
         let _waiting = self.world.passage.wait();
         tokio::time::advance(time).await;

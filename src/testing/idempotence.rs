@@ -19,8 +19,8 @@ const OUTAGE: Duration = Duration::from_secs(60);
 /// publishes is compared by itself, by the ids of the events.
 ///
 /// The faults: the event delivered at two places at once, and again after the store has forgotten it; the process
-/// dies, or stands still while another takes over, or the attempt is cut off, before the handler, at every
-/// `.await` where it waits, and after it; the process dies at every later step; the store and the broker go away.
+/// dies, or stands still while another takes over, or the attempt is cut off, before the handler, at each of the first
+/// 100 `.await`s where it waits, and after it; the process dies at every later step; the store and the broker go away.
 ///
 /// ```
 /// # use std::{collections::BTreeMap, sync::{Arc, Mutex}};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, RuntimeFlavor},
     time::{self, Instant},
 };
 
@@ -45,7 +45,14 @@ impl Passage {
     }
 
     /// The harness waits until this is dropped.
+    ///
+    /// # Panics
+    /// On a runtime with several threads: their clock cannot be paused.
     pub(super) fn wait(self: &Arc<Self>) -> Passing {
+        assert!(
+            Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread,
+            "a harness needs a runtime of one thread, which is what `#[tokio::test]` makes unless told otherwise"
+        );
         self.change(|state| state.waiting = true);
         Passing { passage: Arc::clone(self), end: |state| state.waiting = false }
     }

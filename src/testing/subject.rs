@@ -7,6 +7,10 @@ pub(super) const TOPIC: &str = "events";
 
 /// What a harness can test: a [`Service`], or a handler of JSON events. A handler that publishes needs its service,
 /// which declares where to.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be tested by itself",
+    note = "a harness takes a `Service`, or a handler whose event is read as JSON; give another its routes: `Service::new(name).routes(Routes::new().on_with(topic, codec, handler))`"
+)]
 pub trait Subject {
     /// The service. A handler's is called `test`, and reads the topic `events`.
     fn service(self) -> Service;

@@ -140,3 +140,9 @@ async fn in_a_test_that_begins_paused_handlers_sleep_through_at_once() {
 async fn a_topic_that_nobody_reads_is_named() {
     Harness::new(Charge::default()).deliver(TestRecord::from(PAYMENT).topic("elsewhere")).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "a harness needs a runtime of one thread")]
+async fn a_runtime_whose_clock_cannot_be_paused_is_refused() {
+    Harness::new(Charge::default()).deliver(PAYMENT).await;
+}
