@@ -6,6 +6,7 @@ mod config;
 mod dedupe;
 mod demo;
 mod inspect;
+mod probe;
 mod produce;
 mod run;
 mod signals;
@@ -128,6 +129,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                     Err(code) => code,
                 }
             }
+            Verb::Probe { probe } => probe::run(&loaded.settings, probe).await,
             Verb::Produce(args) => match &self.produce {
                 Some(produce) => produce::run(produce, &loaded, &args, &targets).await,
                 None => failed("this binary has nothing to produce"),

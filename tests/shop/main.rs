@@ -9,6 +9,7 @@ mod dying;
 mod ledger;
 mod load;
 mod metrics;
+mod produce;
 mod refusals;
 mod setup;
 mod shutdown;
