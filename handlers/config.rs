@@ -156,6 +156,7 @@ mod tests {
             "shop.gateway.url = \"ftp://***@gateway\"",
             "allowed is a URL that starts with http: or https:",
             "shop.gateway.token = ***",
+            "the URL in `shop.gateway.url` holds a login too; allowed is one of them",
         ] {
             assert!(problems.contains(text), "{problems}");
         }
@@ -171,10 +172,11 @@ mod tests {
             ("ONCEWISE__SHOP__EMAIL__SMTP_URL", "smtps://me:hunter2@mail"),
             ("ONCEWISE__SHOP__EMAIL__FROM", "shop@example.com"),
             ("ONCEWISE__SHOP__SMS__URL", "https://me:hunter2@sms"),
-            ("ONCEWISE__SHOP__SMS__TOKEN", "hunter2"),
+            ("ONCEWISE__SHOP__GATEWAY__URL", "https://gateway"),
+            ("ONCEWISE__SHOP__GATEWAY__TOKEN", "hunter2"),
         ])
         .unwrap();
-        assert!(config.email.is_some() && config.sms.is_some());
+        assert!(config.email.is_some() && config.sms.is_some() && config.gateway.is_some());
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

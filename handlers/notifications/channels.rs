@@ -1,12 +1,12 @@
 //! The ways to a customer.
 
-use oncewise::{BoxError, Context, Failure};
+use oncewise::{Context, Failure};
 use serde::Serialize;
 
 use super::confirmation::{Channel, Confirmation};
 use crate::{
     config::ShopConfig,
-    outside::{HttpGateway, Mail, Mailer},
+    outside::{HttpGateway, Mail, Mailer, SetupError},
 };
 
 /// A mail server and an SMS gateway; what is not configured goes to the log.
@@ -28,10 +28,12 @@ impl Channels {
     ///
     /// # Errors
     /// One of them is to be reached over TLS, and this machine has no certificates to trust.
-    pub fn new(config: &ShopConfig) -> Result<Self, BoxError> {
+    pub fn new(config: &ShopConfig) -> Result<Self, SetupError> {
+        let email = config.email.clone().map(Mailer::new).transpose();
+        let sms = config.sms.as_ref().map(HttpGateway::new).transpose();
         Ok(Self {
-            email: config.email.clone().map(Mailer::new).transpose()?,
-            sms: config.sms.as_ref().map(HttpGateway::new).transpose()?,
+            email: email.map_err(SetupError::of("shop.email"))?,
+            sms: sms.map_err(SetupError::of("shop.sms"))?,
         })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oncewise::prelude::*;
 
 use super::postbox::Postbox;
-use crate::event::OrderCreated;
+use crate::{event::OrderCreated, outside};
 
 /// Sends an e-mail, and an SMS where there is a number. Each is marked once it is acknowledged, so that a
 /// failing SMS does not send the e-mail again.
@@ -28,6 +28,10 @@ impl Handler for SendConfirmation {
 
     fn ttl(&self) -> Option<Duration> {
         Some(Duration::from_secs(24 * 60 * 60))
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        outside::patience()
     }
 
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {

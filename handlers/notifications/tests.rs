@@ -93,6 +93,7 @@ async fn an_order_of_another_event_is_the_same_order() {
     assert_eq!(key("o-7"), "notification:orders:o-7");
     assert_eq!(key(""), "", "is dead-lettered: `notification:orders:` would be one order for all");
     assert_eq!(handler.ttl(), Some(std::time::Duration::from_secs(86_400)));
+    assert!(handler.ttl() > Some(handler.retry_policy().budget));
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! A gateway over HTTP that honours idempotency keys.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use oncewise::{BoxError, Context, Failure, config::Secret};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -18,7 +21,6 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A gateway. Its connections are kept and used again.
-#[derive(Debug)]
 pub struct HttpGateway {
     client: Client,
     url: Url,
@@ -71,6 +73,13 @@ impl HttpGateway {
         let answer = judge(response.status(), patience);
         read_away(response).await;
         answer
+    }
+}
+
+/// Without the URL, which may hold a password.
+impl fmt::Debug for HttpGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpGateway").finish_non_exhaustive()
     }
 }
 

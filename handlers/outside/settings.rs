@@ -116,9 +116,13 @@ impl GatewaySettings {
             reader.problem(&key("token"), "allowed are the printable characters of ASCII, without spaces");
         }
         let url = url?;
-        if Url::parse(url.reveal()).is_err() {
+        let Ok(place) = Url::parse(url.reveal()) else {
             reader.problem(&key("url"), "allowed is a URL such as https://gateway.example.com/v1/messages");
             return None;
+        };
+        if token.is_some() && (place.password().is_some() || !place.username().is_empty()) {
+            let text = format!("the URL in `{}` holds a login too; allowed is one of them", key("url"));
+            reader.problem(&key("token"), text);
         }
         Some(Self { url, token, timeout })
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use oncewise::{BoxError, Context, Failure, Fingerprint};
+use oncewise::{Context, Failure, Fingerprint};
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
     event::OrderCreated,
-    outside::{GatewaySettings, HttpGateway},
+    outside::{GatewaySettings, HttpGateway, SetupError},
 };
 
 /// Where payments are authorised.
@@ -36,8 +36,8 @@ impl Gateway {
     ///
     /// # Errors
     /// It is to be reached over TLS, and this machine has no certificates to trust.
-    pub fn at(settings: &GatewaySettings) -> Result<Self, BoxError> {
-        HttpGateway::new(settings).map(Self::Http)
+    pub fn at(settings: &GatewaySettings) -> Result<Self, SetupError> {
+        HttpGateway::new(settings).map(Self::Http).map_err(SetupError::of("shop.gateway"))
     }
 
     /// A pretended gateway that is busy for this many of 100 calls. Which ones depends on the event and the
