@@ -1,10 +1,11 @@
 //! The services of the shop, and the model to copy: what happens when somebody orders.
 //!
-//! | service           | what it does for each order                          |
-//! |-------------------|------------------------------------------------------|
-//! | [`orders`]        | stores it                                            |
-//! | [`payments`]      | deducts its amount from the user's wallet            |
-//! | [`notifications`] | confirms it by e-mail, and by SMS where it can       |
+//! | service           | of each                    | it                                                     |
+//! |-------------------|----------------------------|--------------------------------------------------------|
+//! | [`orders`]        | order                      | stores it                                              |
+//! | [`payments`]      | order                      | deducts its amount from the user's wallet, and says so |
+//! | [`notifications`] | order                      | confirms it by e-mail, and by SMS where it can         |
+//! |                   | payment that was settled   | writes a receipt ([`receipts`])                        |
 //!
 //! Each writes its effect in one transaction with the idempotency key ([`database::inbox`]), so that a crash at
 //! any moment leaves either both or neither.
@@ -16,6 +17,7 @@ pub mod event;
 pub mod notifications;
 pub mod orders;
 pub mod payments;
+pub mod receipts;
 pub mod sample;
 #[cfg(test)]
 mod testing;
@@ -40,6 +42,6 @@ pub async fn services(config: &ShopConfig) -> Result<Vec<Service>, OpenError> {
     Ok(vec![
         orders::service(inbox.clone()),
         payments::service(inbox.clone(), gateway, config.opening_credit_cents),
-        notifications::service(inbox),
+        notifications::service(inbox.clone()).routes(receipts::routes(inbox)),
     ])
 }
