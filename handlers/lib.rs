@@ -31,13 +31,14 @@ use crate::{
     payments::Gateway,
 };
 
-/// All services of the shop, over one database.
+/// All services of the shop, over one database, whose inbox they prune as long as this runtime lives.
 ///
 /// # Errors
 /// The database cannot be opened.
 pub async fn services(config: &ShopConfig) -> Result<Vec<Service>, OpenError> {
     let database = Database::open(&config.database_url, config.database_connections).await?;
     let inbox = Inbox::new(database);
+    tokio::spawn(inbox.clone().prune_hourly(config.inbox_retention));
     let gateway = Gateway::busy(config.gateway_busy_percent);
     Ok(vec![
         orders::service(inbox.clone()),

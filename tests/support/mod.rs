@@ -15,6 +15,7 @@ pub mod kafka_server;
 pub mod ledger;
 pub mod pod;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod wait;
 
