@@ -13,7 +13,9 @@
 //! `ARCHITECTURE.md` lists the invariants, each with its test.
 
 mod app;
+mod audit;
 pub mod check;
+mod cloud_event;
 mod codec;
 pub mod config;
 mod context;
@@ -33,23 +35,30 @@ pub mod telemetry;
 pub mod testing;
 mod worker;
 
-pub use app::{App, Demo, DemoCounts, DemoRecord, Prepare};
-pub use codec::{Codec, DecodeError, EncodeError, Encoder, Json};
+pub use app::{
+    App, Demo, DemoCounts, DemoRecord, Prepare, Produce, ProduceKind, ProduceRecipe, ProduceRecord,
+    ProduceRecords,
+};
+pub use bytes::Bytes;
+pub use cloud_event::CloudEvent;
+#[cfg(feature = "protobuf")]
+pub use codec::Protobuf;
+pub use codec::{Change, Codec, DecodeError, EncodeError, Encoder, Json, Raw, TypedJson};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
-pub use outcome::{BoxError, Failure, Handled, OrFail, Outcome, done, skip};
+pub use outcome::{BoxError, Cause, Classified, Failure, Handled, OrFail, Outcome, done, skip};
 pub use pipeline::retry::RetryPolicy;
 pub use publication::{Publication, PublishError};
 pub use record::{Header, Record};
-pub use routes::{RouteError, Routes};
+pub use routes::{RouteError, Routes, Unknown};
 pub use service::{Service, ServiceError};
 pub use worker::{Parts, Stopped, Worker};
 
 /// What a handler module needs.
 pub mod prelude {
     pub use crate::{
-        Context, DedupeKey, Failure, Fingerprint, Handled, Handler, Metadata, OrFail, Outcome, Publication,
-        RetryPolicy, Routes, Service, done, skip,
+        Change, Context, DedupeKey, Failure, Fingerprint, Handled, Handler, Metadata, OrFail, Outcome,
+        Publication, RetryPolicy, Routes, Service, Unknown, done, skip,
     };
 }
 

@@ -17,9 +17,7 @@ impl Handler for WriteReceipt {
     type Event = PaymentSettled;
 
     fn dedupe_key(&self, _: &PaymentSettled, meta: &Metadata) -> DedupeKey {
-        let text = |name| meta.header(name).map(String::from_utf8_lossy);
-        let key = text("ce_source").zip(text("ce_id")).map(|(source, id)| format!("{source} {id}"));
-        DedupeKey::of(key.unwrap_or_default())
+        DedupeKey::cloud_event(meta)
     }
 
     async fn handle(&self, payment: &PaymentSettled, ctx: &Context) -> Outcome {

@@ -22,7 +22,7 @@ pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
 pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
-pub(crate) use publish::produce_all;
+pub(crate) use publish::{Outflow, produce_all};
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};

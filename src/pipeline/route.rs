@@ -1,17 +1,31 @@
-//! A service at work, and one of its topics.
+//! A service at work, its topics and their handlers.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use prometheus::IntCounter;
 
 use super::{
-    capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
-    status::Status,
+    How,
+    capacity::Capacity,
+    dedupe::Claims,
+    dispatch::Crowd,
+    produce::Producer,
+    retry::RetryPolicy,
+    status::{Status, age},
 };
-use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, telemetry::HandlerMetrics};
+use crate::{
+    Record,
+    config::Ordering,
+    erased::ErasedHandler,
+    routes::Table,
+    store::{Clock, OwnerFactory},
+    telemetry::{HandlerMetrics, metrics::Outcome},
+};
+
+/// Hears of every record that is settled, and how.
+pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
 
 /// What the partitions of one service share.
-#[derive(Debug)]
 pub(crate) struct ServiceRun {
     pub(crate) name: Arc<str>,
     pub(crate) group: String,
@@ -29,9 +43,37 @@ pub(crate) struct ServiceRun {
     pub(crate) crowd: Crowd,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,
+    /// What times are read from: first failures, and letters.
+    pub(crate) clock: Clock,
+    /// Draws the jitter of delays, `0.0..1.0`.
+    pub(crate) chance: fn() -> f64,
+    pub(crate) told: Option<Told>,
+}
+
+impl fmt::Debug for ServiceRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceRun")
+            .field("name", &self.name)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServiceRun {
+    /// A record is settled, counted as its handler's or as nobody's.
+    pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record) {
+        let outcome = match how {
+            How::Done => Outcome::Done,
+            How::Skipped => Outcome::Skipped,
+            How::Duplicate => Outcome::Duplicate,
+            How::DeadLettered => Outcome::DeadLettered,
+        };
+        metrics.settled(outcome, record.timestamp.map(age));
+        if let Some(told) = &self.told {
+            told(record, how);
+        }
+    }
+
     /// What a topic out is called in Kafka. One that is not declared any more, of an event stored before, is
     /// called as it was.
     pub(crate) fn physical(&self, topic: &str) -> String {
@@ -39,16 +81,30 @@ impl ServiceRun {
     }
 }
 
-/// One topic of a service, with its handler and what the operator says about it.
-pub(crate) struct Route {
+/// One topic of a service, and who handles its records.
+pub(crate) struct Topic {
     pub(crate) service: Arc<ServiceRun>,
     /// Physical name.
-    pub(crate) topic: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) table: Table<Route>,
+    /// Counts what no handler takes; where one takes every record, that one's.
+    pub(crate) nobody: HandlerMetrics,
+    /// Records received, counted apart from what became of them.
+    pub(crate) consumed: IntCounter,
+}
+
+impl Topic {
+    /// Where a record is counted that this handler takes, or nobody.
+    pub(crate) fn metrics<'a>(&'a self, route: Option<&'a Route>) -> &'a HandlerMetrics {
+        route.map_or(&self.nobody, |route| &route.metrics)
+    }
+}
+
+/// One handler on one topic, with what the operator says about it.
+pub(crate) struct Route {
     pub(crate) handler: Arc<dyn ErasedHandler>,
     pub(crate) settings: RouteSettings,
     pub(crate) metrics: HandlerMetrics,
-    /// Records received, counted apart from what became of them.
-    pub(crate) consumed: IntCounter,
 }
 
 /// What an operator may tune for one handler.
@@ -65,12 +121,13 @@ pub(crate) struct RouteSettings {
     pub(crate) timeout: Duration,
 }
 
-impl fmt::Debug for Route {
+impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route")
+        let handlers: Vec<_> = self.table.iter().map(|route| route.handler.name()).collect();
+        f.debug_struct("Topic")
             .field("service", &self.service.name)
-            .field("topic", &self.topic)
-            .field("handler", &self.handler.name())
+            .field("name", &self.name)
+            .field("handlers", &handlers)
             .finish_non_exhaustive()
     }
 }

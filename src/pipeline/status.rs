@@ -2,17 +2,16 @@
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    How, Settled,
     dead_letter::{Disposition, Verdict, millis},
     failure::Failed,
     produce::ProduceError,
-    route::Route,
 };
 use crate::{
     DedupeKey, Record,
@@ -20,7 +19,7 @@ use crate::{
     store::{FaultKind, StoreFault},
     telemetry::{
         ServiceHealth, ServiceMetrics,
-        metrics::{Component, Label, Outcome},
+        metrics::{Component, Label},
     },
 };
 
@@ -132,16 +131,6 @@ impl Status {
         tracing::warn!(
             %topic, partition, offset, handler, dedupe_key, attempts, disposition = disposition.as_str(), error = %failed.error, "dead-lettered"
         );
-    }
-
-    pub(crate) fn settled(&self, route: &Route, settled: &Settled, record: &Record) {
-        let outcome = match settled.how() {
-            How::Done => Outcome::Done,
-            How::Skipped => Outcome::Skipped,
-            How::Duplicate => Outcome::Duplicate,
-            How::DeadLettered => Outcome::DeadLettered,
-        };
-        route.metrics.settled(outcome, record.timestamp.map(age));
     }
 }
 
