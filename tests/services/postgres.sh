@@ -8,7 +8,7 @@ POSTGRES_PASSWORD='right-password'
 POSTGRES_CERTIFICATE='server.crt'
 
 # postgres_bin: where Debian keeps the commands of the server, which are not in the path.
-postgres_bin() { find /usr/lib/postgresql -maxdepth 2 -name bin | sort -V | tail -n 1; }
+postgres_bin() { find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1; }
 
 # postgres_install: installs the server, unless it is there. Debian would start one of its own with it; nobody asked
 # for that one.

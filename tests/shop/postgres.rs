@@ -68,6 +68,7 @@ async fn connections_that_break_and_a_pod_that_dies_change_no_sum() {
 async fn a_server_that_falls_silent_is_found_out_and_its_connections_are_replaced() {
     let (proxy, url) = wire().await;
     let database = Database::open(&url, 1).await.unwrap();
+    let Database::Postgres(pool) = &database else { panic!("{database:?}") };
     let tx = database.begin().await.unwrap();
     proxy.stall_open_connections();
     let asked = Instant::now();
@@ -78,9 +79,9 @@ async fn a_server_that_falls_silent_is_found_out_and_its_connections_are_replace
     })
     .await;
     assert!(asked.elapsed() < PATIENCE, "{:?}", asked.elapsed());
+    assert_eq!(pool.options().get_max_connections(), 1, "or others would have hidden it");
 
     // One that is idle is noticed before it is used.
-    let Database::Postgres(pool) = &database else { panic!("{database:?}") };
     until("the connection to be idle", PATIENCE, async || {
         if pool.num_idle() == 1 { Ok(()) } else { Err(pool.num_idle()) }
     })
