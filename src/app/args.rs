@@ -44,6 +44,12 @@ pub(super) enum Verb {
     Config,
     /// Sends sample events, some of them twice, some of them broken
     Produce(Produce),
+    /// Asks a worker on this machine how it is, for the health checks of containers
+    Probe {
+        /// What to ask
+        #[arg(value_enum)]
+        probe: Probe,
+    },
     /// Looks at what is remembered of one event, or lets it be forgotten
     #[command(subcommand)]
     Dedupe(Dedupe),
@@ -116,6 +122,16 @@ impl Produce {
             Err(problems)
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Probe {
+    /// Whether it turns
+    Livez,
+    /// Whether it works
+    Readyz,
+    /// Whether it has begun
+    Startupz,
 }
 
 #[derive(Debug, Subcommand)]

@@ -48,7 +48,7 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
     let (route, decoded) = decode(&partition.topic.table, record);
     let how = match decoded {
         Decoded::Event(event) => delivery.event(&event).await?,
-        Decoded::Unwanted => How::Skipped,
+        Decoded::Unwanted(what) => delivery.handled(Handled::Skipped(what.into())),
         Decoded::Unfit(disposition, why) => {
             let end = Ending {
                 disposition,
