@@ -1,8 +1,8 @@
 //! What an operator may set.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use oncewise::config::{AppConfig, Reader};
+use oncewise::config::{AppConfig, DedupeSettings, Reader};
 
 use crate::outside::{EmailSettings, GatewaySettings};
 
@@ -13,6 +13,9 @@ pub struct ShopConfig {
     pub database_url: String,
     /// How many connections one worker has to PostgreSQL at most, 1 to 1000. SQLite has one.
     pub database_connections: u32,
+    /// How long an effect's mark is kept in the database. Longer than every `dedupe.ttl`, and than the range of any
+    /// replay: what the store has forgotten, the mark still knows.
+    pub inbox_retention: Duration,
     /// What a wallet holds when it is opened, at its user's first payment; 0 or more hundredths.
     pub opening_credit_cents: i64,
     /// How many of 100 calls find the pretended payment gateway busy; 0 to 100.
@@ -30,6 +33,7 @@ impl Default for ShopConfig {
         Self {
             database_url: "sqlite://shop.db".into(),
             database_connections: 16,
+            inbox_retention: Duration::from_secs(30 * 86_400),
             opening_credit_cents: 1_000_000,
             gateway_busy_percent: 0,
             gateway: None,
@@ -51,6 +55,7 @@ impl AppConfig for ShopConfig {
                 default.database_connections,
                 1..=1000,
             ),
+            inbox_retention: inbox_retention(reader, default.inbox_retention),
             opening_credit_cents: reader.integer_in(
                 "shop.opening_credit_cents",
                 default.opening_credit_cents,
@@ -68,10 +73,21 @@ impl AppConfig for ShopConfig {
     }
 }
 
+fn inbox_retention(reader: &mut Reader, default: Duration) -> Duration {
+    const KEY: &str = "shop.inbox_retention";
+    let retention = reader.duration(KEY, default);
+    if retention < reader.duration("dedupe.ttl", DedupeSettings::DEFAULT_TTL) {
+        reader
+            .problem(KEY, "is shorter than `dedupe.ttl`; allowed is what is longer than every `dedupe.ttl`");
+    }
+    retention
+}
+
 impl fmt::Debug for ShopConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShopConfig")
             .field("database_connections", &self.database_connections)
+            .field("inbox_retention", &self.inbox_retention)
             .field("opening_credit_cents", &self.opening_credit_cents)
             .field("gateway_busy_percent", &self.gateway_busy_percent)
             .field("gateway", &self.gateway)
@@ -104,6 +120,19 @@ mod tests {
             assert!(problems.contains(key), "{problems}");
         }
         assert_eq!(loaded(&[]), Ok(ShopConfig::default()));
+    }
+
+    #[test]
+    fn marks_outlive_what_the_store_remembers() {
+        let retention = |days: &str, ttl: &str| {
+            loaded(&[("ONCEWISE__SHOP__INBOX_RETENTION", days), ("ONCEWISE__DEDUPE__TTL", ttl)])
+        };
+        assert_eq!(retention("8d", "8d").unwrap().inbox_retention, Duration::from_secs(8 * 86_400));
+        let problem = retention("8d", "9d").unwrap_err();
+        assert!(problem.contains("shop.inbox_retention = \"8d\""), "{problem}");
+        assert!(loaded(&[("ONCEWISE__DEDUPE__TTL", "31d")]).is_err(), "nor does the default");
+        let problem = retention("8d", "soon").unwrap_err();
+        assert_eq!(problem.matches("dedupe.ttl").count(), 1, "told once: {problem}");
     }
 
     #[test]

@@ -37,11 +37,15 @@ fn records(count: u64) -> Vec<DemoRecord> {
     sample(count).records().map(|record| DemoRecord { key: record.key, value: record.value }).collect()
 }
 
-/// Who cannot pay is still sent a confirmation: the services know nothing of each other.
+/// Who cannot pay is still sent a confirmation, and no receipt.
 fn expected(service: &str, count: u64) -> DemoCounts {
     let Expected { orders, unaffordable, duplicates, undecodable, no_key } = sample(count).expected();
-    let rejected = if service == "payments" { unaffordable } else { 0 };
-    DemoCounts { done: orders - rejected, duplicates, dead_lettered: rejected + undecodable + no_key }
+    let (done, rejected) = match service {
+        "payments" => (orders - unaffordable, unaffordable),
+        "notifications" => (orders + (orders - unaffordable), 0),
+        _ => (orders, 0),
+    };
+    DemoCounts { done, duplicates, dead_lettered: rejected + undecodable + no_key }
 }
 
 fn sample(count: u64) -> SampleOrders {

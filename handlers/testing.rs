@@ -164,6 +164,7 @@ fn a_handler_module_has_at_most_25_lines() {
         ("orders", include_str!("orders/store_order.rs")),
         ("payments", include_str!("payments/charge.rs")),
         ("notifications", include_str!("notifications/send_confirmation.rs")),
+        ("receipts", include_str!("receipts/write_receipt.rs")),
     ] {
         let lines = written_lines(source);
         assert!((10..=25).contains(&lines), "{name}: {lines} lines");
@@ -171,7 +172,7 @@ fn a_handler_module_has_at_most_25_lines() {
 }
 
 #[tokio::test]
-async fn the_services_are_three_groups_on_one_topic() {
+async fn the_services_are_three_groups_on_the_same_orders() {
     let home = Home::new().await;
     let config = crate::config::ShopConfig { database_url: home.url().to_owned(), ..Default::default() };
     let services = crate::services(&config).await.unwrap();
@@ -192,7 +193,12 @@ async fn the_services_are_three_groups_on_one_topic() {
         [
             ("orders", "orders", vec!["orders.created"], vec!["store_order"]),
             ("payments", "payments", vec!["orders.created"], vec!["charge_wallet"]),
-            ("notifications", "notifications", vec!["orders.created"], vec!["send_confirmation"]),
+            (
+                "notifications",
+                "notifications",
+                vec!["orders.created", "payments.settled"],
+                vec!["send_confirmation", "write_receipt"]
+            ),
         ]
     );
 }

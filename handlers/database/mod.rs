@@ -11,9 +11,12 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{PgPool, Sqlite, SqlitePool};
 
-pub use self::error::{DatabaseError, OpenError};
+pub use self::{
+    error::{DatabaseError, OpenError},
+    postgres::PostgresTransaction,
+};
 
 /// The shop's database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ pub enum Transaction {
     /// Of SQLite.
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     /// Of PostgreSQL.
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(PostgresTransaction),
 }
 
 impl Database {
@@ -59,7 +62,7 @@ impl Database {
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         Ok(match self {
             Self::Sqlite(pool) => Transaction::Sqlite(sqlite::begin(pool).await?),
-            Self::Postgres(pool) => Transaction::Postgres(postgres::answer(pool.begin()).await?),
+            Self::Postgres(pool) => Transaction::Postgres(PostgresTransaction::begin(pool).await?),
         })
     }
 }
@@ -72,7 +75,7 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), DatabaseError> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => postgres::answer(tx.commit()).await?,
+            Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 use oncewise::prelude::*;
 
 use super::{Gateway, wallet};
-use crate::{database::inbox::Inbox, event::OrderCreated};
+use crate::database::inbox::Inbox;
+use crate::event::{OrderCreated, PaymentSettled};
 
 /// Has the payment authorised by the gateway, then deducts it from the wallet. The gateway knows a repeated
-/// idempotency key, the database refuses one: between them there is no moment in which a crash charges twice.
+/// idempotency key, the database refuses one: between them there is no moment in which a crash charges twice. The
+/// others hear of it, once, through an event that is stored with the payment.
 #[derive(Debug)]
 pub struct ChargeWallet {
     pub(super) inbox: Inbox,
@@ -27,6 +29,7 @@ impl Handler for ChargeWallet {
         self.gateway.authorize(ctx, order).await?;
         let Some(mut tx) = self.inbox.begin(ctx).await? else { return done() };
         wallet::deduct(&mut tx, order, self.opening_credit_cents).await?;
+        ctx.publish(PaymentSettled::TOPIC, &order.order_id, &PaymentSettled::now(order))?;
         tx.commit(ctx).await?;
         done()
     }

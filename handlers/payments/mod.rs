@@ -1,4 +1,4 @@
-//! Payments: deducts every order from its user's wallet, once.
+//! Payments: deducts every order from its user's wallet, once, and says so to the others.
 
 mod charge;
 mod gateway;
@@ -10,11 +10,15 @@ mod wallet;
 use oncewise::{Routes, Service};
 
 pub use self::{charge::ChargeWallet, gateway::Gateway};
-use crate::{database::inbox::Inbox, event::OrderCreated};
+use crate::{
+    database::inbox::Inbox,
+    event::{OrderCreated, PaymentSettled},
+};
 
 /// The service `payments`. A user's first payment opens the wallet with `opening_credit_cents`.
 #[must_use]
 pub fn service(inbox: Inbox, gateway: Gateway, opening_credit_cents: i64) -> Service {
     let charge = ChargeWallet { inbox, gateway, opening_credit_cents };
-    Service::new("payments").routes(Routes::new().on(OrderCreated::TOPIC, charge))
+    let routes = Routes::new().on(OrderCreated::TOPIC, charge);
+    Service::new("payments").routes(routes).publishes(PaymentSettled::TOPIC)
 }

@@ -1,7 +1,7 @@
 use oncewise::{
     config::Secret,
     prelude::*,
-    testing::{TestRecord, check_idempotent, context},
+    testing::{TestRecord, check_idempotent, context, published},
 };
 
 use super::*;
@@ -64,6 +64,31 @@ async fn an_event_that_comes_twice_is_paid_once() {
     assert!(handler.was_applied(&order("e1"), &context("e1")).await.unwrap());
 }
 
+fn payments_published(ctx: &Context) -> Vec<PaymentSettled> {
+    let events = published(ctx).into_iter().map(|(topic, key, value)| {
+        let payment: PaymentSettled = serde_json::from_slice(&value).unwrap();
+        assert_eq!((topic.as_str(), key), (PaymentSettled::TOPIC, payment.order_id.clone().into_bytes()));
+        payment
+    });
+    events.collect()
+}
+
+#[tokio::test]
+async fn a_payment_is_told_to_others_the_same_at_every_attempt() {
+    let (handler, _, _home) = handler(1_000_000).await;
+    let [first, again, asked] = [(); 3].map(|()| context("e1"));
+    handler.handle(&order("e1"), &first).await.unwrap();
+    handler.handle(&order("e1"), &again).await.unwrap();
+    assert!(handler.was_applied(&order("e1"), &asked).await.unwrap());
+    let settled = payments_published(&first);
+    let [PaymentSettled { settled_at, .. }] = settled[..] else { panic!("{settled:?}") };
+    assert_eq!(settled, [PaymentSettled { settled_at, ..PaymentSettled::now(&order("e1")) }]);
+    assert_eq!(payments_published(&again), settled);
+    assert_eq!(payments_published(&asked), settled);
+    let stored = |ctx: &Context| ctx.stored_publications().unwrap();
+    assert_eq!([stored(&again), stored(&asked)], [stored(&first), stored(&first)], "with the same ids");
+}
+
 #[tokio::test]
 async fn the_last_cent_is_enough_and_a_cent_less_is_not() {
     let (enough, database, _home) = handler(1999).await;
@@ -71,10 +96,12 @@ async fn the_last_cent_is_enough_and_a_cent_less_is_not() {
     assert_eq!(balance(&database).await, 0);
 
     let (short, database, _home) = handler(1998).await;
-    let outcome = short.handle(&order("e1"), &context("e1")).await;
+    let ctx = context("e1");
+    let outcome = short.handle(&order("e1"), &ctx).await;
     let Err(Failure::Reject { cause }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(cause.to_string(), "insufficient funds");
     assert_eq!(rows(&database).await, [0, 0, 0], "not even a wallet");
+    assert_eq!(payments_published(&ctx), []);
     assert!(!short.was_applied(&order("e1"), &context("e1")).await.unwrap());
 }
 

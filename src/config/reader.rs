@@ -38,7 +38,11 @@ impl Reader {
     pub fn problem(&mut self, key: &str, message: impl Into<String>) {
         let line = self.lines.get(key).cloned();
         let (value, origin) = line.map(|line| (line.shown, line.origin)).unzip();
-        self.problems.push(Problem { key: key.to_owned(), value, origin, message: message.into() });
+        let problem = Problem { key: key.to_owned(), value, origin, message: message.into() };
+        // Where an application looks at a key of the framework, both find the same.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Adds something that is allowed and yet worth a word at every start.

@@ -4,18 +4,20 @@
 # The server is asked for it, so that a test that sends none, or shows it, is seen.
 POSTGRES_PASSWORD='right-password'
 
+# The certificate by which it proves who it is, below the folder it was started in.
+POSTGRES_CERTIFICATE='server.crt'
+
 # postgres_bin: where Debian keeps the commands of the server, which are not in the path.
-postgres_bin() { find /usr/lib/postgresql -maxdepth 2 -name bin | sort -V | tail -n 1; }
+postgres_bin() { find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1; }
 
 # postgres_install: installs the server, unless it is there. Debian would start one of its own with it; nobody asked
 # for that one.
 postgres_install() {
-    [[ ! -x $(postgres_bin)/postgres ]] || return 0
-    if [[ $(id -u) == 0 && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+    if [[ $(id -u) == 0 && ! -x $(postgres_bin)/postgres && ! -e /etc/postgresql-common/createcluster.conf ]]; then
         mkdir -p /etc/postgresql-common
         echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
     fi
-    install_missing "$(postgres_bin)/postgres=postgresql"
+    install_missing "$(postgres_bin)/postgres=postgresql" openssl=openssl
 }
 
 # postgres_as COMMAND...: becomes the command, as somebody whom the server allows: it refuses root.
@@ -34,6 +36,8 @@ postgres_start() {
     # Its user has to reach what is its own, and nothing beside it.
     chmod 711 "$(dirname "$dir")"
     echo "$POSTGRES_PASSWORD" >"$dir/password"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE -keyout "$dir/server.key" -out "$dir/$POSTGRES_CERTIFICATE" 2>/dev/null
     [[ $(id -u) != 0 ]] || chown -R postgres: "$dir"
     (postgres_as "$bin/initdb" --pgdata "$dir/data" --username postgres --auth scram-sha-256 --no-sync \
         --encoding UTF8 --locale C --pwfile "$dir/password") >"$dir/log" 2>&1 || {
@@ -41,7 +45,8 @@ postgres_start() {
         die "PostgreSQL's data folder could not be made"
     }
     postgres_as "$bin/postgres" -D "$dir/data" -k "$dir" -h 127.0.0.1 -p "$port" -c fsync=off \
-        -c full_page_writes=off -c synchronous_commit=off -c max_connections=300 >>"$dir/log" 2>&1 &
+        -c full_page_writes=off -c synchronous_commit=off -c max_connections=300 \
+        -c ssl=on -c ssl_cert_file="$dir/$POSTGRES_CERTIFICATE" -c ssl_key_file="$dir/server.key" >>"$dir/log" 2>&1 &
     POSTGRES_PID=$!
     await PostgreSQL "$POSTGRES_PID" "$dir/log" 20 "$bin/pg_isready" -h 127.0.0.1 -p "$port"
 }

@@ -1,12 +1,10 @@
 //! The shop's database as an auditor reads it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use handlers::{event::OrderCreated, sample::SampleKind};
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::setup::Sent;
+use crate::{database::Reader, setup::Sent};
 
 /// Every effect there is. Lists are sorted and keep what occurs twice.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,28 +15,28 @@ pub(crate) struct Ledger {
     pub(crate) payments: Vec<(String, i64)>,
     /// What each user has left, in hundredths.
     pub(crate) wallets: BTreeMap<String, i64>,
-    /// Event and channel of each receipt.
-    pub(crate) receipts: Vec<(String, String)>,
+    /// Event and channel of each confirmation.
+    pub(crate) confirmations: Vec<(String, String)>,
+    /// Order and amount of each receipt.
+    pub(crate) receipts: Vec<(String, i64)>,
     /// How many effects are marked as applied.
     pub(crate) marks: i64,
 }
 
 impl Ledger {
-    pub(crate) async fn read(file: &Path) -> Ledger {
-        let options = SqliteConnectOptions::new().filename(file).read_only(true);
-        let mut db = SqliteConnection::connect_with(&options).await.unwrap();
-        let orders = "SELECT event_id, amount_cents FROM orders ORDER BY 1, 2";
-        let payments = "SELECT event_id, amount_cents FROM payments ORDER BY 1, 2";
-        let receipts = "SELECT event_id, channel FROM notifications ORDER BY 1, 2";
-        let wallets: Vec<(String, i64)> =
-            sqlx::query_as("SELECT user_id, balance_cents FROM wallets").fetch_all(&mut db).await.unwrap();
-        Ledger {
-            orders: sqlx::query_as(orders).fetch_all(&mut db).await.unwrap(),
-            payments: sqlx::query_as(payments).fetch_all(&mut db).await.unwrap(),
-            wallets: wallets.into_iter().collect(),
-            receipts: sqlx::query_as(receipts).fetch_all(&mut db).await.unwrap(),
-            marks: sqlx::query_scalar("SELECT count(*) FROM inbox").fetch_one(&mut db).await.unwrap(),
-        }
+    /// What is in the database of this URL.
+    pub(crate) async fn read(url: &str) -> Ledger {
+        let mut db = Reader::connect(url).await;
+        let mut ledger = Ledger {
+            orders: db.rows("SELECT event_id, amount_cents FROM orders").await,
+            payments: db.rows("SELECT event_id, amount_cents FROM payments").await,
+            wallets: db.rows("SELECT user_id, balance_cents FROM wallets").await.into_iter().collect(),
+            confirmations: db.rows("SELECT event_id, channel FROM notifications").await,
+            receipts: db.rows("SELECT order_id, amount_cents FROM receipts").await,
+            marks: db.rows::<(i64,)>("SELECT count(*) FROM inbox").await[0].0,
+        };
+        ledger.sort();
+        ledger
     }
 
     /// What these records must lead to, each event once.
@@ -51,37 +49,45 @@ impl Ledger {
             let order: OrderCreated = serde_json::from_slice(&record.value).unwrap();
             let (event, cents) = (order.event_id, order.amount_cents);
             ledger.orders.push((event.clone(), cents));
-            ledger.receipts.push((event.clone(), "email".to_owned()));
+            ledger.confirmations.push((event.clone(), "email".to_owned()));
             if order.phone.is_some() {
-                ledger.receipts.push((event.clone(), "sms".to_owned()));
+                ledger.confirmations.push((event.clone(), "sms".to_owned()));
             }
             ledger.marks += 1;
             if record.kind == SampleKind::Order {
                 ledger.payments.push((event, cents));
                 *ledger.wallets.entry(order.user_id).or_insert(opening_credit_cents) -= cents;
-                ledger.marks += 1;
+                ledger.receipts.push((order.order_id, cents));
+                ledger.marks += 2;
             }
         }
-        ledger.orders.sort();
-        ledger.payments.sort();
-        ledger.receipts.sort();
+        ledger.sort();
         ledger
+    }
+
+    fn sort(&mut self) {
+        self.orders.sort();
+        self.payments.sort();
+        self.confirmations.sort();
+        self.receipts.sort();
     }
 
     /// Compares without printing tens of thousands of rows.
     pub(crate) fn must_be(&self, expected: &Ledger) {
         let counts = |ledger: &Ledger| {
-            let Ledger { orders, payments, wallets, receipts, marks } = ledger;
-            [orders.len() as i64, payments.len() as i64, wallets.len() as i64, receipts.len() as i64, *marks]
+            let Ledger { orders, payments, wallets, confirmations, receipts, marks } = ledger;
+            let rows = [orders.len(), payments.len(), wallets.len(), confirmations.len(), receipts.len()];
+            (rows, *marks)
         };
-        let names = "orders, payments, wallets, receipts, marks";
+        let names = "orders, payments, wallets, confirmations, receipts; marks";
         assert_eq!(counts(self), counts(expected), "{names}");
         let first = |a: &[(String, i64)], b: &[(String, i64)]| {
             a.iter().zip(b).find(|(a, b)| a != b).map(|(a, b)| format!("{a:?}, expected was {b:?}"))
         };
         assert_eq!(first(&self.orders, &expected.orders), None, "orders");
         assert_eq!(first(&self.payments, &expected.payments), None, "payments");
-        assert!(self.receipts == expected.receipts, "the receipts are others");
+        assert_eq!(first(&self.receipts, &expected.receipts), None, "receipts");
+        assert!(self.confirmations == expected.confirmations, "the confirmations are others");
         let wallets = |ledger: &Ledger| ledger.wallets.clone().into_iter().collect::<Vec<_>>();
         assert_eq!(first(&wallets(self), &wallets(expected)), None, "wallets");
     }

@@ -1,14 +1,16 @@
-//! The shop as its users have it: its `worker` on a real Kafka and a real Redis. Start it with `tests/run`.
+//! The shop as its users have it: its `worker` on a real Kafka, a real Redis and either database. Start it with `tests/run`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod database;
 mod demo;
 mod dying;
 mod ledger;
 mod load;
 mod metrics;
+mod postgres;
 mod produce;
 mod refusals;
 mod setup;

@@ -60,6 +60,16 @@ fn on<'a>(topic: &'a str, verb: &'a str) -> Vec<&'a str> {
     vec![verb, "--topic", topic]
 }
 
+/// What the shop's topics are called.
+fn flags(orders: &TestTopic, settled: &TestTopic) -> [String; 2] {
+    [format!("orders.created={}", orders.name()), format!("payments.settled={}", settled.name())]
+}
+
+/// `check` with these topics.
+fn checked<'a>(args: &[&'a str], [orders, settled]: &'a [String; 2]) -> Vec<&'a str> {
+    [&["check", "--topic", orders.as_str(), "--topic", settled.as_str()], args].concat()
+}
+
 #[tokio::test]
 async fn a_wrong_command_line_is_a_usage_error_that_shows_the_way() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,6 +141,15 @@ async fn a_database_that_cannot_be_opened_is_named() {
     End::of(&pods, &["run"])
         .await
         .must_be(1, &["[database] url", "/no/such/folder/shop.db", "unable to open"]);
+
+    let address = format!("127.0.0.1:{}", free_ports(1));
+    let nobody = pods.clone().with("DATABASE__URL", &format!("postgres://me:{CANARY}@{address}/shop"));
+    let place = format!("`postgres://***@{address}/shop`");
+    End::of(&nobody, &["run"]).await.must_be(1, &["[database] url", &place, "Connection refused"]);
+
+    let server = crate::database::server().replace("right-password", CANARY);
+    let wrong = pods.with("DATABASE__URL", &server);
+    End::of(&wrong, &["run"]).await.must_be(1, &["[database] url", "password authentication failed"]);
 }
 
 /// `run` refuses, and `check` has the same reason in its table.
@@ -215,15 +234,15 @@ async fn a_wrong_login_at_kafka_is_named_without_showing_the_password() {
 
 #[tokio::test]
 async fn the_right_login_at_kafka_passes() {
-    let (folder, topic) = (tempfile::tempdir().unwrap(), TestTopic::new(1).await);
+    let [topic, settled] = [TestTopic::new(1).await, TestTopic::new(1).await];
+    let folder = tempfile::tempdir().unwrap();
     let pods = pods(&folder, topic.name())
         .with("KAFKA__BROKERS", &brokers_sasl())
         .with("KAFKA__PROPERTIES__SECURITY_PROTOCOL", "sasl_plaintext")
         .with("KAFKA__PROPERTIES__SASL_MECHANISM", "PLAIN")
         .with("KAFKA__PROPERTIES__SASL_USERNAME", "worker")
         .with("KAFKA__PROPERTIES__SASL_PASSWORD", "right-password");
-    let topic = format!("orders.created={}", topic.name());
-    let end = End::of(&pods, &["check", "--create", "--topic", &topic]).await;
+    let end = End::of(&pods, &checked(&["--create"], &flags(&topic, &settled))).await;
     end.must_be(0, &["fine", "created, 1 partition, 1 copy"]);
     assert!(!end.said.contains("right-password"), "{}", end.said);
 }
@@ -240,25 +259,29 @@ async fn a_topic_that_does_not_exist_is_named_and_not_created() {
 
 #[tokio::test]
 async fn check_creates_what_is_ours_only_when_it_is_told_to() {
-    let (folder, topic) = (tempfile::tempdir().unwrap(), TestTopic::new(2).await);
+    let [topic, settled] = [TestTopic::new(2).await, TestTopic::new(2).await];
+    let folder = tempfile::tempdir().unwrap();
     let pods = pods(&folder, topic.name());
-    let flag = format!("orders.created={}", topic.name());
-    let letters: Vec<TestTopic> = ["ORDERS", "PAYMENTS", "NOTIFICATIONS"]
-        .iter()
-        .map(|service| TestTopic::named(&format!("{}.{}_{service}.dlt", topic.name(), pods.group)))
-        .collect();
-    let check = End::of(&pods, &on(&flag, "check")).await;
-    check.must_be(1, &["3 problems", "worker check --create"]);
+    let flags = flags(&topic, &settled);
+    let letters = |topic: &TestTopic, service| {
+        TestTopic::named(&format!("{}.{}_{service}.dlt", topic.name(), pods.group))
+    };
+    let letters = [
+        letters(&topic, "ORDERS"),
+        letters(&topic, "PAYMENTS"),
+        letters(&topic, "NOTIFICATIONS"),
+        letters(&settled, "NOTIFICATIONS"),
+    ];
+    let check = End::of(&pods, &checked(&[], &flags)).await;
+    check.must_be(1, &["4 problems", "worker check --create"]);
     for topic in &letters {
         assert!(topic.partitions().await.is_err(), "looking has made {}", topic.name());
     }
-    End::of(&pods, &["check", "--create", "--topic", &flag])
-        .await
-        .must_be(0, &["created, 2 partitions, 1 copy"]);
+    End::of(&pods, &checked(&["--create"], &flags)).await.must_be(0, &["created, 2 partitions, 1 copy"]);
     for topic in &letters {
         assert_eq!(topic.partitions().await, Ok(2), "{}", topic.name());
     }
-    let again = End::of(&pods, &on(&flag, "check")).await;
+    let again = End::of(&pods, &checked(&[], &flags)).await;
     let short = "memory of notifications.send_confirmation";
     again.must_be(0, &["keeps everything", short, "1day, but topic"]);
     assert!(!again.said.contains("PROBLEM"), "{}", again.said);

@@ -13,7 +13,7 @@ use crate::{
     metrics::Counts,
     support::{
         free_ports,
-        kafka::{Record, TestTopic, committed, group_lag},
+        kafka::{Record, TestTopic, all_committed, committed, group_lag},
         pod::Pods,
         process::Worker,
         wait::until,
@@ -23,11 +23,15 @@ use crate::{
 /// The shop's services.
 pub(crate) const SERVICES: [&str; 3] = ["orders", "payments", "notifications"];
 
-/// A shop of one test: a topic, three groups and a database that nobody else uses.
+/// A shop of one test: two topics, three groups and a database that nobody else uses.
 pub(crate) struct Shop {
+    /// `orders.created`, which all services read.
     pub(crate) topic: TestTopic,
+    /// `payments.settled`, from payments to notifications.
+    pub(crate) settled: TestTopic,
     pods: Pods,
-    folder: TempDir,
+    database: String,
+    _folder: TempDir,
 }
 
 /// One process that runs all three services.
@@ -43,17 +47,33 @@ pub(crate) struct Sent {
 }
 
 impl Shop {
+    /// On SQLite.
     pub(crate) async fn new(partitions: i32) -> Shop {
         let folder = tempfile::tempdir().unwrap();
-        let topic = TestTopic::new(partitions).await;
+        let database = format!("sqlite://{}", folder.path().join("shop.db").display());
+        Shop::at(partitions, database, folder).await
+    }
+
+    /// On this database.
+    pub(crate) async fn on(partitions: i32, database: String) -> Shop {
+        Shop::at(partitions, database, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn at(partitions: i32, database: String, folder: TempDir) -> Shop {
+        let [topic, settled] = [TestTopic::new(partitions).await, TestTopic::new(partitions).await];
         let mut pods = Pods::of(topic.name(), folder.path())
-            .with("DATABASE__URL", &format!("sqlite://{}", folder.path().join("shop.db").display()))
+            .with("DATABASE__URL", &database)
             .with("TELEMETRY__LOG_FILTER", "warn,oncewise::kafka=info,oncewise::pipeline=error");
         for service in SERVICES {
             let group = group_of(&pods, service);
             pods = pods.with(&format!("SERVICES__{}__GROUP", service.to_uppercase()), &group);
         }
-        Shop { topic, pods, folder }
+        Shop { topic, settled, pods, database, _folder: folder }
+    }
+
+    /// What this service reads.
+    fn topics(&self, service: &str) -> Vec<&TestTopic> {
+        if service == "notifications" { vec![&self.topic, &self.settled] } else { vec![&self.topic] }
     }
 
     /// With a setting for all its pods.
@@ -65,11 +85,13 @@ impl Shop {
     /// Starts one pod.
     pub(crate) fn start(&self) -> Pod {
         let http = SocketAddr::from(([127, 0, 0, 1], free_ports(1)));
+        let [orders, settled] = [("orders.created", &self.topic), ("payments.settled", &self.settled)]
+            .map(|(name, topic)| format!("{name}={}", topic.name()));
         let worker = self
             .pods
             .clone()
             .with("HTTP__LISTEN", &http.to_string())
-            .command(WORKER, &["--topic", &format!("orders.created={}", self.topic.name()), "run"]);
+            .command(WORKER, &["--topic", &orders, "--topic", &settled, "run"]);
         Pod { worker, http }
     }
 
@@ -84,7 +106,7 @@ impl Shop {
 
     /// What is in the database now.
     pub(crate) async fn ledger(&self) -> Ledger {
-        Ledger::read(&self.folder.path().join("shop.db")).await
+        Ledger::read(&self.database).await
     }
 
     /// Sends these orders; they are acknowledged when this returns.
@@ -97,7 +119,7 @@ impl Shop {
         records.into_iter().zip(places).map(|(record, place)| Sent { record, place }).collect()
     }
 
-    /// Waits until every group has committed every record.
+    /// Waits until every group has committed every record, those that payments has published too.
     pub(crate) async fn finishes(&self, records: usize, deadline: Duration) {
         for service in SERVICES {
             let what = format!("{service} to commit {records} records");
@@ -108,6 +130,8 @@ impl Shop {
             })
             .await;
         }
+        // What payments has committed is published.
+        all_committed(&self.group("notifications"), &self.settled, deadline).await;
     }
 
     /// By Kafka's own tool: every partition of every group is committed up to its end.
@@ -115,7 +139,7 @@ impl Shop {
         let partitions = usize::try_from(self.topic.partitions().await.unwrap()).unwrap();
         for service in SERVICES {
             let lag = group_lag(&self.group(service)).await;
-            assert_eq!(lag.len(), partitions, "{service}: {lag:?}");
+            assert_eq!(lag.len(), partitions * self.topics(service).len(), "{service}: {lag:?}");
             assert!(lag.iter().all(|partition| partition.lag == Some(0)), "{service}: {lag:?}");
         }
     }
@@ -171,8 +195,11 @@ pub(crate) fn expected_letters(sent: &[Sent], service: &str) -> Vec<(String, Str
 
 /// Waits until the pods have shared out all partitions evenly, so that what comes meets no rebalance.
 pub(crate) async fn balanced(pods: &[&Pod], partitions: usize) {
-    let each: BTreeMap<_, _> =
-        SERVICES.iter().map(|service| ((*service).to_owned(), partitions / pods.len())).collect();
+    let topics = |service: &str| if service == "notifications" { 2 } else { 1 };
+    let each: BTreeMap<_, _> = SERVICES
+        .iter()
+        .map(|service| ((*service).to_owned(), partitions * topics(service) / pods.len()))
+        .collect();
     for pod in pods {
         until("the partitions to be shared out", Duration::from_secs(60), async || {
             let assigned = Counts::of(pod.http).await.map(|counts| counts.partitions());

@@ -33,10 +33,10 @@ async fn what_finished_before_a_polite_end_is_not_repeated_by_the_next_start() {
 
     // Nobody runs now: this is what has finished.
     let ledger = shop.ledger().await;
-    let mut receipts: Vec<_> = ledger.receipts.iter().map(|(event, _)| event).collect();
-    receipts.dedup();
+    let mut confirmed: Vec<_> = ledger.confirmations.iter().map(|(event, _)| event).collect();
+    confirmed.dedup();
     let rejected = shop.letters("payments", &sent).await.iter().filter(|(_, why)| why == "rejected").count();
-    let applied = [ledger.orders.len(), ledger.payments.len(), receipts.len()];
+    let applied = [ledger.orders.len(), ledger.payments.len(), confirmed.len()];
     let Expected { orders: events, unaffordable, .. } = orders.expected();
     assert!(applied.iter().all(|applied| (1..events as usize).contains(applied)), "under load: {applied:?}");
 
@@ -44,7 +44,9 @@ async fn what_finished_before_a_polite_end_is_not_repeated_by_the_next_start() {
     shop.finishes(sent.len(), Duration::from_secs(120)).await;
     let counts = second.counts().await;
     let ran = |service, outcome| counts.sum("attempts_total", service, &[("outcome", outcome)]);
-    let left = [events, events - unaffordable, events];
+    let settled = events - unaffordable;
+    let left = [events, settled, events + settled];
+    let applied = [ledger.orders.len(), ledger.payments.len(), confirmed.len() + ledger.receipts.len()];
     for ((service, left), applied) in SERVICES.into_iter().zip(left).zip(applied) {
         assert_eq!(
             ran(service, "done"),

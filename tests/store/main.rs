@@ -11,6 +11,8 @@
 )]
 
 mod adapter;
+#[path = "../support/proxy.rs"]
+#[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
 mod proxy;
 mod server;
 
@@ -157,7 +159,7 @@ async fn a_frozen_server_times_out_and_comes_back() {
 async fn a_dead_connection_is_given_up_after_three_time_outs() {
     let server = Server::start(&[]).await;
     let proxy = Proxy::start(server.port()).await;
-    let store = RedisStore::connect(&proxy.url(), PATIENCE).unwrap();
+    let store = RedisStore::connect(&format!("redis://{}", proxy.address()), PATIENCE).unwrap();
     is_won(claim(&store, &request("before")).await);
     proxy.stall_open_connections();
     for _ in 0..3 {
@@ -170,7 +172,7 @@ async fn a_dead_connection_is_given_up_after_three_time_outs() {
 async fn a_claim_whose_reply_was_lost_is_won_again() {
     let server = Server::start(&[]).await;
     let proxy = Proxy::start(server.port()).await;
-    let store = RedisStore::connect(&proxy.url(), PATIENCE).unwrap();
+    let store = RedisStore::connect(&format!("redis://{}", proxy.address()), PATIENCE).unwrap();
     let ours = request("k");
     store.describe().await.unwrap();
     is_won(claim(&store, &request("other")).await);
@@ -187,7 +189,7 @@ async fn a_claim_whose_reply_was_lost_is_won_again() {
 async fn a_connection_that_breaks_is_not_noticed() {
     let server = Server::start(&[]).await;
     let proxy = Proxy::start(server.port()).await;
-    let store = RedisStore::connect(&proxy.url(), PATIENCE).unwrap();
+    let store = RedisStore::connect(&format!("redis://{}", proxy.address()), PATIENCE).unwrap();
     is_won(claim(&store, &request("before")).await);
     proxy.cut_open_connections();
     is_won(claim(&store, &request("after")).await);

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod mail_server;
 pub mod pod;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod wait;
 

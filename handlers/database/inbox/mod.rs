@@ -34,8 +34,9 @@
 //!   ids: the worker that applied it may have died before the broker had them.
 //! - Two transactions of one event at the same moment (a worker that was presumed dead woke up): the second waits for
 //!   the first, and then finds its mark, or takes its place if the first has failed.
-//! - Rows have to outlive every repetition that Oncewise itself might not notice: keep them longer than `dedupe.ttl`,
-//!   and longer than the range of any replay. [`prune`](Inbox::prune) removes older ones.
+//! - Rows have to outlive every repetition that Oncewise itself might not notice: keep them longer than every
+//!   `dedupe.ttl`, and longer than the range of any replay. [`prune`](Inbox::prune) removes older ones, and
+//!   [`prune_hourly`](Inbox::prune_hourly) does so as long as a service lives.
 //!
 //! To use it in a project of your own, copy this folder with the table's migration, and put your pool where
 //! [`Database`] is.
@@ -45,6 +46,7 @@ mod sql;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::{
     ops::{Deref, DerefMut},

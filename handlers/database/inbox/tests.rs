@@ -125,3 +125,16 @@ async fn only_what_is_old_is_pruned_in_as_many_steps_as_it_takes() {
     assert!(inbox.was_applied(&context("fresh")).await.unwrap());
     assert_eq!(inbox.prune(Duration::MAX).await.unwrap(), 0, "a time before all time");
 }
+
+#[tokio::test]
+async fn what_grows_old_is_pruned_by_and_by() {
+    const MOMENT: Duration = Duration::from_millis(10);
+    let (inbox, database, _home) = inbox().await;
+    let upkeep = tokio::spawn(inbox.clone().prune_every(MOMENT, MOMENT, Duration::from_secs(86_400)));
+    for _ in 0..2 {
+        effect(&inbox, &context("k1"), 1).await.unwrap();
+        database.execute("UPDATE inbox SET applied_at = '2026-01-01 00:00:00'").await.unwrap();
+        while inbox.was_applied(&context("k1")).await.unwrap() {}
+    }
+    upkeep.abort();
+}

@@ -17,6 +17,7 @@ use super::{AppConfig, Flags, Loaded, Problems, Reader, Secret, Sources, load};
 struct Shop {
     database: Secret,
     database_connections: u32,
+    inbox_retention: Duration,
     opening_credit_cents: i64,
     gateway_busy_percent: u8,
     gateway: Gateway,
@@ -35,6 +36,7 @@ impl AppConfig for Shop {
         Self {
             database: reader.secret_url("database.url", "sqlite://shop.db", &["sqlite", "postgres"]),
             database_connections: reader.integer_in("database.max_connections", 16, 1..=1000),
+            inbox_retention: reader.duration("shop.inbox_retention", Duration::from_secs(30 * 86_400)),
             opening_credit_cents: reader.integer_in("shop.opening_credit_cents", 1_000_000, 0..=i64::MAX),
             gateway_busy_percent: reader.integer_in("shop.gateway_busy_percent", 0, 0..=100),
             gateway: gateway(reader, "gateway"),

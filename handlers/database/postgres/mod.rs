@@ -1,5 +1,7 @@
 //! A server of PostgreSQL.
 
+mod transaction;
+
 use std::{io, time::Duration};
 
 use oncewise::config::mask_url;
@@ -10,11 +12,12 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
+pub use self::transaction::PostgresTransaction;
 use super::OpenError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How long a handler waits for a free connection, and for a new one.
+/// How long a handler waits for a connection, a free one or a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the server works on one statement, waiting for locks included, and how long it lets a worker that
 /// was frozen in the middle of a transaction keep its locks.
@@ -29,25 +32,20 @@ pub(super) async fn open(url: &str, max_connections: u32) -> Result<PgPool, Open
     let place = mask_url(url);
     let failed = |source| OpenError::Open { place: place.clone(), source };
     let options: PgConnectOptions = url.parse().map_err(failed)?;
-    let mut connection = answer(PgConnection::connect_with(&options)).await.map_err(failed)?;
+    let mut connection =
+        within(ANSWER_TIMEOUT, PgConnection::connect_with(&options)).await.map_err(failed)?;
     let migrated = MIGRATIONS.run_direct(None, &mut connection, false).await;
     migrated.map_err(|source| OpenError::Migrate { place: place.clone(), source })?;
-    answer(connection.close()).await.map_err(failed)?;
-    Ok(pool(max_connections).connect_lazy_with(options.options(SERVER_TIMEOUTS)))
-}
-
-/// A connection that comes back is asked for a sign of life with a deadline: without it, one to a server that
-/// has vanished without a word would keep its place until the operating system gives it up.
-fn pool(max_connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_TIMEOUT).after_release(
-        |connection, _| Box::pin(async move { answer(connection.ping()).await.map(|()| true) }),
-    )
+    within(ANSWER_TIMEOUT, connection.close()).await.map_err(failed)?;
+    let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(pool.connect_lazy_with(options.options(SERVER_TIMEOUTS)))
 }
 
 /// What the server answers, or that it does not.
-pub(super) async fn answer<T>(
+async fn within<T>(
+    limit: Duration,
     question: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
-    let silent = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
-    timeout(ANSWER_TIMEOUT, question).await.unwrap_or_else(silent)
+    let silence = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+    timeout(limit, question).await.unwrap_or_else(silence)
 }

@@ -1,4 +1,4 @@
-//! The event that all services of the shop consume.
+//! What begins everything: somebody ordered.
 
 use jiff::Timestamp;
 use oncewise::Failure;

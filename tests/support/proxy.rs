@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 #[derive(Default)]
 struct Switches {
@@ -16,20 +17,23 @@ struct Switches {
     losing: AtomicBool,
 }
 
-pub(crate) struct Proxy {
+/// A port that leads to a server.
+pub struct Proxy {
     port: u16,
     switches: Arc<Switches>,
     cut: watch::Sender<u64>,
+    accepting: AbortHandle,
 }
 
 impl Proxy {
-    pub(crate) async fn start(target: u16) -> Self {
+    /// A new one, to a port of this machine.
+    pub async fn start(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let switches = Arc::new(Switches::default());
         let (cut, cuts) = watch::channel(0);
         let shared = switches.clone();
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = shared.accepted.fetch_add(1, Ordering::SeqCst) + 1;
                 let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { continue };
@@ -48,23 +52,33 @@ impl Proxy {
                 });
             }
         });
-        Self { port, switches, cut }
+        Self { port, switches, cut, accepting: accepting.abort_handle() }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn stall_open_connections(&self) {
+    /// Connections that are open now carry nothing any more, and nobody is told.
+    pub fn stall_open_connections(&self) {
         self.switches.stalled.store(self.switches.accepted.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    pub(crate) fn cut_open_connections(&self) {
+    /// Closes the connections that are open now.
+    pub fn cut_open_connections(&self) {
         self.cut.send_replace(self.switches.accepted.load(Ordering::SeqCst));
     }
 
-    pub(crate) fn lose_replies(&self, losing: bool) {
+    /// Swallows what the server says.
+    pub fn lose_replies(&self, losing: bool) {
         self.switches.losing.store(losing, Ordering::SeqCst);
+    }
+
+    /// Takes no new connections, and closes those that are open now.
+    pub fn refuse(&self) {
+        self.accepting.abort();
+        self.cut_open_connections();
     }
 }
 
