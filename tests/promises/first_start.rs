@@ -193,7 +193,7 @@ async fn records_deleted_under_a_worker_that_is_behind_pause_their_partition_alo
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
     let pods = Pods::of(topic.name(), folder.path()).with("WORKER__MAX_IN_FLIGHT", "2");
-    let slow = Record::new("slow", r#"{"id":"slow","sleep_ms":9000}"#).to(0);
+    let slow = Record::new("slow", r#"{"id":"slow","sleep_ms":5000}"#).to(0);
     topic.produce_all([slow].into_iter().chain(["b", "c", "d", "e"].map(|id| event(id).to(0)))).await;
     let (_pod, port) = probed(&pods).await;
     until("the slow handler", PATIENCE, async || match pods.attempts().all().len() {
