@@ -18,6 +18,7 @@ pub mod event;
 pub mod notifications;
 pub mod orders;
 pub mod outside;
+mod patience;
 pub mod payments;
 mod produce;
 pub mod receipts;

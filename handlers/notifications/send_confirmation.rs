@@ -5,7 +5,7 @@ use std::time::Duration;
 use oncewise::prelude::*;
 
 use super::postbox::Postbox;
-use crate::{event::OrderCreated, outside};
+use crate::{event::OrderCreated, patience::patience};
 
 /// Sends an e-mail, and an SMS where there is a number. Each is marked once it is acknowledged, so that a
 /// failing SMS does not send the e-mail again.
@@ -31,7 +31,7 @@ impl Handler for SendConfirmation {
     }
 
     fn retry_policy(&self) -> RetryPolicy {
-        outside::patience()
+        patience()
     }
 
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {

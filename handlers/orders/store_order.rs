@@ -3,7 +3,7 @@
 use oncewise::prelude::*;
 
 use super::sql;
-use crate::{database::inbox::Inbox, event::OrderCreated};
+use crate::{database::inbox::Inbox, event::OrderCreated, patience::patience};
 
 /// Stores an order and its items.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ impl Handler for StoreOrder {
 
     fn dedupe_key(&self, order: &OrderCreated, _: &Metadata) -> DedupeKey {
         DedupeKey::of(&order.event_id)
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        patience()
     }
 
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {

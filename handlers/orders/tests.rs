@@ -62,3 +62,8 @@ async fn an_order_is_stored_once_whatever_goes_wrong() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn an_outage_of_some_minutes_costs_no_event() {
+    assert_eq!(StoreOrder { inbox: inbox().await.0 }.retry_policy(), crate::patience::patience());
+}

@@ -21,7 +21,7 @@ mod tests;
 
 use std::time::Duration;
 
-use oncewise::{BoxError, RetryPolicy};
+use oncewise::BoxError;
 use thiserror::Error;
 
 pub use self::{
@@ -33,17 +33,6 @@ pub use self::{
 
 /// How long one call may take unless the configuration says otherwise: shorter than a lease.
 const TIMEOUT: Duration = Duration::from_secs(8);
-
-/// Others are away for minutes now and then, and it is no fault of the event.
-#[must_use]
-pub fn patience() -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: 15,
-        initial_delay: Duration::from_millis(500),
-        max_delay: Duration::from_secs(60),
-        ..RetryPolicy::default()
-    }
-}
 
 /// A section of the configuration that no client can be made from.
 #[derive(Debug, Error)]

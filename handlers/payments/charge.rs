@@ -2,18 +2,16 @@
 
 use oncewise::prelude::*;
 
-use super::{Gateway, wallet};
-use crate::database::inbox::Inbox;
+use super::{Gateway, wallet::Wallets};
 use crate::event::{OrderCreated, PaymentSettled};
+use crate::patience::patience;
 
 /// Has the payment authorised by the gateway, then deducts it from the wallet. The gateway knows a repeated
 /// idempotency key, the database refuses one: between them there is no moment in which a crash charges twice. The
 /// others hear of it, once, through an event that is stored with the payment.
-#[derive(Debug)]
-pub struct ChargeWallet {
-    pub(super) inbox: Inbox,
+pub(super) struct ChargeWallet {
     pub(super) gateway: Gateway,
-    pub(super) opening_credit_cents: i64,
+    pub(super) wallets: Wallets,
 }
 
 impl Handler for ChargeWallet {
@@ -24,17 +22,20 @@ impl Handler for ChargeWallet {
         DedupeKey::of(&order.event_id)
     }
 
+    fn retry_policy(&self) -> RetryPolicy {
+        patience()
+    }
+
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {
-        order.check()?;
         self.gateway.authorize(ctx, order).await?;
-        let Some(mut tx) = self.inbox.begin(ctx).await? else { return done() };
-        wallet::deduct(&mut tx, order, self.opening_credit_cents).await?;
+        let Some(mut tx) = self.wallets.inbox.begin(ctx).await? else { return done() };
+        self.wallets.deduct(&mut tx, order).await?;
         ctx.publish(PaymentSettled::TOPIC, &order.order_id, &PaymentSettled::now(order))?;
         tx.commit(ctx).await?;
         done()
     }
 
     async fn was_applied(&self, _: &OrderCreated, ctx: &Context) -> Result<bool, Failure> {
-        Ok(self.inbox.was_applied(ctx).await?)
+        Ok(self.wallets.inbox.was_applied(ctx).await?)
     }
 }

@@ -48,8 +48,10 @@ impl Gateway {
     }
 
     /// Asks whether the payment may go ahead. Asked again with the same idempotency key, a gateway repeats
-    /// its answer and does nothing, so an attempt that was cut off may simply be made again.
+    /// its answer and does nothing, so an attempt that was cut off may simply be made again. An order that cannot be
+    /// is refused without asking.
     pub(super) async fn authorize(&self, ctx: &Context, order: &OrderCreated) -> Result<(), Failure> {
+        order.check()?;
         let OrderCreated { order_id, amount_cents, currency, .. } = order;
         match self {
             Self::Http(gateway) => {

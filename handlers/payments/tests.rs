@@ -17,7 +17,8 @@ use crate::{
 
 async fn handler(opening_credit_cents: i64) -> (ChargeWallet, Database, Home) {
     let (inbox, database, home) = inbox().await;
-    (ChargeWallet { inbox, gateway: Gateway::default(), opening_credit_cents }, database, home)
+    let wallets = Wallets { inbox, opening_credit_cents };
+    (ChargeWallet { gateway: Gateway::default(), wallets }, database, home)
 }
 
 /// Wallets, payments and marks.
@@ -174,4 +175,9 @@ async fn a_payment_is_made_once_whatever_goes_wrong() {
     )
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn an_outage_of_some_minutes_costs_no_event() {
+    assert_eq!(handler(0).await.0.retry_policy(), crate::patience::patience());
 }

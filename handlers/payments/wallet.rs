@@ -1,28 +1,33 @@
-//! A user's credits.
+//! The users' credits.
 
 use oncewise::Failure;
 use thiserror::Error;
 
 use super::sql;
 use crate::{
-    database::{DatabaseError, Transaction},
+    database::{DatabaseError, Transaction, inbox::Inbox},
     event::OrderCreated,
 };
 
-/// Deducts the order from its user's wallet, which the first payment opens, and notes the payment.
-pub(super) async fn deduct(
-    tx: &mut Transaction,
-    order: &OrderCreated,
-    opening_credit_cents: i64,
-) -> Result<(), WalletError> {
-    if sql::open_wallet(tx, order, opening_credit_cents).await? != order.currency {
-        return Err(WalletError::OtherCurrency);
+/// All wallets, and the inbox beside them.
+pub(super) struct Wallets {
+    pub(super) inbox: Inbox,
+    /// What a wallet opens with.
+    pub(super) opening_credit_cents: i64,
+}
+
+impl Wallets {
+    /// Deducts the order from its user's wallet, which the first payment opens, and notes the payment.
+    pub(super) async fn deduct(&self, tx: &mut Transaction, order: &OrderCreated) -> Result<(), WalletError> {
+        if sql::open_wallet(tx, order, self.opening_credit_cents).await? != order.currency {
+            return Err(WalletError::OtherCurrency);
+        }
+        if !sql::deduct(tx, order).await? {
+            return Err(WalletError::InsufficientFunds);
+        }
+        sql::insert_payment(tx, order).await?;
+        Ok(())
     }
-    if !sql::deduct(tx, order).await? {
-        return Err(WalletError::InsufficientFunds);
-    }
-    sql::insert_payment(tx, order).await?;
-    Ok(())
 }
 
 /// A payment that a wallet refuses.

@@ -54,3 +54,8 @@ async fn an_event_is_told_by_its_source_and_id() {
     assert_ne!(of("payments", "1"), of("others", "1"));
     assert_eq!(key(&[("ce_source", "payments")]), "", "no key, no receipt");
 }
+
+#[tokio::test]
+async fn an_outage_of_some_minutes_costs_no_event() {
+    assert_eq!(WriteReceipt { inbox: inbox().await.0 }.retry_policy(), crate::patience::patience());
+}

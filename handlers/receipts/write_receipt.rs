@@ -3,7 +3,7 @@
 use oncewise::prelude::*;
 
 use super::sql;
-use crate::{database::inbox::Inbox, event::PaymentSettled};
+use crate::{database::inbox::Inbox, event::PaymentSettled, patience::patience};
 
 /// Writes one receipt for each payment. The event has no id of its own: that of the record is the same however often
 /// payments has to publish it.
@@ -18,6 +18,10 @@ impl Handler for WriteReceipt {
 
     fn dedupe_key(&self, _: &PaymentSettled, meta: &Metadata) -> DedupeKey {
         DedupeKey::cloud_event(meta)
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        patience()
     }
 
     async fn handle(&self, payment: &PaymentSettled, ctx: &Context) -> Outcome {

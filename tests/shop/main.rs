@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chain;
 mod database;
 mod demo;
 mod dying;

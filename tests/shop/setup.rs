@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::{
     WORKER,
+    database::Reader,
     ledger::Ledger,
     metrics::Counts,
     support::{
@@ -51,16 +52,22 @@ impl Shop {
     pub(crate) async fn new(partitions: i32) -> Shop {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", folder.path().join("shop.db").display());
-        Shop::at(partitions, database, folder).await
+        Shop::at([partitions; 2], database, folder).await
     }
 
     /// On this database.
     pub(crate) async fn on(partitions: i32, database: String) -> Shop {
+        Shop::with_partitions([partitions; 2], database).await
+    }
+
+    /// On this database, with so many partitions of `orders.created` and of `payments.settled`.
+    pub(crate) async fn with_partitions(partitions: [i32; 2], database: String) -> Shop {
         Shop::at(partitions, database, tempfile::tempdir().unwrap()).await
     }
 
-    async fn at(partitions: i32, database: String, folder: TempDir) -> Shop {
-        let [topic, settled] = [TestTopic::new(partitions).await, TestTopic::new(partitions).await];
+    async fn at(partitions: [i32; 2], database: String, folder: TempDir) -> Shop {
+        let [orders, payments] = partitions;
+        let [topic, settled] = [TestTopic::new(orders).await, TestTopic::new(payments).await];
         let mut pods = Pods::of(topic.name(), folder.path())
             .with("DATABASE__URL", &database)
             .with("TELEMETRY__LOG_FILTER", "warn,oncewise::kafka=info,oncewise::pipeline=error");
@@ -84,14 +91,17 @@ impl Shop {
 
     /// Starts one pod.
     pub(crate) fn start(&self) -> Pod {
+        self.start_other(|pods| pods, &[])
+    }
+
+    /// Starts one pod that is made otherwise, with these arguments after `run`.
+    pub(crate) fn start_other(&self, make: impl FnOnce(Pods) -> Pods, args: &[&str]) -> Pod {
         let http = SocketAddr::from(([127, 0, 0, 1], free_ports(1)));
         let [orders, settled] = [("orders.created", &self.topic), ("payments.settled", &self.settled)]
             .map(|(name, topic)| format!("{name}={}", topic.name()));
-        let worker = self
-            .pods
-            .clone()
-            .with("HTTP__LISTEN", &http.to_string())
-            .command(WORKER, &["--topic", &orders, "--topic", &settled, "run"]);
+        let run = ["--topic", &orders, "--topic", &settled, "run"];
+        let worker = make(self.pods.clone().with("HTTP__LISTEN", &http.to_string()))
+            .command(WORKER, &[&run, args].concat());
         Pod { worker, http }
     }
 
@@ -109,6 +119,15 @@ impl Shop {
         Ledger::read(&self.database).await
     }
 
+    /// Who has spent what, first as payments has it, then as the receipts do.
+    pub(crate) async fn spent(&self) -> [Vec<(String, i64)>; 2] {
+        let mut db = Reader::connect(&self.database).await;
+        [
+            db.rows("SELECT user_id, amount_cents FROM payments").await,
+            db.rows("SELECT user_id, amount_cents FROM receipts").await,
+        ]
+    }
+
     /// Sends these orders; they are acknowledged when this returns.
     pub(crate) async fn produce(&self, orders: &SampleOrders) -> Vec<Sent> {
         let records: Vec<SampleRecord> = orders.records().collect();
@@ -117,6 +136,20 @@ impl Shop {
             .produce_all(records.iter().map(|record| Record::new(&record.key, &record.value)))
             .await;
         records.into_iter().zip(places).map(|(record, place)| Sent { record, place }).collect()
+    }
+
+    /// Has `worker produce` send these orders, which must be of a kind that its flags can tell.
+    pub(crate) async fn produce_by_worker(&self, orders: &SampleOrders) {
+        let SampleOrders { count, duplicates, poison, seed, .. } = orders;
+        let recipe = [("count", count.to_string()), ("seed", seed.to_string())]
+            .into_iter()
+            .chain([("duplicates", duplicates.to_string()), ("poison", poison.to_string())])
+            .flat_map(|(flag, value)| [format!("--{flag}"), value]);
+        let args: Vec<String> = recipe.chain(["--topic".to_owned(), self.topic.name().to_owned()]).collect();
+        let args: Vec<&str> = std::iter::once("produce").chain(args.iter().map(String::as_str)).collect();
+        let mut producer = self.pods.command(WORKER, &args);
+        let ended = producer.wait(Duration::from_secs(120)).await;
+        assert!(ended.success(), "{ended}: {}", producer.output());
     }
 
     /// Waits until every group has committed every record, those that payments has published too.
@@ -136,10 +169,13 @@ impl Shop {
 
     /// By Kafka's own tool: every partition of every group is committed up to its end.
     pub(crate) async fn has_no_lag(&self) {
-        let partitions = usize::try_from(self.topic.partitions().await.unwrap()).unwrap();
         for service in SERVICES {
             let lag = group_lag(&self.group(service)).await;
-            assert_eq!(lag.len(), partitions * self.topics(service).len(), "{service}: {lag:?}");
+            let mut partitions = 0;
+            for topic in self.topics(service) {
+                partitions += usize::try_from(topic.partitions().await.unwrap()).unwrap();
+            }
+            assert_eq!(lag.len(), partitions, "{service}: {lag:?}");
             assert!(lag.iter().all(|partition| partition.lag == Some(0)), "{service}: {lag:?}");
         }
     }
@@ -171,7 +207,12 @@ fn group_of(pods: &Pods, service: &str) -> String {
 impl Pod {
     /// What it has counted so far.
     pub(crate) async fn counts(&self) -> Counts {
-        Counts::of(self.http).await.unwrap()
+        self.try_counts().await.unwrap()
+    }
+
+    /// The same of a pod that may not be there yet.
+    pub(crate) async fn try_counts(&self) -> Result<Counts, String> {
+        Counts::of(self.http).await
     }
 }
 
