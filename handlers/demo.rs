@@ -27,6 +27,7 @@ fn prepare(_: ShopConfig) -> Result<(ShopConfig, Box<dyn Any + Send>), BoxError>
             database_url,
             gateway_busy_percent: GATEWAY_BUSY_PERCENT,
             opening_credit_cents: SampleOrders::default().opening_credit_cents,
+            ..ShopConfig::default()
         },
         Box::new(folder),
     ))

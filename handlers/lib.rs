@@ -6,8 +6,8 @@
 //! | [`payments`]      | deducts its amount from the user's wallet            |
 //! | [`notifications`] | confirms it by e-mail, and by SMS where it can       |
 //!
-//! Each writes its effect in one transaction with the idempotency key ([`database`]), so that a crash at any
-//! moment leaves either both or neither.
+//! Each writes its effect in one transaction with the idempotency key ([`database::inbox`]), so that a crash at
+//! any moment leaves either both or neither.
 
 pub mod config;
 pub mod database;
@@ -25,7 +25,7 @@ use oncewise::Service;
 
 use crate::{
     config::ShopConfig,
-    database::{Database, OpenError},
+    database::{Database, OpenError, inbox::Inbox},
     payments::Gateway,
 };
 
@@ -34,11 +34,12 @@ use crate::{
 /// # Errors
 /// The database cannot be opened.
 pub async fn services(config: &ShopConfig) -> Result<Vec<Service>, OpenError> {
-    let database = Database::open(&config.database_url).await?;
+    let database = Database::open(&config.database_url, config.database_connections).await?;
+    let inbox = Inbox::new(database);
     let gateway = Gateway::busy(config.gateway_busy_percent);
     Ok(vec![
-        orders::service(database.clone()),
-        payments::service(database.clone(), gateway, config.opening_credit_cents),
-        notifications::service(database),
+        orders::service(inbox.clone()),
+        payments::service(inbox.clone(), gateway, config.opening_credit_cents),
+        notifications::service(inbox),
     ])
 }

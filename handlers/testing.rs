@@ -1,10 +1,13 @@
 //! An order and a database for the tests of this crate.
 
+use std::env;
+
 use oncewise::{Failure, Outcome};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
 use tempfile::TempDir;
 
 use crate::{
-    database::Database,
+    database::{Database, DatabaseError, Transaction, inbox::Inbox},
     event::{Item, OrderCreated},
 };
 
@@ -23,14 +26,54 @@ pub(crate) fn order(event_id: &str) -> OrderCreated {
     }
 }
 
-/// A database of its own, and the folder that goes with it.
-pub(crate) async fn database() -> (Database, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    (Database::open(&url(&folder)).await.unwrap(), folder)
+/// A database of one test: of SQLite, or of PostgreSQL where `ONCEWISE_TEST_DATABASE=postgres` asks for it, which
+/// `tests/run` does once.
+pub(crate) struct Home {
+    url: String,
+    _folder: TempDir,
 }
 
-pub(crate) fn url(folder: &TempDir) -> String {
-    format!("sqlite://{}", folder.path().join("shop.db").display())
+impl Home {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match env::var("ONCEWISE_TEST_DATABASE").as_deref() {
+            Err(_) | Ok("sqlite") => format!("sqlite://{}", folder.path().join("shop.db").display()),
+            Ok("postgres") => postgres().await,
+            Ok(other) => panic!("ONCEWISE_TEST_DATABASE = {other}; allowed are sqlite and postgres"),
+        };
+        Self { url, _folder: folder }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn open(&self) -> Database {
+        Database::open(&self.url, 4).await.unwrap()
+    }
+}
+
+/// A new database on the server of `tests/run`.
+async fn postgres() -> String {
+    let server = env::var("ONCEWISE_TEST_POSTGRES")
+        .expect("ONCEWISE_TEST_POSTGRES is not set: start the services with tests/run");
+    let name = format!("unit_{:016x}", rand::random::<u64>());
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    let (server, _) = server.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+/// A database of its own, and what goes with it.
+pub(crate) async fn database() -> (Database, Home) {
+    let home = Home::new().await;
+    (home.open().await, home)
+}
+
+/// The same, as its inbox.
+pub(crate) async fn inbox() -> (Inbox, Database, Home) {
+    let (database, home) = database().await;
+    (Inbox::new(database.clone()), database, home)
 }
 
 pub(crate) fn is_retry(outcome: &Outcome) -> bool {
@@ -44,7 +87,53 @@ pub(crate) fn is_reject(outcome: &Outcome) -> bool {
 impl Database {
     /// The only number that a query answers.
     pub(crate) async fn number(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(self.pool()).await.unwrap()
+        match self {
+            Self::Sqlite(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
+            Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
+        }
+        .unwrap()
+    }
+
+    /// The texts that a query answers, one in each row.
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+        match self {
+            Self::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .unwrap()
+    }
+
+    /// Does what a statement says.
+    pub(crate) async fn execute(&self, sql: impl SqlSafeStr + Send + 'static) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite(pool) => pool.execute(sql).await.map(|_| ())?,
+            Self::Postgres(pool) => pool.execute(sql).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// Waits until some transaction waits for another. SQLite does not tell.
+    pub(crate) async fn waits_for_a_lock(&self) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while !self.is_sqlite() && self.number(waiting).await == 0 {}
+    }
+}
+
+impl Transaction {
+    /// Adds a cent to the one wallet of these tests.
+    pub(crate) async fn credit(&mut self) {
+        let credit = "INSERT INTO wallets VALUES ('u1', 'EUR', 1)
+                      ON CONFLICT (user_id) DO UPDATE SET balance_cents = wallets.balance_cents + 1";
+        match self {
+            Self::Sqlite(tx) => tx.execute(credit).await.map(|_| ()),
+            Self::Postgres(tx) => tx.execute(credit).await.map(|_| ()),
+        }
+        .unwrap();
     }
 }
 
@@ -69,8 +158,8 @@ fn a_handler_module_has_at_most_25_lines() {
 
 #[tokio::test]
 async fn the_services_are_three_groups_on_one_topic() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = crate::config::ShopConfig { database_url: url(&folder), ..Default::default() };
+    let home = Home::new().await;
+    let config = crate::config::ShopConfig { database_url: home.url().to_owned(), ..Default::default() };
     let services = crate::services(&config).await.unwrap();
     let wiring: Vec<_> = services
         .iter()

@@ -1,7 +1,11 @@
 //! What goes wrong with a database.
 
 use oncewise::Failure;
-use sqlx::{error::ErrorKind, migrate::MigrateError};
+use sqlx::{
+    error::{DatabaseError as SqlError, ErrorKind},
+    migrate::MigrateError,
+    postgres::PgDatabaseError,
+};
 use thiserror::Error;
 
 /// A statement that failed.
@@ -9,20 +13,28 @@ use thiserror::Error;
 #[error("database: {0}")]
 pub struct DatabaseError(#[from] sqlx::Error);
 
-/// The one place that says which database errors are worth another try: all but the constraints, which an
-/// event that breaks them will break again.
+/// The one place that says which database errors are worth another try: all but those that the same event will
+/// meet again.
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
-        match error.0.as_database_error().map(|refusal| refusal.kind()) {
-            Some(
-                ErrorKind::UniqueViolation
+        let refusal = error.0.as_database_error();
+        if refusal.is_some_and(is_final) { Self::reject(error) } else { Self::retry(error) }
+    }
+}
+
+/// A constraint that does not hold; in PostgreSQL also a value that no column can have (class 22), such as a text
+/// with a zero byte, or one that no index can hold (class 54).
+fn is_final(refusal: &dyn SqlError) -> bool {
+    let unstorable = |error: &PgDatabaseError| ["22", "54"].contains(&&error.code()[..2]);
+    refusal.try_downcast_ref().is_some_and(unstorable)
+        || matches!(
+            refusal.kind(),
+            ErrorKind::UniqueViolation
                 | ErrorKind::ForeignKeyViolation
                 | ErrorKind::NotNullViolation
-                | ErrorKind::CheckViolation,
-            ) => Self::reject(error),
-            _ => Self::retry(error),
-        }
-    }
+                | ErrorKind::CheckViolation
+                | ErrorKind::ExclusionViolation
+        )
 }
 
 /// Whether another connection has the file. SQLite gives the reason in the low byte of its code.
@@ -32,32 +44,34 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
-/// A database that cannot be used.
+/// A database that cannot be used. Of a URL it repeats the scheme and the server.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Another kind of database.
-    #[error("[database] url: `{0}://` is not supported; allowed is sqlite://PATH")]
+    #[error(
+        "[database] url: `{0}://` is not supported; allowed are sqlite://PATH and postgres://HOST/DATABASE"
+    )]
     Scheme(String),
     /// No URL.
-    #[error("[database] url: not a URL; allowed is sqlite://PATH")]
+    #[error("[database] url: not a URL; allowed are sqlite://PATH and postgres://HOST/DATABASE")]
     NoScheme,
     /// No file.
     #[error("[database] url: `sqlite://` names no file; allowed is sqlite://PATH")]
     NoPath,
-    /// The file cannot be opened.
-    #[error("[database] url: cannot open `{path}`")]
+    /// It cannot be opened.
+    #[error("[database] url: cannot open `{place}`")]
     Open {
-        /// The file.
-        path: String,
+        /// The file or the server.
+        place: String,
         /// Why.
         source: sqlx::Error,
     },
     /// The tables cannot be brought up to date.
-    #[error("[database] url: cannot bring the tables of `{path}` up to date")]
+    #[error("[database] url: cannot bring the tables of `{place}` up to date")]
     Migrate {
-        /// The file.
-        path: String,
+        /// The file or the server.
+        place: String,
         /// Why.
         source: MigrateError,
     },

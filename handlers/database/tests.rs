@@ -1,91 +1,50 @@
 use std::{env, process::Stdio};
 
-use oncewise::Failure;
+use oncewise::{Failure, testing::context};
 use tokio::{io::AsyncReadExt, process::Command};
 
-use super::*;
-use crate::testing::{database, url};
+use super::{inbox::Inbox, *};
+use crate::testing::{Home, database};
 
-async fn effect(database: &Database, key: &str) -> Result<bool, DatabaseError> {
-    let Some(mut tx) = database.begin_once(key).await? else { return Ok(false) };
-    sqlx::query("INSERT INTO wallets VALUES ('u1', 'EUR', 1) ON CONFLICT DO UPDATE SET balance_cents = balance_cents + 1")
-        .execute(tx.connection())
-        .await?;
-    tx.commit().await?;
-    Ok(true)
-}
-
-#[tokio::test]
-async fn a_key_takes_effect_once() {
-    let (database, _folder) = database().await;
-    assert!(!database.has_applied("k1").await.unwrap());
-    assert!(effect(&database, "k1").await.unwrap());
-    assert!(!effect(&database, "k1").await.unwrap());
-    assert!(effect(&database, "k2").await.unwrap());
-    assert!(database.has_applied("k1").await.unwrap());
-    assert_eq!(database.number("SELECT balance_cents FROM wallets").await, 2);
-}
-
-#[tokio::test]
-async fn a_transaction_that_is_dropped_leaves_neither_effect_nor_key() {
-    let (database, _folder) = database().await;
-    let tx = database.begin_once("k1").await.unwrap().unwrap();
-    drop(tx);
-    assert!(!database.has_applied("k1").await.unwrap());
-    assert!(effect(&database, "k1").await.unwrap(), "free for the next attempt");
-}
-
-#[tokio::test]
-async fn a_transaction_has_the_writers_place_from_its_beginning() {
-    let (database, folder) = database().await;
-    let other = Database::open(&url(&folder)).await.unwrap();
-    sqlx::query("PRAGMA busy_timeout = 0").execute(other.pool()).await.unwrap();
-    let _first = database.begin().await.unwrap();
-    assert!(error::is_busy(&other.begin().await.unwrap_err()));
-}
+const MIGRATIONS: &str = "SELECT count(*) FROM _sqlx_migrations";
 
 #[tokio::test]
 async fn opening_again_keeps_what_is_there() {
-    let (database, folder) = database().await;
-    effect(&database, "k1").await.unwrap();
-    let again = Database::open(&url(&folder)).await.unwrap();
-    assert!(again.has_applied("k1").await.unwrap());
-    assert_eq!(again.number("SELECT count(*) FROM _sqlx_migrations").await, 4);
+    let (database, home) = database().await;
+    let inbox = Inbox::new(database.clone());
+    inbox.begin(&context("k1")).await.unwrap().unwrap().commit(&context("k1")).await.unwrap();
+    let migrations = database.number(MIGRATIONS).await;
+    let again = home.open().await;
+    assert!(Inbox::new(again.clone()).was_applied(&context("k1")).await.unwrap());
+    assert_eq!(again.number(MIGRATIONS).await, migrations);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_may_open_a_new_file_at_the_same_moment() {
-    for _ in 0..100 {
-        let folder = tempfile::tempdir().unwrap();
-        let opening: Vec<_> = (0..2).map(|_| tokio::spawn(open(url(&folder)))).collect();
+async fn many_may_open_a_new_database_at_the_same_moment() {
+    for _ in 0..if database().await.0.is_sqlite() { 100 } else { 5 } {
+        let home = Home::new().await;
+        let opening: Vec<_> = (0..2).map(|_| tokio::spawn(open(home.url().to_owned()))).collect();
         for database in opening {
-            assert_eq!(database.await.unwrap().number("SELECT count(*) FROM _sqlx_migrations").await, 4);
+            assert_ne!(database.await.unwrap().number(MIGRATIONS).await, 0);
         }
     }
 }
 
 async fn open(url: String) -> Database {
-    Database::open(&url).await.unwrap()
-}
-
-#[tokio::test]
-async fn the_file_is_set_up_for_several_writers() {
-    let (database, _folder) = database().await;
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(database.pool()).await.unwrap();
-    assert_eq!(mode, "wal");
-    assert_eq!(database.number("PRAGMA busy_timeout").await, 10_000);
-    assert_eq!(database.number("PRAGMA synchronous").await, 1, "NORMAL");
-    assert_eq!(database.number("PRAGMA foreign_keys").await, 1);
+    Database::open(&url, 4).await.unwrap()
 }
 
 #[tokio::test]
 async fn another_url_is_refused_without_its_password() {
-    let refusal = async |url: &str| Database::open(url).await.unwrap_err().to_string();
+    let refusal = async |url: &str| Database::open(url, 1).await.unwrap_err().to_string();
     assert_eq!(
-        refusal("postgres://me:hunter2@db/shop").await,
-        "[database] url: `postgres://` is not supported; allowed is sqlite://PATH"
+        refusal("mysql://me:hunter2@db/shop").await,
+        "[database] url: `mysql://` is not supported; allowed are sqlite://PATH and postgres://HOST/DATABASE"
     );
-    assert_eq!(refusal("me:hunter2@db/shop").await, "[database] url: not a URL; allowed is sqlite://PATH");
+    assert_eq!(
+        refusal("me:hunter2@db/shop").await,
+        "[database] url: not a URL; allowed are sqlite://PATH and postgres://HOST/DATABASE"
+    );
     assert_eq!(
         refusal("sqlite://").await,
         "[database] url: `sqlite://` names no file; allowed is sqlite://PATH"
@@ -94,47 +53,54 @@ async fn another_url_is_refused_without_its_password() {
         refusal("sqlite:///no/such/folder/shop.db").await,
         "[database] url: cannot open `/no/such/folder/shop.db`"
     );
+    assert_eq!(
+        refusal("postgres://me:hunter2@127.0.0.1:1/shop").await,
+        "[database] url: cannot open `postgres://***@127.0.0.1:1/shop`"
+    );
+    assert_eq!(
+        refusal("postgres://me:12/hunter2@db/shop").await,
+        "[database] url: cannot open `postgres://***@db/shop`"
+    );
 }
 
-/// Another connection has the file, for longer than this one waits.
 #[tokio::test]
-async fn a_database_that_is_busy_is_tried_again_and_a_broken_constraint_is_not() {
-    let (database, folder) = database().await;
-    sqlx::query("PRAGMA busy_timeout = 0").execute(database.pool()).await.unwrap();
-    let other = Database::open(&url(&folder)).await.unwrap();
-    let held = other.begin_once("k1").await.unwrap().unwrap();
-    let busy = database.begin_once("k2").await.unwrap_err();
-    assert!(busy.to_string().contains("locked"), "{busy}");
-    assert!(matches!(Failure::from(busy), Failure::Retry { .. }));
-    held.commit().await.unwrap();
-
+async fn a_broken_constraint_rejects() {
+    let (database, _home) = database().await;
     for broken in [
         "INSERT INTO wallets VALUES ('u1', 'EUR', -1)",
         "INSERT INTO wallets VALUES ('u1', NULL, 1)",
         "INSERT INTO payments VALUES ('o1', 'e1', 'nobody', 1, 'EUR')",
         "INSERT INTO _sqlx_migrations SELECT * FROM _sqlx_migrations",
     ] {
-        let error = DatabaseError::from(sqlx::query(broken).execute(database.pool()).await.unwrap_err());
+        let error = database.execute(broken).await.unwrap_err();
         assert!(matches!(Failure::from(error), Failure::Reject { .. }), "{broken}");
     }
-    database.pool().close().await;
-    assert!(matches!(Failure::from(database.begin_once("k3").await.unwrap_err()), Failure::Retry { .. }));
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_tried_again() {
+    let (database, _home) = database().await;
+    match &database {
+        Database::Sqlite(pool) => pool.close().await,
+        Database::Postgres(pool) => pool.close().await,
+    }
+    assert!(matches!(Failure::from(database.begin().await.unwrap_err()), Failure::Retry { .. }));
 }
 
 const SHARED: &str = "SHOP_TEST_SHARED_DATABASE";
 const KEYS: i64 = 100;
 
-/// Three processes open one new file and write the same keys, each from many tasks.
+/// Three processes open one new database and write the same keys, each from many tasks.
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_write_side_by_side() {
     if let Ok(url) = env::var(SHARED) {
         return write_all_keys(&url).await;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new().await;
     let start = || {
         Command::new(env::current_exe().unwrap())
             .args(["--exact", "database::tests::processes_write_side_by_side"])
-            .env(SHARED, url(&folder))
+            .env(SHARED, home.url())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -145,20 +111,53 @@ async fn processes_write_side_by_side() {
         process.stdout.take().unwrap().read_to_string(&mut output).await.unwrap();
         assert!(process.wait().await.unwrap().success(), "{output}");
     }
-    let database = Database::open(&url(&folder)).await.unwrap();
+    let database = home.open().await;
     assert_eq!(database.number("SELECT count(*) FROM inbox").await, KEYS);
     assert_eq!(database.number("SELECT balance_cents FROM wallets").await, KEYS);
 }
 
 async fn write_all_keys(url: &str) {
-    let database = Database::open(url).await.unwrap();
-    let tasks: Vec<_> = (0..KEYS)
-        .map(|key| {
-            let database = database.clone();
-            tokio::spawn(async move { effect(&database, &key.to_string()).await.unwrap() })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
+    let inbox = Inbox::new(open(url.to_owned()).await);
+    let effect = async |key: String| {
+        let ctx = context(&key);
+        if let Some(mut tx) = inbox.begin(&ctx).await.unwrap() {
+            tx.credit().await;
+            tx.commit(&ctx).await.unwrap();
+        }
+    };
+    futures_util::future::join_all((0..KEYS).map(|key| effect(key.to_string()))).await;
+}
+
+/// What only a file does, whatever the other tests run on.
+mod sqlite {
+    use super::*;
+
+    async fn opened(folder: &tempfile::TempDir) -> (Database, SqlitePool) {
+        let database = open(format!("sqlite://{}", folder.path().join("shop.db").display())).await;
+        let Database::Sqlite(pool) = database.clone() else { panic!("{database:?}") };
+        (database, pool)
+    }
+
+    #[tokio::test]
+    async fn a_transaction_has_the_writers_place_from_its_beginning_and_who_comes_too_late_tries_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, _) = opened(&folder).await;
+        let (other, pool) = opened(&folder).await;
+        sqlx::query("PRAGMA busy_timeout = 0").execute(&pool).await.unwrap();
+        let _first = database.begin().await.unwrap();
+        let busy = other.begin().await.unwrap_err();
+        assert!(busy.to_string().contains("locked"), "{busy}");
+        assert!(matches!(Failure::from(busy), Failure::Retry { .. }));
+    }
+
+    #[tokio::test]
+    async fn the_file_is_set_up_for_several_writers() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, pool) = opened(&folder).await;
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&pool).await.unwrap();
+        assert_eq!(mode, "wal");
+        assert_eq!(database.number("PRAGMA busy_timeout").await, 10_000);
+        assert_eq!(database.number("PRAGMA synchronous").await, 1, "NORMAL");
+        assert_eq!(database.number("PRAGMA foreign_keys").await, 1);
     }
 }

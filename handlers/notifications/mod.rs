@@ -9,10 +9,10 @@ mod tests;
 use oncewise::{Routes, Service};
 
 pub use self::send_receipt::SendReceipt;
-use crate::{database::Database, event::OrderCreated};
+use crate::{database::inbox::Inbox, event::OrderCreated};
 
 /// The service `notifications`.
 #[must_use]
-pub fn service(database: Database) -> Service {
-    Service::new("notifications").routes(Routes::new().on(OrderCreated::TOPIC, SendReceipt { database }))
+pub fn service(inbox: Inbox) -> Service {
+    Service::new("notifications").routes(Routes::new().on(OrderCreated::TOPIC, SendReceipt { inbox }))
 }

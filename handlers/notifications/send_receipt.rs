@@ -3,12 +3,12 @@
 use oncewise::prelude::*;
 
 use super::{receipt::Receipt, sql};
-use crate::{database::Database, event::OrderCreated};
+use crate::{database::inbox::Inbox, event::OrderCreated};
 
 /// Writes the receipts of an order to their table, then to the log.
 #[derive(Debug)]
 pub struct SendReceipt {
-    pub(super) database: Database,
+    pub(super) inbox: Inbox,
 }
 
 impl Handler for SendReceipt {
@@ -21,15 +21,15 @@ impl Handler for SendReceipt {
 
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {
         order.check()?;
-        let Some(mut tx) = self.database.begin_once(ctx.idempotency_key()).await? else { return done() };
+        let Some(mut tx) = self.inbox.begin(ctx).await? else { return done() };
         let receipts = Receipt::all(order);
         sql::insert_receipts(&mut tx, &receipts).await?;
-        tx.commit().await?;
+        tx.commit(ctx).await?;
         receipts.iter().for_each(Receipt::log);
         done()
     }
 
     async fn was_applied(&self, _: &OrderCreated, ctx: &Context) -> Result<bool, Failure> {
-        Ok(self.database.has_applied(ctx.idempotency_key()).await?)
+        Ok(self.inbox.was_applied(ctx).await?)
     }
 }

@@ -8,10 +8,10 @@ mod tests;
 use oncewise::{Routes, Service};
 
 pub use self::store_order::StoreOrder;
-use crate::{database::Database, event::OrderCreated};
+use crate::{database::inbox::Inbox, event::OrderCreated};
 
 /// The service `orders`.
 #[must_use]
-pub fn service(database: Database) -> Service {
-    Service::new("orders").routes(Routes::new().on(OrderCreated::TOPIC, StoreOrder { database }))
+pub fn service(inbox: Inbox) -> Service {
+    Service::new("orders").routes(Routes::new().on(OrderCreated::TOPIC, StoreOrder { inbox }))
 }

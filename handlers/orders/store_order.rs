@@ -3,12 +3,12 @@
 use oncewise::prelude::*;
 
 use super::sql;
-use crate::{database::Database, event::OrderCreated};
+use crate::{database::inbox::Inbox, event::OrderCreated};
 
 /// Stores an order and its items.
 #[derive(Debug)]
 pub struct StoreOrder {
-    pub(super) database: Database,
+    pub(super) inbox: Inbox,
 }
 
 impl Handler for StoreOrder {
@@ -21,13 +21,13 @@ impl Handler for StoreOrder {
 
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {
         order.check()?;
-        let Some(mut tx) = self.database.begin_once(ctx.idempotency_key()).await? else { return done() };
+        let Some(mut tx) = self.inbox.begin(ctx).await? else { return done() };
         sql::insert_order(&mut tx, order).await?;
-        tx.commit().await?;
+        tx.commit(ctx).await?;
         done()
     }
 
     async fn was_applied(&self, _: &OrderCreated, ctx: &Context) -> Result<bool, Failure> {
-        Ok(self.database.has_applied(ctx.idempotency_key()).await?)
+        Ok(self.inbox.was_applied(ctx).await?)
     }
 }

@@ -1,36 +1,29 @@
 use oncewise::{prelude::*, testing::context};
 
 use super::*;
-use crate::testing::{database, is_reject, order};
+use crate::event::Item;
+use crate::testing::{inbox, is_reject, order};
 
 #[tokio::test]
 async fn an_order_is_stored_with_its_items() {
-    let (database, _folder) = database().await;
-    let handler = StoreOrder { database: database.clone() };
-    assert_eq!(handler.handle(&order("e1"), &context("e1")).await.unwrap(), Handled::Done);
-    let row: (String, String, String, i64, String, String, Option<String>, String) =
-        sqlx::query_as("SELECT * FROM orders").fetch_one(database.pool()).await.unwrap();
-    let text = |text: &str| text.to_owned();
-    let expected = (
-        text("o-e1"),
-        text("e1"),
-        text("u1"),
-        1999,
-        text("EUR"),
-        text("ann@example.com"),
-        Some(text("+4912345")),
-        text("2026-01-02T03:04:05Z"),
-    );
-    assert_eq!(row, expected);
-    let items: Vec<(String, i64, String, i64)> =
-        sqlx::query_as("SELECT * FROM order_items").fetch_all(database.pool()).await.unwrap();
-    assert_eq!(items, [(text("o-e1"), 1, text("book"), 2)]);
+    let (inbox, database, _home) = inbox().await;
+    let handler = StoreOrder { inbox };
+    let mut order = order("e1");
+    order.items.push(Item { sku: "pen".into(), quantity: u32::MAX });
+    assert_eq!(handler.handle(&order, &context("e1")).await.unwrap(), Handled::Done);
+    let rows =
+        "SELECT order_id || ' ' || event_id || ' ' || user_id || ' ' || amount_cents || ' ' || currency
+                || ' ' || email || ' ' || phone FROM orders WHERE created_at = '2026-01-02T03:04:05Z'";
+    assert_eq!(database.texts(rows).await, ["o-e1 e1 u1 1999 EUR ann@example.com +4912345"]);
+    let rows =
+        "SELECT order_id || ' ' || line || ' ' || sku || ' ' || quantity FROM order_items ORDER BY line";
+    assert_eq!(database.texts(rows).await, ["o-e1 1 book 2", "o-e1 2 pen 4294967295"]);
 }
 
 #[tokio::test]
 async fn an_event_that_comes_twice_is_stored_once() {
-    let (database, _folder) = database().await;
-    let handler = StoreOrder { database: database.clone() };
+    let (inbox, database, _home) = inbox().await;
+    let handler = StoreOrder { inbox };
     assert!(!handler.was_applied(&order("e1"), &context("e1")).await.unwrap());
     for _ in 0..2 {
         assert_eq!(handler.handle(&order("e1"), &context("e1")).await.unwrap(), Handled::Done);
@@ -43,8 +36,8 @@ async fn an_event_that_comes_twice_is_stored_once() {
 
 #[tokio::test]
 async fn an_order_that_cannot_be_or_is_taken_is_rejected_and_leaves_no_trace() {
-    let (database, _folder) = database().await;
-    let handler = StoreOrder { database: database.clone() };
+    let (inbox, database, _home) = inbox().await;
+    let handler = StoreOrder { inbox };
     let empty = OrderCreated { items: Vec::new(), ..order("e1") };
     assert!(is_reject(&handler.handle(&empty, &context("e1")).await));
 

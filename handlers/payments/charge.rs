@@ -3,13 +3,13 @@
 use oncewise::prelude::*;
 
 use super::{Gateway, wallet};
-use crate::{database::Database, event::OrderCreated};
+use crate::{database::inbox::Inbox, event::OrderCreated};
 
 /// Has the payment authorised by the gateway, then deducts it from the wallet. The gateway knows a repeated
 /// idempotency key, the database refuses one: between them there is no moment in which a crash charges twice.
 #[derive(Debug)]
 pub struct ChargeWallet {
-    pub(super) database: Database,
+    pub(super) inbox: Inbox,
     pub(super) gateway: Gateway,
     pub(super) opening_credit_cents: i64,
 }
@@ -25,13 +25,13 @@ impl Handler for ChargeWallet {
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {
         order.check()?;
         self.gateway.authorize(ctx, order.amount_cents).await?;
-        let Some(mut tx) = self.database.begin_once(ctx.idempotency_key()).await? else { return done() };
+        let Some(mut tx) = self.inbox.begin(ctx).await? else { return done() };
         wallet::deduct(&mut tx, order, self.opening_credit_cents).await?;
-        tx.commit().await?;
+        tx.commit(ctx).await?;
         done()
     }
 
     async fn was_applied(&self, _: &OrderCreated, ctx: &Context) -> Result<bool, Failure> {
-        Ok(self.database.has_applied(ctx.idempotency_key()).await?)
+        Ok(self.inbox.was_applied(ctx).await?)
     }
 }

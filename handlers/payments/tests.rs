@@ -1,105 +1,107 @@
 use oncewise::{prelude::*, testing::context};
-use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{database, is_reject, is_retry, order};
+use crate::{
+    database::Database,
+    testing::{Home, inbox, is_reject, is_retry, order},
+};
 
-async fn handler(opening_credit_cents: i64) -> (ChargeWallet, TempDir) {
-    let (database, folder) = database().await;
-    (ChargeWallet { database, gateway: Gateway::default(), opening_credit_cents }, folder)
+async fn handler(opening_credit_cents: i64) -> (ChargeWallet, Database, Home) {
+    let (inbox, database, home) = inbox().await;
+    (ChargeWallet { inbox, gateway: Gateway::default(), opening_credit_cents }, database, home)
 }
 
 /// Wallets, payments and marks.
-async fn rows(handler: &ChargeWallet) -> [i64; 3] {
+async fn rows(database: &Database) -> [i64; 3] {
     [
-        handler.database.number("SELECT count(*) FROM wallets").await,
-        handler.database.number("SELECT count(*) FROM payments").await,
-        handler.database.number("SELECT count(*) FROM inbox").await,
+        database.number("SELECT count(*) FROM wallets").await,
+        database.number("SELECT count(*) FROM payments").await,
+        database.number("SELECT count(*) FROM inbox").await,
     ]
 }
 
-async fn balance(handler: &ChargeWallet) -> i64 {
-    handler.database.number("SELECT balance_cents FROM wallets WHERE user_id = 'u1'").await
+async fn balance(database: &Database) -> i64 {
+    database.number("SELECT balance_cents FROM wallets WHERE user_id = 'u1'").await
 }
 
 #[tokio::test]
 async fn a_payment_is_deducted_to_the_cent() {
-    let (handler, _folder) = handler(1_000_000).await;
+    let (handler, database, _home) = handler(1_000_000).await;
     assert_eq!(handler.handle(&order("e1"), &context("e1")).await.unwrap(), Handled::Done);
-    assert_eq!(balance(&handler).await, 998_001);
-    let amount = handler.database.number("SELECT amount_cents FROM payments WHERE event_id = 'e1'").await;
+    assert_eq!(balance(&database).await, 998_001);
+    let amount = database.number("SELECT amount_cents FROM payments WHERE event_id = 'e1'").await;
     assert_eq!(amount, 1999);
     handler.handle(&order("e2"), &context("e2")).await.unwrap();
-    assert_eq!(balance(&handler).await, 996_002, "the second payment opens no second wallet");
+    assert_eq!(balance(&database).await, 996_002, "the second payment opens no second wallet");
 }
 
 #[tokio::test]
 async fn the_largest_amounts_are_exact() {
-    let (handler, _folder) = handler(i64::MAX).await;
+    let (handler, database, _home) = handler(i64::MAX).await;
     let all_but_one = OrderCreated { amount_cents: i64::MAX - 1, ..order("e1") };
     handler.handle(&all_but_one, &context("e1")).await.unwrap();
-    assert_eq!(balance(&handler).await, 1);
+    assert_eq!(balance(&database).await, 1);
 }
 
 #[tokio::test]
 async fn an_event_that_comes_twice_is_paid_once() {
-    let (handler, _folder) = handler(1_000_000).await;
+    let (handler, database, _home) = handler(1_000_000).await;
     assert!(!handler.was_applied(&order("e1"), &context("e1")).await.unwrap());
     for _ in 0..2 {
         assert_eq!(handler.handle(&order("e1"), &context("e1")).await.unwrap(), Handled::Done);
     }
-    assert_eq!(balance(&handler).await, 998_001);
-    assert_eq!(rows(&handler).await, [1, 1, 1]);
+    assert_eq!(balance(&database).await, 998_001);
+    assert_eq!(rows(&database).await, [1, 1, 1]);
     assert!(handler.was_applied(&order("e1"), &context("e1")).await.unwrap());
 }
 
 #[tokio::test]
 async fn the_last_cent_is_enough_and_a_cent_less_is_not() {
-    let (enough, _folder) = handler(1999).await;
+    let (enough, database, _home) = handler(1999).await;
     enough.handle(&order("e1"), &context("e1")).await.unwrap();
-    assert_eq!(balance(&enough).await, 0);
+    assert_eq!(balance(&database).await, 0);
 
-    let (short, _folder) = handler(1998).await;
+    let (short, database, _home) = handler(1998).await;
     let outcome = short.handle(&order("e1"), &context("e1")).await;
     let Err(Failure::Reject { cause }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(cause.to_string(), "insufficient funds");
-    assert_eq!(rows(&short).await, [0, 0, 0], "not even a wallet");
+    assert_eq!(rows(&database).await, [0, 0, 0], "not even a wallet");
     assert!(!short.was_applied(&order("e1"), &context("e1")).await.unwrap());
 }
 
 #[tokio::test]
 async fn hundredths_of_another_currency_are_refused() {
-    let (handler, _folder) = handler(1_000_000).await;
+    let (handler, database, _home) = handler(1_000_000).await;
     handler.handle(&order("e1"), &context("e1")).await.unwrap();
     let yen = OrderCreated { currency: "JPY".into(), ..order("e2") };
     assert!(is_reject(&handler.handle(&yen, &context("e2")).await));
-    assert_eq!(rows(&handler).await, [1, 1, 1]);
-    assert_eq!(balance(&handler).await, 998_001);
+    assert_eq!(rows(&database).await, [1, 1, 1]);
+    assert_eq!(balance(&database).await, 998_001);
 }
 
 #[tokio::test]
 async fn a_second_event_does_not_pay_the_same_order_again() {
-    let (handler, _folder) = handler(1_000_000).await;
+    let (handler, database, _home) = handler(1_000_000).await;
     handler.handle(&order("e1"), &context("e1")).await.unwrap();
     let again = OrderCreated { event_id: "e2".into(), ..order("e1") };
     assert!(is_reject(&handler.handle(&again, &context("e2")).await));
-    assert_eq!(balance(&handler).await, 998_001);
+    assert_eq!(balance(&database).await, 998_001);
 }
 
 #[tokio::test]
 async fn a_busy_gateway_is_tried_again_and_nothing_is_written() {
-    let (mut handler, _folder) = handler(1_000_000).await;
+    let (mut handler, database, _home) = handler(1_000_000).await;
     handler.gateway = Gateway::busy(100);
     let outcome = handler.handle(&order("e1"), &context("e1")).await;
     assert!(is_retry(&outcome));
-    assert_eq!(rows(&handler).await, [0, 0, 0]);
+    assert_eq!(rows(&database).await, [0, 0, 0]);
 }
 
 #[tokio::test]
 async fn an_order_that_cannot_be_never_reaches_the_gateway() {
-    let (mut handler, _folder) = handler(1_000_000).await;
+    let (mut handler, database, _home) = handler(1_000_000).await;
     handler.gateway = Gateway::busy(100);
     let negative = OrderCreated { amount_cents: -1, ..order("e1") };
     assert!(is_reject(&handler.handle(&negative, &context("e1")).await));
-    assert_eq!(rows(&handler).await, [0, 0, 0]);
+    assert_eq!(rows(&database).await, [0, 0, 0]);
 }

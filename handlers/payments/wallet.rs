@@ -15,8 +15,7 @@ pub(super) async fn deduct(
     order: &OrderCreated,
     opening_credit_cents: i64,
 ) -> Result<(), WalletError> {
-    sql::open_wallet(tx, order, opening_credit_cents).await?;
-    if sql::wallet_currency(tx, order).await? != order.currency {
+    if sql::open_wallet(tx, order, opening_credit_cents).await? != order.currency {
         return Err(WalletError::OtherCurrency);
     }
     if !sql::deduct(tx, order).await? {

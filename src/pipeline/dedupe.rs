@@ -3,13 +3,9 @@
 //! A fault of the store is never an answer. Whoever asks waits here until the store is back, or until it is
 //! told to stop; nothing runs, settles or is dead-lettered on a guess.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{

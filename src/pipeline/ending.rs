@@ -1,6 +1,6 @@
 //! How an event ends that cannot be handled: its letter is there, and then it is dead.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{
     How,
@@ -84,7 +84,7 @@ impl Delivery<'_> {
             first_failure: end.first_failure,
             failed: end.failed,
         };
-        let mut letter = letter(self.record, &verdict, SystemTime::now());
+        let mut letter = letter(self.record, &verdict, route.service.clock.now());
         let mut disposition = end.disposition;
         let mut pause = SEND_AGAIN.0;
         loop {

@@ -31,7 +31,7 @@ pub(crate) use dedupe::Claims;
 pub(crate) use dispatch::Crowd;
 pub(crate) use panics::log_places_only;
 pub(crate) use produce::{NewRecord, ProduceError, Producer};
-pub(crate) use route::{Route, RouteSettings, ServiceRun};
+pub(crate) use route::{Route, RouteSettings, ServiceRun, Told};
 pub use settled::{How, Settled};
 pub(crate) use source::{Bounds, Partition};
 pub(crate) use status::{Status, age};

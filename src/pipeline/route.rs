@@ -5,13 +5,21 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use prometheus::IntCounter;
 
 use super::{
-    capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
+    How, capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
     status::Status,
 };
-use crate::{config::Ordering, erased::ErasedHandler, store::OwnerFactory, telemetry::HandlerMetrics};
+use crate::{
+    Record,
+    config::Ordering,
+    erased::ErasedHandler,
+    store::{Clock, OwnerFactory},
+    telemetry::HandlerMetrics,
+};
+
+/// Hears of every record that is settled, and how.
+pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
 
 /// What the partitions of one service share.
-#[derive(Debug)]
 pub(crate) struct ServiceRun {
     pub(crate) name: Arc<str>,
     pub(crate) group: String,
@@ -29,6 +37,20 @@ pub(crate) struct ServiceRun {
     pub(crate) crowd: Crowd,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,
+    /// What times are read from: first failures, and letters.
+    pub(crate) clock: Clock,
+    /// Draws the jitter of delays, `0.0..1.0`.
+    pub(crate) chance: fn() -> f64,
+    pub(crate) told: Option<Told>,
+}
+
+impl fmt::Debug for ServiceRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceRun")
+            .field("name", &self.name)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServiceRun {

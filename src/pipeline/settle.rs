@@ -1,9 +1,8 @@
 //! The way of one record, from bytes to [`Settled`]: decode → dedupe → dispatch → retry → dead letter.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
     How, Settled,
@@ -234,10 +233,11 @@ impl Delivery<'_> {
         in_doubt: bool,
     ) -> Result<Step, Stopped> {
         let route = &self.partition.route;
-        let now = millis(SystemTime::now());
+        let now = millis(route.service.clock.now());
         let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
-        let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, rand::random());
+        let verdict =
+            route.settings.retry.verdict(attempts, since_first, failed.after, (route.service.chance)());
         route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
         if !claimed.is_certain() {
             // Somebody else may have the event by now; what becomes of it there is what counts.

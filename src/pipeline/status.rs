@@ -2,9 +2,10 @@
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -142,6 +143,9 @@ impl Status {
             How::DeadLettered => Outcome::DeadLettered,
         };
         route.metrics.settled(outcome, record.timestamp.map(age));
+        if let Some(told) = &route.service.told {
+            told(record, settled.how());
+        }
     }
 }
 

@@ -10,23 +10,31 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(LONGEST_MS).min(LONGEST_MS)
 }
 
-/// Wall time that advances with tokio's clock, so that tests with paused time can move it.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    started: Instant,
-    started_us: u64,
+/// Wall time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Clock {
+    /// The machine's, which all pods share more or less.
+    System,
+    /// What advances from this time on with tokio's clock, so that tests with paused time can move it.
+    Tokio(SystemTime, Instant),
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let started_us = u64::try_from(since_1970.as_micros()).unwrap_or(0);
-        Self { started: Instant::now(), started_us }
+    pub(crate) fn of_tokio() -> Self {
+        Self::Tokio(SystemTime::now(), Instant::now())
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        match self {
+            Self::System => SystemTime::now(),
+            Self::Tokio(began, instant) => *began + instant.elapsed(),
+        }
     }
 
     /// Microseconds since 1970.
     pub(crate) fn now_us(&self) -> u64 {
-        self.started_us + u64::try_from(self.started.elapsed().as_micros()).unwrap_or(0)
+        let since_1970 = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_1970.as_micros()).unwrap_or(0)
     }
 }
 

@@ -39,7 +39,7 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         let run_id = format!("{:032x}", rand::random::<u128>());
-        Self { clock: Clock::new(), run_id, inner: Mutex::default() }
+        Self { clock: Clock::of_tokio(), run_id, inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -29,7 +29,7 @@ pub use memory::MemoryStore;
 pub use owner::{InvalidOwner, Owner, OwnerFactory};
 pub use report::StoreReport;
 
-pub(crate) use clock::millis;
+pub(crate) use clock::{Clock, millis};
 pub(crate) use request::Request;
 
 /// Remembers claims, what is finished, and where groups began.

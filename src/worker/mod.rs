@@ -1,5 +1,6 @@
 //! Services at work: wires the steps together, starts them, drains them, stops them.
 
+mod assembly;
 mod continuity;
 mod control;
 mod wiring;
@@ -13,6 +14,7 @@ use std::{
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use assembly::Assembly;
 pub(crate) use control::Control;
 pub(crate) use wiring::group_of;
 
@@ -21,7 +23,7 @@ use crate::{
     config::Settings,
     kafka::{Ended, KafkaClient, RecordProducer},
     pipeline::{Crowd, ServiceRun},
-    store::{DedupeStore, OwnerFactory},
+    store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics},
 };
 
@@ -88,9 +90,19 @@ impl Worker {
         let wiring = wiring::Wiring {
             settings,
             parts,
-            producer: Arc::new(producer),
-            crowd: Crowd::default(),
-            owners: OwnerFactory::new(),
+            assembly: Assembly {
+                settings,
+                store: Arc::clone(&parts.store),
+                producer: Arc::new(producer),
+                metrics: parts.metrics.clone(),
+                health: parts.health.clone(),
+                crowd: Crowd::default(),
+                owners: OwnerFactory::new(),
+                control: control.handle(),
+                clock: Clock::System,
+                chance: rand::random,
+                told: None,
+            },
             control: &control,
             handlers,
             stop: &stop,

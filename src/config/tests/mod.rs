@@ -16,6 +16,7 @@ use super::{AppConfig, Flags, Loaded, Problems, Reader, Secret, Sources, load};
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shop {
     database: Secret,
+    database_connections: u32,
     opening_credit_cents: i64,
     gateway_busy_percent: u8,
 }
@@ -24,6 +25,7 @@ impl AppConfig for Shop {
     fn read(reader: &mut Reader) -> Self {
         Self {
             database: reader.secret_url("database.url", "sqlite://shop.db", &["sqlite", "postgres"]),
+            database_connections: reader.integer_in("database.max_connections", 16, 1..=1000),
             opening_credit_cents: reader.integer_in("shop.opening_credit_cents", 1_000_000, 0..=i64::MAX),
             gateway_busy_percent: reader.integer_in("shop.gateway_busy_percent", 0, 0..=100),
         }

@@ -1,12 +1,13 @@
-//! The table `notifications`.
+//! The confirmations in PostgreSQL.
 
-use super::receipt::Receipt;
-use crate::database::{DatabaseError, Transaction};
+use sqlx::PgConnection;
+
+use crate::notifications::receipt::Receipt;
 
 pub(super) async fn insert_receipts(
-    tx: &mut Transaction,
+    db: &mut PgConnection,
     receipts: &[Receipt<'_>],
-) -> Result<(), DatabaseError> {
+) -> Result<(), sqlx::Error> {
     for receipt in receipts {
         sqlx::query(
             "INSERT INTO notifications (event_id, channel, order_id, recipient, text)
@@ -17,7 +18,7 @@ pub(super) async fn insert_receipts(
         .bind(&receipt.order.order_id)
         .bind(receipt.recipient)
         .bind(&receipt.text)
-        .execute(tx.connection())
+        .execute(&mut *db)
         .await?;
     }
     Ok(())

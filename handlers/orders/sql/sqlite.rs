@@ -1,11 +1,10 @@
-//! The tables `orders` and `order_items`.
+//! The orders in SQLite.
 
-use crate::{
-    database::{DatabaseError, Transaction},
-    event::OrderCreated,
-};
+use sqlx::SqliteConnection;
 
-pub(super) async fn insert_order(tx: &mut Transaction, order: &OrderCreated) -> Result<(), DatabaseError> {
+use crate::event::OrderCreated;
+
+pub(super) async fn insert_order(db: &mut SqliteConnection, order: &OrderCreated) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO orders (order_id, event_id, user_id, amount_cents, currency, email, phone, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -18,7 +17,7 @@ pub(super) async fn insert_order(tx: &mut Transaction, order: &OrderCreated) -> 
     .bind(&order.email)
     .bind(&order.phone)
     .bind(order.created_at.to_string())
-    .execute(tx.connection())
+    .execute(&mut *db)
     .await?;
     for (line, item) in (1_i64..).zip(&order.items) {
         sqlx::query("INSERT INTO order_items (order_id, line, sku, quantity) VALUES ($1, $2, $3, $4)")
@@ -26,7 +25,7 @@ pub(super) async fn insert_order(tx: &mut Transaction, order: &OrderCreated) -> 
             .bind(line)
             .bind(&item.sku)
             .bind(item.quantity)
-            .execute(tx.connection())
+            .execute(&mut *db)
             .await?;
     }
     Ok(())

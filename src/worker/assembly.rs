@@ -1,0 +1,106 @@
+//! What becomes of a service apart from Kafka: its claims, its places, its routes.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{runtime::Handle, task::JoinHandle};
+
+use super::group_of;
+use crate::{
+    Service,
+    config::Settings,
+    erased::ErasedHandler,
+    pipeline::{Capacity, Claims, Crowd, Producer, Route, RouteSettings, ServiceRun, Status, Told},
+    store::{Clock, DedupeStore, OwnerFactory},
+    telemetry::{Health, Metrics},
+};
+
+/// Events that are claimed while they wait for a place: enough that no handler waits for the store's round trip, and
+/// few enough that a crash holds up no more than what was about to run.
+const NEAR: usize = 256;
+
+/// What all services of a process share.
+pub(crate) struct Assembly<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) store: Arc<dyn DedupeStore>,
+    pub(crate) producer: Arc<dyn Producer>,
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    pub(crate) crowd: Crowd,
+    pub(crate) owners: OwnerFactory,
+    /// Where claims are renewed.
+    pub(crate) control: Handle,
+    pub(crate) clock: Clock,
+    pub(crate) chance: fn() -> f64,
+    pub(crate) told: Option<Told>,
+}
+
+impl Assembly<'_> {
+    /// A service at work. Must be called inside of the runtime of its handlers.
+    pub(crate) fn run(&self, service: &Service) -> Arc<ServiceRun> {
+        let settings = self.settings.service(service.name());
+        let metrics = self.metrics.service(service.name());
+        let health = self.health.service(service.name());
+        let status = Arc::new(Status::new(metrics, health, settings.dedupe.on_unavailable));
+        Arc::new(ServiceRun {
+            name: service.name().into(),
+            publishes: Arc::new(self.published(service)),
+            group: group_of(service, &settings),
+            ordering: settings.worker.ordering,
+            prefix: settings.dedupe.prefix.clone(),
+            claims: Claims::new(Arc::clone(&self.store), Arc::clone(&status), self.control.clone()),
+            producer: Arc::clone(&self.producer),
+            capacity: Capacity::new(settings.worker.concurrency),
+            near: Capacity::new(settings.worker.concurrency + NEAR),
+            crowd: self.crowd.clone(),
+            owners: self.owners.clone(),
+            status,
+            clock: self.clock,
+            chance: self.chance,
+            told: self.told.clone(),
+        })
+    }
+
+    fn published(&self, service: &Service) -> BTreeMap<String, String> {
+        let physical = |topic: &String| (topic.clone(), self.settings.topics.physical(topic).to_owned());
+        service.published_topics().iter().map(physical).collect()
+    }
+
+    /// One of its topics.
+    pub(crate) fn route(
+        &self,
+        run: &Arc<ServiceRun>,
+        topic: &str,
+        handler: &Arc<dyn ErasedHandler>,
+    ) -> Arc<Route> {
+        let settings = self.settings.handler(&run.name, handler.name());
+        let topic: Arc<str> = self.settings.topics.physical(topic).into();
+        Arc::new(Route {
+            metrics: self.metrics.handler(&run.name, &topic, handler.name()),
+            consumed: run.status.metrics.consumed(&topic),
+            settings: RouteSettings {
+                retry: settings.retry.over(handler.retry_policy()),
+                lease: settings.lease,
+                ttl: settings.ttl,
+                max_deliveries: settings.max_deliveries,
+                timeout: settings.timeout,
+            },
+            service: Arc::clone(run),
+            topic,
+            handler: Arc::clone(handler),
+        })
+    }
+
+    /// Renews the claims of these routes for as long as the task runs.
+    pub(crate) fn keep_claims_alive(&self, run: &Arc<ServiceRun>, routes: &[Arc<Route>]) -> JoinHandle<()> {
+        let lease = routes.iter().map(|route| route.settings.lease).min().unwrap_or(Duration::from_secs(10));
+        let run = Arc::clone(run);
+        self.control.spawn(async move {
+            let mut turns = tokio::time::interval(lease / 3);
+            turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                turns.tick().await;
+                run.claims.renew().await;
+            }
+        })
+    }
+}
