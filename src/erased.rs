@@ -12,6 +12,7 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) trait ErasedHandler: Send + Sync {
     fn name(&self) -> &'static str;
     fn retry_policy(&self) -> RetryPolicy;
+    fn replayable(&self) -> bool;
     fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError>;
 }
 
@@ -42,6 +43,10 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
 
     fn retry_policy(&self) -> RetryPolicy {
         self.handler.retry_policy()
+    }
+
+    fn replayable(&self) -> bool {
+        self.handler.replayable()
     }
 
     fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError> {

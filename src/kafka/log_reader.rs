@@ -112,7 +112,9 @@ impl LogReader {
     /// Kafka's client refuses one of them.
     pub(crate) fn begin(&mut self, stretches: &[Stretch]) -> Result<(), KafkaFault> {
         let mut assigned = TopicPartitionList::new();
-        for Stretch { partition, begin, end } in stretches.iter().filter(|stretch| stretch.begin < stretch.end) {
+        for Stretch { partition, begin, end } in
+            stretches.iter().filter(|stretch| stretch.begin < stretch.end)
+        {
             assigned.add_partition_offset(&self.topic, *partition, Offset::Offset(*begin))?;
             self.ends.insert(*partition, *end);
         }
@@ -206,6 +208,9 @@ fn offsets(answer: &TopicPartitionList) -> Result<BTreeMap<i32, i64>, KafkaFault
 
 impl fmt::Debug for LogReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogReader").field("topic", &self.topic).field("ends", &self.ends).finish_non_exhaustive()
+        f.debug_struct("LogReader")
+            .field("topic", &self.topic)
+            .field("ends", &self.ends)
+            .finish_non_exhaustive()
     }
 }

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use prometheus::IntCounter;
 
 use super::{
-    How, capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, retry::RetryPolicy,
-    status::Status,
+    How, capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, replaying::Replaying,
+    retry::RetryPolicy, status::Status,
 };
 use crate::{
     Record,
     config::Ordering,
     erased::ErasedHandler,
-    store::{Clock, OwnerFactory},
+    store::{Clock, OwnerFactory, StoreKey},
     telemetry::HandlerMetrics,
 };
 
@@ -42,6 +42,7 @@ pub(crate) struct ServiceRun {
     /// Draws the jitter of delays, `0.0..1.0`.
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    pub(crate) replay: Option<Arc<Replaying>>,
 }
 
 impl fmt::Debug for ServiceRun {
@@ -54,6 +55,15 @@ impl fmt::Debug for ServiceRun {
 }
 
 impl ServiceRun {
+    /// The name under which the store knows an event of this service.
+    pub(crate) fn store_key(&self, handler: &str, key: &str) -> StoreKey {
+        let (prefix, group) = (&self.prefix, &self.group);
+        match &self.replay {
+            Some(replay) => replay.store_key(prefix, group, handler, key),
+            None => StoreKey::new(prefix, group, handler, key),
+        }
+    }
+
     /// What a topic out is called in Kafka. One that is not declared any more, of an event stored before, is
     /// called as it was.
     pub(crate) fn physical(&self, topic: &str) -> String {

@@ -14,6 +14,7 @@ use super::{
     ending::Ending,
     failure::Failed,
     held::Claimed,
+    replaying::Replaying,
     retry,
     route::Route,
     source::Partition,
@@ -23,7 +24,7 @@ use crate::{
     crash::crash_point,
     erased::Job,
     publication::{Origin, Outbox},
-    store::{Claim, ClaimRequest, End, Grant, Run, StoreKey},
+    store::{Claim, ClaimRequest, End, Grant, Run},
     telemetry::TraceContext,
 };
 
@@ -47,8 +48,15 @@ const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them st
 pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Result<Settled, Stopped> {
     let delivery = Delivery { partition, record };
     let how = match decode(&partition.route.handler, record) {
+        Decoded::Event(_) if is_left_out(partition) => How::LeftOut,
         Decoded::Event(job) => delivery.event(job.as_ref()).await?,
         Decoded::Tombstone => How::Skipped,
+        // Its letter was written when the live group met it.
+        Decoded::Unfit(..)
+            if partition.route.service.replay.as_ref().is_some_and(|replay| replay.was_passed(record)) =>
+        {
+            How::WasDead
+        }
         Decoded::Unfit(disposition, why) => {
             let end = Ending {
                 disposition,
@@ -62,6 +70,10 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
         }
     };
     Ok(Settled::new(partition.epoch, record.offset, how))
+}
+
+fn is_left_out(partition: &Partition) -> bool {
+    partition.route.service.replay.is_some() && !partition.route.handler.replayable()
 }
 
 /// One record on its way.
@@ -95,7 +107,8 @@ impl Delivery<'_> {
                     in_doubt = true;
                     grant
                 }
-                Claim::Done | Claim::Dead => return Ok(How::Duplicate),
+                Claim::Done => return Ok(How::Duplicate),
+                Claim::Dead => return Ok(How::WasDead),
                 Claim::Busy { left } => {
                     drop(near);
                     // Whoever has it may finish at any moment.
@@ -289,7 +302,7 @@ impl Delivery<'_> {
         let Partition { route, epoch, .. } = self.partition;
         let (service, record) = (&route.service, self.record);
         ClaimRequest {
-            key: StoreKey::new(&service.prefix, &service.group, route.handler.name(), job.key().as_str()),
+            key: service.store_key(route.handler.name(), job.key().as_str()),
             owner: service.owners.delivery(*epoch, &record.topic, record.partition, record.offset),
             lease: route.settings.lease,
             retention: route.settings.ttl,
@@ -300,16 +313,25 @@ impl Delivery<'_> {
 
     fn context(&self, job: &dyn Job, claimed: &Claimed) -> Context {
         let route = &self.partition.route;
+        let replay = route.service.replay.as_deref();
+        let suffix = replay.map(Replaying::suffix).unwrap_or_default();
         Context {
+            replay: replay.is_some(),
             record: Arc::clone(self.record),
-            idempotency_key: format!("{}.{}:{}", route.service.group, route.handler.name(), job.key()).into(),
+            idempotency_key: format!(
+                "{}.{}:{}{suffix}",
+                route.service.group,
+                route.handler.name(),
+                job.key()
+            )
+            .into(),
             fencing_token: claimed.grant.token,
             attempt: claimed.grant.attempts + 1,
             cancelled: claimed.cancelled().clone(),
             outbox: Arc::new(Outbox::new(Origin {
                 service: Arc::clone(&route.service.name),
                 handler: route.handler.name(),
-                dedupe_key: job.key().as_str().into(),
+                dedupe_key: format!("{}{suffix}", job.key()).into(),
                 trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
                 tracestate: self.record.tracestate(),
                 topics: Some(Arc::clone(&route.service.publishes)),

@@ -138,11 +138,12 @@ impl Status {
     pub(crate) fn settled(&self, route: &Route, settled: &Settled, record: &Record) {
         let outcome = match settled.how() {
             How::Done => Outcome::Done,
-            How::Skipped => Outcome::Skipped,
-            How::Duplicate => Outcome::Duplicate,
+            How::Skipped | How::LeftOut => Outcome::Skipped,
+            How::Duplicate | How::WasDead => Outcome::Duplicate,
             How::DeadLettered => Outcome::DeadLettered,
         };
-        route.metrics.settled(outcome, record.timestamp.map(age));
+        let live = route.service.replay.is_none();
+        route.metrics.settled(outcome, record.timestamp.filter(|_| live).map(age));
         if let Some(told) = &route.service.told {
             told(record, settled.how());
         }

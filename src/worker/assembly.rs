@@ -9,7 +9,9 @@ use crate::{
     Service,
     config::Settings,
     erased::ErasedHandler,
-    pipeline::{Capacity, Claims, Crowd, Producer, Route, RouteSettings, ServiceRun, Status, Told},
+    pipeline::{
+        Capacity, Claims, Crowd, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told,
+    },
     store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics},
 };
@@ -32,6 +34,7 @@ pub(crate) struct Assembly<'a> {
     pub(crate) clock: Clock,
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    pub(crate) replay: Option<Arc<Replaying>>,
 }
 
 impl Assembly<'_> {
@@ -57,6 +60,7 @@ impl Assembly<'_> {
             clock: self.clock,
             chance: self.chance,
             told: self.told.clone(),
+            replay: self.replay.clone(),
         })
     }
 

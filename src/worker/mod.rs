@@ -102,6 +102,7 @@ impl Worker {
                 clock: Clock::System,
                 chance: rand::random,
                 told: None,
+                replay: None,
             },
             control: &control,
             handlers,
