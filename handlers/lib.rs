@@ -16,11 +16,12 @@ pub mod event;
 pub mod notifications;
 pub mod orders;
 pub mod payments;
+mod produce;
 pub mod sample;
 #[cfg(test)]
 mod testing;
 
-pub use self::demo::demo;
+pub use self::{demo::demo, produce::produce};
 use oncewise::Service;
 
 use crate::{

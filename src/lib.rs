@@ -13,6 +13,7 @@
 //! `ARCHITECTURE.md` lists the invariants, each with its test.
 
 mod app;
+mod audit;
 pub mod check;
 mod codec;
 pub mod config;
@@ -33,7 +34,10 @@ pub mod telemetry;
 pub mod testing;
 mod worker;
 
-pub use app::{App, Demo, DemoCounts, DemoRecord, Prepare};
+pub use app::{
+    App, Demo, DemoCounts, DemoRecord, Prepare, Produce, ProduceKind, ProduceRecipe, ProduceRecord,
+    ProduceRecords,
+};
 pub use codec::{Codec, DecodeError, EncodeError, Encoder, Json};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};

@@ -25,6 +25,9 @@ pub struct SampleOrders {
     /// What a wallet opens with. All affordable orders of a user together cost no more, so what is paid does
     /// not depend on the order in which partitions are read.
     pub opening_credit_cents: i64,
+    /// How many users there are, whose ids are the record keys; without a number there is a new user after every
+    /// twenty orders, and the record keys are the orders' ids.
+    pub keys: Option<u64>,
     /// Another seed gives other orders, with other ids.
     pub seed: u64,
 }
@@ -37,6 +40,7 @@ impl Default for SampleOrders {
             poison: 0.01,
             unaffordable: 0.01,
             opening_credit_cents: 1_000_000,
+            keys: None,
             seed: 1,
         }
     }
@@ -75,21 +79,29 @@ impl SampleOrders {
 
     fn order(&self, number: u64) -> SampleRecord {
         let (order, kind) = self.event(number);
-        SampleRecord { key: order.order_id.clone().into_bytes(), value: json(&order).into_bytes(), kind }
+        let (key, value) = (self.key(&order), json(&order).into_bytes());
+        SampleRecord { event_id: Some(order.event_id), key, value, kind }
+    }
+
+    fn key(&self, order: &OrderCreated) -> Vec<u8> {
+        let key = if self.keys.is_some() { &order.user_id } else { &order.order_id };
+        key.clone().into_bytes()
     }
 
     fn duplicate(&self, number: u64, dice: &mut StdRng) -> SampleRecord {
         let first = self.order(number);
-        let key =
-            if dice.random_range(0..4) == 0 { [&first.key, &b"-again"[..]].concat() } else { first.key };
-        SampleRecord { key, value: first.value, kind: SampleKind::Duplicate }
+        let key = match dice.random_range(0..4) {
+            0 if self.keys.is_some() => self.user(number + 1).into_bytes(),
+            0 => [&first.key, &b"-again"[..]].concat(),
+            _ => first.key.clone(),
+        };
+        SampleRecord { key, kind: SampleKind::Duplicate, ..first }
     }
 
     /// Takes turns between the three ways to be of no use.
     fn poison(&self, position: u64) -> SampleRecord {
         let (mut order, _) = self.event(u64::MAX - position);
-        let key = order.order_id.clone().into_bytes();
-        let mut value = json(&order);
+        let (key, mut value) = (self.key(&order), json(&order));
         let mut kind = SampleKind::Undecodable;
         match position % 3 {
             0 => value.truncate(value.len() / 2),
@@ -100,7 +112,7 @@ impl SampleOrders {
                 kind = SampleKind::NoKey;
             }
         }
-        SampleRecord { key, value: value.into_bytes(), kind }
+        SampleRecord { event_id: None, key, value: value.into_bytes(), kind }
     }
 }
 

@@ -3,7 +3,9 @@
 /// One record to produce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleRecord {
-    /// The record's key: the order's id, except for some duplicates.
+    /// The event's id, for orders and their duplicates.
+    pub event_id: Option<String>,
+    /// The record's key: the order's id or, with a number of keys, the user's; another one for some duplicates.
     pub key: Vec<u8>,
     /// The record's value.
     pub value: Vec<u8>,

@@ -8,6 +8,7 @@ const RECIPE: SampleOrders = SampleOrders {
     poison: 0.05,
     unaffordable: 0.1,
     opening_credit_cents: 10_000,
+    keys: None,
     seed: 7,
 };
 
@@ -82,6 +83,32 @@ fn nobody_orders_more_than_the_wallet_holds_except_where_it_says_so() {
 }
 
 #[test]
+fn a_number_of_keys_is_kept_and_their_wallets_suffice() {
+    for keys in [1, 7, 10_000] {
+        let recipe = SampleOrders { keys: Some(keys), opening_credit_cents: 1_000_000, ..RECIPE };
+        let mut spent: HashMap<String, i64> = HashMap::new();
+        let mut used = HashSet::new();
+        let mut ids = HashMap::new();
+        for record in recipe.records() {
+            used.insert(record.key.clone());
+            if let (SampleKind::Order, Some(order)) = (record.kind, decoded(&record)) {
+                assert_eq!(record.key, order.user_id.as_bytes());
+                assert_eq!(record.event_id.as_ref(), Some(&order.event_id));
+                *spent.entry(order.user_id).or_default() += order.amount_cents;
+            }
+            if let (Some(id), Some(order)) = (&record.event_id, decoded(&record)) {
+                assert_eq!(
+                    (id, ids.entry(id.clone()).or_insert(record.value)),
+                    (&order.event_id, &mut json(&order).into_bytes())
+                );
+            }
+        }
+        assert!(used.len() as u64 <= keys && (keys > 100 || used.len() as u64 == keys), "{}", used.len());
+        assert!(spent.values().all(|&cents| cents <= 1_000_000), "{keys} keys");
+    }
+}
+
+#[test]
 fn odd_recipes_do_not_panic() {
     let shares = [f64::NAN, -1.0, 2.0];
     for share in shares {
@@ -89,6 +116,7 @@ fn odd_recipes_do_not_panic() {
             SampleOrders { count: 50, duplicates: share, poison: share, unaffordable: share, ..RECIPE };
         assert_eq!(recipe.records().count(), 50);
     }
+    assert_eq!(SampleOrders { keys: Some(0), ..RECIPE }.records().count(), 5000);
     for opening_credit_cents in [i64::MIN, -1, 0, 1, i64::MAX] {
         let recipe = SampleOrders { opening_credit_cents, ..RECIPE };
         let negative =

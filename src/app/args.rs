@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Flags;
+use super::produce::{ProduceRecipe, Rate};
+use crate::config::{Flags, is_topic};
 
 /// Handles Kafka events, each of them once.
 #[derive(Debug, Parser)]
@@ -16,7 +17,7 @@ pub(super) struct Args {
     /// Reads DIR/NAME.toml after default.toml
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
-    /// Consumes PHYSICAL where the code says LOGICAL
+    /// Consumes PHYSICAL where the code says LOGICAL; `produce` takes NAME alone for where to send to
     #[arg(long = "topic", value_name = "LOGICAL=PHYSICAL", global = true)]
     topics: Vec<String>,
     #[command(subcommand)]
@@ -41,6 +42,11 @@ pub(super) enum Verb {
     Check(Check),
     /// Shows the configuration in effect, and where each value comes from
     Config,
+    /// Sends sample events, some of them twice, some of them broken
+    Produce(Produce),
+    /// Looks at what is remembered of one event, or lets it be forgotten
+    #[command(subcommand)]
+    Dedupe(Dedupe),
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,8 +62,103 @@ pub(super) struct Check {
     pub(super) accept: Vec<String>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Produce {
+    /// How many records
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Share of them that repeats an earlier event, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    duplicates: f64,
+    /// Share of them that no handler can use, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01)]
+    poison: f64,
+    /// At most so many a second, evenly
+    #[arg(long, value_name = "N/s")]
+    pub(super) rate: Option<Rate>,
+    /// How many different record keys, and users behind them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    keys: Option<u64>,
+    /// The same seed gives the same events; without one they are new
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Prints the summary as one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Produce {
+    /// What is wanted; all that is wrong with it at once.
+    pub(super) fn recipe(&self, targets: &[String]) -> Result<ProduceRecipe, Vec<String>> {
+        let Self { count, duplicates, poison, keys, seed, .. } = *self;
+        let mut problems = Vec::new();
+        for (flag, share) in [("--duplicates", duplicates), ("--poison", poison)] {
+            if !(0.0..=1.0).contains(&share) {
+                problems.push(format!("{flag} {share}: allowed is a share from 0 to 1"));
+            }
+        }
+        if problems.is_empty() && duplicates + poison > 1.0 {
+            problems.push(format!(
+                "--duplicates {duplicates} --poison {poison}: together they are more than all records"
+            ));
+        }
+        if targets.len() > 1 {
+            problems.push(format!("--topic {}: records go to one topic", targets.join(" --topic ")));
+        }
+        let allowed = "allowed is the name of one topic, of A-Z, a-z, 0-9, _, - and ., or LOGICAL=PHYSICAL";
+        let illegal = targets.iter().filter(|target| !is_topic(target));
+        problems.extend(illegal.map(|target| format!("--topic {target:?}: {allowed}")));
+        // Ids without the seed of an earlier run, and yet short enough to be typed.
+        let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
+        if problems.is_empty() {
+            Ok(ProduceRecipe { count, duplicates, poison, keys, seed })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Dedupe {
+    /// Shows what is remembered of one event
+    Show(Event),
+    /// Lets one event be forgotten, so that it takes effect again when it is delivered again
+    Forget {
+        #[command(flatten)]
+        event: Event,
+        /// Does not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Event {
+    /// The service that handles it
+    #[arg(long, value_name = "NAME")]
+    pub(super) service: String,
+    /// The handler
+    #[arg(long, value_name = "NAME")]
+    pub(super) handler: String,
+    /// Prints one line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The event's dedupe key, as the handler makes it
+    #[arg(value_name = "KEY")]
+    pub(super) key: String,
+}
+
 impl Args {
     pub(super) fn flags(&self) -> Flags {
-        Flags { config: self.config.clone(), profile: self.profile.clone(), topics: self.topics.clone() }
+        let mut topics = self.topics.clone();
+        let targets = self.targets();
+        topics.retain(|topic| !targets.contains(topic));
+        Flags { config: self.config.clone(), profile: self.profile.clone(), topics }
+    }
+
+    /// Where `produce` is to send to: names without the `=` of a mapping. No name of a topic holds one.
+    pub(super) fn targets(&self) -> Vec<String> {
+        let produces = matches!(self.verb, Verb::Produce(_));
+        self.topics.iter().filter(|topic| produces && !topic.contains('=')).cloned().collect()
     }
 }

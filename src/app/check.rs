@@ -2,10 +2,15 @@
 
 use std::{process::ExitCode, str::FromStr};
 
-use super::{FAILED, FINE, args, failed, inspect::inspect, refuse, run::connect};
+use super::{
+    FAILED, FINE, args, failed,
+    inspect::{PATIENCE, inspect},
+    refuse,
+    run::connect,
+};
 use crate::{
     Service,
-    check::{self, Accept},
+    check::{self, Accept, Creation},
     config::Settings,
     kafka::KafkaClient,
     store::DedupeStore,
@@ -21,7 +26,9 @@ pub(super) async fn run(settings: &Settings, services: &[Service], args: &args::
         return accept(settings, services, &*store, &args.accept).await;
     }
     let kafka = KafkaClient::from_settings(&settings.kafka);
-    let findings = inspect(settings, services, &kafka, &*store, args.create).await;
+    let mut findings = inspect(settings, services, &kafka, &*store, args.create).await;
+    let creation = Creation { create: args.create, replication_factor: settings.topics.replication_factor };
+    findings.extend(check::audit(&kafka, PATIENCE, &settings.topics.audit, creation).await);
     print!("{}", check::render(&findings, check::terminal_width()));
     settings.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     ExitCode::from(if check::failed(&findings) { FAILED } else { FINE })

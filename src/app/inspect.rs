@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How long each question may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn inspect(
     settings: &Settings,

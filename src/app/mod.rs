@@ -3,8 +3,10 @@
 mod args;
 mod check;
 mod config;
+mod dedupe;
 mod demo;
 mod inspect;
+mod produce;
 mod run;
 mod signals;
 
@@ -14,6 +16,7 @@ use clap::Parser;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use demo::{Demo, DemoCounts, DemoRecord, Prepare};
+pub use produce::{Produce, ProduceKind, ProduceRecipe, ProduceRecord, ProduceRecords};
 
 use self::args::{Args, Verb};
 use crate::{
@@ -50,6 +53,7 @@ type Build<C> = dyn Fn(C) -> BoxFuture<'static, Result<Vec<Service>, BoxError>>;
 pub struct App<C> {
     build: Box<Build<C>>,
     demo: Option<Demo<C>>,
+    produce: Option<Produce<C>>,
 }
 
 impl<C: AppConfig + Clone + 'static> App<C> {
@@ -64,13 +68,20 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             let services = build(config);
             Box::pin(async move { services.await.map_err(Into::into) })
         };
-        Self { build: Box::new(build), demo: None }
+        Self { build: Box::new(build), demo: None, produce: None }
     }
 
     /// What `demo` shows.
     #[must_use]
     pub fn demo(mut self, demo: Demo<C>) -> Self {
         self.demo = Some(demo);
+        self
+    }
+
+    /// What `produce` sends.
+    #[must_use]
+    pub fn produce(mut self, produce: Produce<C>) -> Self {
+        self.produce = Some(produce);
         self
     }
 
@@ -85,7 +96,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         };
         let TelemetrySettings { log_format, log_filter } = &loaded.settings.telemetry;
         // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
-        let speaks = matches!(args.verb, Verb::Demo { .. } | Verb::Check(_) | Verb::Config);
+        let speaks = !matches!(args.verb, Verb::Run { .. });
         let quiet = speaks && !loaded.settings.asks_for_logs();
         if let Err(error) = telemetry::init(*log_format, if quiet { "error" } else { log_filter }) {
             return refuse(error);
@@ -96,14 +107,15 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             (Ok(handlers), Ok(own)) => (handlers, own),
             (Err(error), _) | (_, Err(error)) => return failed(format!("no runtime: {error}")),
         };
-        let code = own.block_on(self.act(args.verb, loaded, handlers.handle()));
+        let code = own.block_on(self.act(args, loaded, handlers.handle()));
         // Nor may they keep a finished process alive.
         handlers.shutdown_background();
         code
     }
 
-    async fn act(&self, verb: Verb, loaded: Loaded<C>, handlers: &Handle) -> ExitCode {
-        match verb {
+    async fn act(&self, args: Args, loaded: Loaded<C>, handlers: &Handle) -> ExitCode {
+        let targets = args.targets();
+        match args.verb {
             Verb::Config => config::show(&loaded.settings),
             Verb::Demo { orders } => match &self.demo {
                 Some(demo) => demo::run(demo, &self.build, loaded, orders, handlers).await,
@@ -116,6 +128,14 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                     Err(code) => code,
                 }
             }
+            Verb::Produce(args) => match &self.produce {
+                Some(produce) => produce::run(produce, &loaded, &args, &targets).await,
+                None => failed("this binary has nothing to produce"),
+            },
+            Verb::Dedupe(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => dedupe::run(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {
                 Ok(services) => check::run(&loaded.settings, &services, &args).await,
                 Err(code) => code,

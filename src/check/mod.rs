@@ -17,7 +17,7 @@ pub use finding::{Finding, State, failed};
 pub use rules::{Horizon, store};
 pub use table::{render, terminal_width};
 
-use crate::kafka::{KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
+use crate::kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
 
 /// What one service relies on.
 #[derive(Debug, Clone)]
@@ -53,6 +53,20 @@ pub async fn kafka(
         Ok(findings) => findings,
         // Without an answer every further line would say the same.
         Err(fault) => vec![rules::no_broker(&fault)],
+    }
+}
+
+/// Looks at the topic of what operators do; makes it where wanted. Nothing is found where no broker answers, which
+/// [`kafka`] has said by then.
+pub async fn audit(client: &KafkaClient, timeout: Duration, topic: &str, creation: Creation) -> Vec<Finding> {
+    let plan = TopicPlan::audit(topic, creation.replication_factor);
+    let ensured = match TopicAdmin::new(client, timeout) {
+        Ok(admin) => admin.ensure(&plan, creation.create).await,
+        Err(_) => return Vec::new(),
+    };
+    match ensured {
+        Err(fault) if fault.kind == FaultKind::Unreachable => Vec::new(),
+        ensured => rules::audit(&plan, &ensured),
     }
 }
 

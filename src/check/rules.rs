@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, State};
 use crate::{
     kafka::{Cluster, Ensured, FaultKind, KafkaFault, Kept, TopicConfig, TopicInfo, TopicPlan},
     store::{self, StoreFault, StoreReport},
@@ -45,7 +45,7 @@ pub(super) fn broker(cluster: &Cluster) -> Finding {
 pub(super) fn source(name: &str, source: &Result<Option<TopicInfo>, KafkaFault>) -> Finding {
     let subject = format!("topic {name}");
     match source {
-        Ok(Some(topic)) => Finding::fine(subject, shape(topic.partitions, topic.replication_factor)),
+        Ok(Some(topic)) => Finding::fine(subject, shape(topic.partitions, Some(topic.replication_factor))),
         Ok(None) => Finding::problem(
             subject,
             "does not exist",
@@ -58,7 +58,7 @@ pub(super) fn source(name: &str, source: &Result<Option<TopicInfo>, KafkaFault>)
 pub(super) fn target(name: &str, target: &Result<Option<TopicInfo>, KafkaFault>) -> Finding {
     let subject = format!("topic {name}");
     match target {
-        Ok(Some(topic)) => Finding::fine(subject, shape(topic.partitions, topic.replication_factor)),
+        Ok(Some(topic)) => Finding::fine(subject, shape(topic.partitions, Some(topic.replication_factor))),
         Ok(None) => Finding::problem(
             subject,
             "does not exist, and handlers publish to it",
@@ -93,6 +93,18 @@ pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> V
             )]
         }
     }
+}
+
+/// The topic of what operators do. Workers do without it; who acts makes it.
+pub(super) fn audit(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> Vec<Finding> {
+    let mut findings = ours(plan, ensured);
+    if matches!(ensured, Ok(Ensured::Missing)) {
+        findings.iter_mut().for_each(|finding| {
+            finding.state = State::Warning;
+            finding.found = "does not exist; without it no operator's act is allowed".to_owned();
+        });
+    }
+    findings
 }
 
 /// A topic that could not be looked at or made; `grant` is what to do where we may not.
@@ -223,10 +235,12 @@ fn fill(report: &StoreReport) -> Option<Finding> {
     })
 }
 
-fn shape(partitions: i32, copies: i32) -> String {
+fn shape(partitions: i32, copies: Option<i32>) -> String {
     let plural =
         |count: i32, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    format!("{}, {}", plural(partitions, "partition", "partitions"), plural(copies, "copy", "copies"))
+    let copies = copies
+        .map_or("as many copies as the brokers say".to_owned(), |copies| plural(copies, "copy", "copies"));
+    format!("{}, {copies}", plural(partitions, "partition", "partitions"))
 }
 
 fn span(duration: Duration) -> String {

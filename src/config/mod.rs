@@ -39,6 +39,7 @@ mod value;
 pub use problem::{Origin, Problem, Problems};
 pub use reader::Reader;
 pub use secret::{Secret, mask_url};
+pub(crate) use settings::is_topic;
 pub use settings::{
     DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, KafkaSettings, Layout, LogFormat,
     OnUnavailable, Ordering, Property, RedisMode, RedisSettings, RetryOverrides, ServiceSettings, Settings,

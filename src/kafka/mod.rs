@@ -24,7 +24,7 @@ pub(crate) use group::Group;
 pub(crate) use log_reader::{LogReader, Read, Stretch};
 pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
-pub(crate) use publish::produce_all;
+pub(crate) use publish::{Outflow, produce_all};
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};

@@ -73,8 +73,8 @@ pub struct TopicPlan {
     pub name: String,
     /// As many as the source has.
     pub partitions: i32,
-    /// Copies of each partition.
-    pub replication_factor: i32,
+    /// Copies of each partition; `None` leaves it to the brokers.
+    pub replication_factor: Option<i32>,
     /// `None` where the source's limit is unknown: then the broker's default counts.
     pub max_message_bytes: Option<i64>,
     /// How long the source keeps records: the age a copy may have when it is written.
@@ -106,10 +106,23 @@ impl TopicPlan {
         Self {
             name,
             partitions: source.partitions,
-            replication_factor: replication_factor.unwrap_or(source.replication_factor),
+            replication_factor: Some(replication_factor.unwrap_or(source.replication_factor)),
             max_message_bytes: config.map(|config| config.max_message_bytes.saturating_add(HEADROOM)),
             source_keeps: config.map(TopicConfig::kept),
             any_timestamp: config.is_some_and(|config| config.limits_timestamps),
+        }
+    }
+
+    /// For what operators do: one partition, so that it is read in the order in which it happened.
+    pub fn audit(name: &str, replication_factor: Option<i32>) -> Self {
+        Self {
+            name: name.to_owned(),
+            partitions: 1,
+            replication_factor,
+            max_message_bytes: None,
+            // What is written there is always new.
+            source_keeps: Some(Kept::For(Duration::ZERO)),
+            any_timestamp: false,
         }
     }
 
@@ -136,11 +149,11 @@ impl TopicPlan {
     /// The command that creates it, for whoever may.
     pub fn command(&self) -> String {
         let Self { name, partitions, replication_factor, .. } = self;
+        let copies =
+            replication_factor.map(|copies| format!(" --replication-factor {copies}")).unwrap_or_default();
         let settings: String =
             self.settings().iter().map(|(key, value)| format!(" --config {key}={value}")).collect();
-        format!(
-            "kafka-topics.sh --create --topic {name} --partitions {partitions} --replication-factor {replication_factor}{settings}"
-        )
+        format!("kafka-topics.sh --create --topic {name} --partitions {partitions}{copies}{settings}")
     }
 
     /// Why no broker would take the name, if so.
@@ -172,7 +185,7 @@ impl TopicPlan {
         let Some(config) = &found.config else { return flaws };
         let set = |setting: &str| format!("kafka-configs.sh --alter --topic {name} --add-config {setting}");
         if config.compacts() {
-            let text = "cleanup.policy=compact: of several letters with one key only the last stays";
+            let text = "cleanup.policy=compact: of several records with one key only the last stays";
             flaw(true, text.to_owned(), set("cleanup.policy=delete"));
         }
         if let Kept::For(kept) = config.kept() {
@@ -180,7 +193,7 @@ impl TopicPlan {
             let what = if at_once {
                 "a letter of an older record is deleted at once"
             } else {
-                "letters vanish after that"
+                "records vanish after that"
             };
             let text = format!(
                 "retention.ms={} ({}): {what}",
@@ -191,7 +204,7 @@ impl TopicPlan {
         }
         if config.retention_bytes >= 0 {
             let text =
-                format!("retention.bytes={}: the oldest letters vanish beyond that", config.retention_bytes);
+                format!("retention.bytes={}: the oldest records vanish beyond that", config.retention_bytes);
             flaw(false, text, set("retention.bytes=-1"));
         }
         if let Some(needed) = self.max_message_bytes.filter(|needed| config.max_message_bytes < *needed) {
@@ -202,7 +215,7 @@ impl TopicPlan {
             flaw(true, text, set(&format!("max.message.bytes={needed}")));
         }
         if config.timestamp_type != "CreateTime" {
-            let text = format!("message.timestamp.type={}: letters lose their time", config.timestamp_type);
+            let text = format!("message.timestamp.type={}: records lose their time", config.timestamp_type);
             flaw(false, text, set("message.timestamp.type=CreateTime"));
         }
         flaws

@@ -38,13 +38,16 @@ fn flaws(change: impl FnOnce(&mut TopicConfig)) -> Vec<(bool, String)> {
 #[test]
 fn a_plan_follows_its_source() {
     let plan = plan(|_| {});
-    assert_eq!((plan.name.as_str(), plan.partitions, plan.replication_factor), ("orders.shop.dlt", 3, 2));
+    assert_eq!(
+        (plan.name.as_str(), plan.partitions, plan.replication_factor),
+        ("orders.shop.dlt", 3, Some(2))
+    );
     let settings = plan.settings();
     for expected in [("retention.ms", "-1"), ("retention.bytes", "-1"), ("max.message.bytes", "1065536")] {
         assert!(settings.iter().any(|(key, value)| (*key, value.as_str()) == expected), "{expected:?}");
     }
     let configured = TopicPlan::dead_letter(&topic("orders", |_| {}), "shop", Some(3));
-    assert_eq!(configured.replication_factor, 3);
+    assert_eq!(configured.replication_factor, Some(3));
 }
 
 #[test]

@@ -23,6 +23,9 @@ use super::{
 /// Between two looks for a broker or a topic that should come.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// What Kafka takes for "your own default" where it wants a number of copies.
+const AS_THE_BROKERS_SAY: i32 = -1;
+
 /// Looks at topics and creates them. Dropping it blocks for up to a fifth of a second.
 pub struct TopicAdmin {
     admin: AdminClient<Watcher>,
@@ -139,8 +142,8 @@ impl TopicAdmin {
     /// Creates a topic and waits until the brokers know it. One that was created meanwhile is fine.
     async fn create(&self, plan: &TopicPlan) -> Result<(), KafkaFault> {
         let settings = plan.settings();
-        let mut topic =
-            NewTopic::new(&plan.name, plan.partitions, TopicReplication::Fixed(plan.replication_factor));
+        let copies = TopicReplication::Fixed(plan.replication_factor.unwrap_or(AS_THE_BROKERS_SAY));
+        let mut topic = NewTopic::new(&plan.name, plan.partitions, copies);
         for (key, value) in &settings {
             topic = topic.set(key, value);
         }

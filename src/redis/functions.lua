@@ -13,7 +13,8 @@
 -- <grant> is how the claim was granted, W won, T taken over, S spent: a repeated request hears the same, and so does the
 -- next owner of what was given back in doubt.
 -- The letter M is kept for "moved". Whatever is not written as above is foreign and never overwritten.
--- Workers of several versions share these functions: what changes the record or a call gets a new library name.
+-- Workers of several versions share these functions: what changes the record or a call gets a new library name. A new
+-- function does not: whoever misses it loads the library anew.
 --
 -- Most keys are new when claimed and still ours when completed. Those two paths are kept short, for a server runs one
 -- function at a time: no parsing, no helper calls.
@@ -206,8 +207,63 @@ local function release(keys, argv)
   return replies
 end
 
+-- Reply: U unknown; E foreign; P claimed, F free, D done, X dead, and then
+--        <token>:<owner>:<ms left>:<attempts>:<takeovers>:<first failure>:<fingerprint>:<ms remembered>:<stamp>
+local function inspect(keys)
+  local _, ms = now()
+  local replies = {}
+  for i = 1, #keys do
+    local old = checked(redis.pcall('GET', keys[i]))
+    local state, token, owner, deadline, attempts, takeovers, _, first, _, _, print
+    if old then state, token, owner, deadline, attempts, takeovers, _, first, _, _, print = string.match(old, OPEN) end
+    if old and not state then
+      state, token, print = ended(old)
+      if state then
+        state = state == '0' and 'D' or 'X'
+        owner, deadline, takeovers, first = '', 0, '', ''
+        attempts = int(tonumber(string.match(old, '^%d+%d(%d%d)')))
+      end
+    end
+    if state then
+      replies[i] = state .. token .. ':' .. owner .. ':' .. int(math.max(deadline - ms, 0)) .. ':' .. attempts .. ':'
+        .. takeovers .. ':' .. first .. ':' .. print .. ':' .. int(redis.call('PTTL', keys[i])) .. ':'
+        .. redis.sha1hex(old)
+    else
+      replies[i] = old and 'E' or 'U'
+    end
+  end
+  return replies
+end
+
+-- ARGV: the stamp under which it was seen
+-- Reply: F forgotten; B<ms left> a lease runs; C changed since; E foreign
+local function forget(keys, argv)
+  local _, ms = now()
+  local replies = {}
+  for i = 1, #keys do
+    local old = checked(redis.pcall('GET', keys[i]))
+    local state, deadline
+    if old then state, _, _, deadline = string.match(old, OPEN) end
+    if not old then
+      replies[i] = 'F'
+    elseif state == 'P' and ms < tonumber(deadline) then
+      replies[i] = 'B' .. int(deadline - ms)
+    elseif not state and not ended(old) then
+      replies[i] = 'E'
+    elseif redis.sha1hex(old) ~= argv[i] then
+      replies[i] = 'C'
+    else
+      redis.call('DEL', keys[i])
+      replies[i] = 'F'
+    end
+  end
+  return replies
+end
+
 -- A server that is out of memory takes no new claims, but what is in flight may still end: its records only shrink.
 redis.register_function('oncewise_v1_claim', claim)
 redis.register_function{ function_name = 'oncewise_v1_renew', callback = renew, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_complete', callback = complete, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_release', callback = release, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v1_inspect', callback = inspect, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'oncewise_v1_forget', callback = forget, flags = { 'allow-oom' } }

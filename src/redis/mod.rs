@@ -9,6 +9,7 @@
 //! ACL SETUSER worker on >password ~oncewise:* +fcall +time +get +set +hgetall +hset +hsetnx +hdel +info
 //! ```
 //!
+//! for people who run `dedupe show` and `dedupe forget`, `+pttl +del` besides;
 //! and, to load them, `+function|list +function|load` besides (see [`RedisStore::load_functions`]).
 
 mod connection;

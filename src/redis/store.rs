@@ -8,8 +8,8 @@ use super::connection::Connection;
 use super::report;
 use super::wire::{Call, calls};
 use crate::store::{
-    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal,
-    Renewed, StoreFault, StoreReport,
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
+    Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
 };
 
 /// The dedupe store in a single Redis server (or one behind an address that follows the primary).
@@ -100,6 +100,14 @@ impl DedupeStore for RedisStore {
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
         self.call(&self.hot, releases).await
+    }
+
+    async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
+        self.call(&self.hot, keys).await
+    }
+
+    async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
+        self.call(&self.hot, requests).await
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {

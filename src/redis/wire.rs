@@ -5,15 +5,15 @@ use std::time::Duration;
 use ::redis::{Cmd, Pipeline};
 
 use crate::store::{
-    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Release, Released, Renewal, Renewed,
-    Request, Run, millis,
+    Claim, ClaimRequest, Completed, Completion, End, Forget, Forgotten, Grant, Held, Inspected, Keyed, Known,
+    KnownState, Release, Released, Renewal, Renewed, Request, Run, Stamp, StoreKey, millis,
 };
 
 /// More keys than this in one call keep the server from its other clients for milliseconds.
 const KEYS_PER_CALL: usize = 200;
 
 /// One kind of request: the function that takes it, its arguments, and its reply.
-pub(super) trait Call: Request {
+pub(super) trait Call: Keyed {
     const FUNCTION: &'static str;
     type Answer;
 
@@ -148,6 +148,76 @@ impl Call for Release {
     }
 }
 
+impl Call for StoreKey {
+    const FUNCTION: &'static str = "oncewise_v1_inspect";
+    type Answer = Inspected;
+
+    fn args(&self, _: &mut Cmd) {}
+
+    fn answer(reply: &str) -> Option<Inspected> {
+        let (letter, rest) = reply.split_at_checked(1)?;
+        Some(match letter {
+            "U" => Inspected::Unknown,
+            "E" => Inspected::Foreign,
+            _ => Inspected::Known(known(letter, rest)?),
+        })
+    }
+}
+
+impl Call for Forget {
+    const FUNCTION: &'static str = "oncewise_v1_forget";
+    type Answer = Forgotten;
+
+    fn args(&self, call: &mut Cmd) {
+        call.arg(&self.stamp.0);
+    }
+
+    fn answer(reply: &str) -> Option<Forgotten> {
+        let (letter, rest) = reply.split_at_checked(1)?;
+        Some(match letter {
+            "F" => Forgotten::Forgotten,
+            "B" => Forgotten::Busy { left: Duration::from_millis(rest.parse().ok()?) },
+            "C" => Forgotten::Changed,
+            "E" => Forgotten::Foreign,
+            _ => return None,
+        })
+    }
+}
+
+fn known(letter: &str, rest: &str) -> Option<Known> {
+    let fields: Vec<&str> = rest.split(':').collect();
+    let [token, owner, left, attempts, takeovers, first, print, remembered, stamp] = fields[..] else {
+        return None;
+    };
+    let left = Duration::from_millis(left.parse().ok()?);
+    let state = match letter {
+        "P" => KnownState::Claimed { owner: owner.parse().ok()?, left },
+        "F" => KnownState::Waiting { left },
+        "D" => KnownState::Ended(End::Done),
+        "X" => KnownState::Ended(End::Dead),
+        _ => return None,
+    };
+    Some(Known {
+        state,
+        token: token.parse().ok()?,
+        attempts: attempts.parse().ok()?,
+        takeovers: number(takeovers)?,
+        first_failure_ms: number(first)?,
+        fingerprint: match print {
+            "" => None,
+            hex => Some(u64::from_str_radix(hex, 16).ok()?),
+        },
+        // A key without an expiry answers a negative number.
+        remembered: remembered.parse().ok().map(Duration::from_millis),
+        stamp: Stamp(stamp.to_owned()),
+    })
+}
+
+/// What the server leaves out is none; `None` when it is no number.
+fn number<T: std::str::FromStr>(text: &str) -> Option<Option<T>> {
+    if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+}
+
 fn held(held: &Held, call: &mut Cmd) {
     call.arg(held.owner.as_str()).arg(held.token);
 }
@@ -170,10 +240,7 @@ fn grant(text: &str) -> Option<Grant> {
     let token = fields.next()?.parse().ok()?;
     let attempts = fields.next()?.parse().ok()?;
     let takeovers = fields.next()?.parse().ok()?;
-    let first_failure_ms = match fields.next()? {
-        "" => None,
-        number => Some(number.parse().ok()?),
-    };
+    let first_failure_ms = number(fields.next()?)?;
     Some(Grant { token, attempts, takeovers, first_failure_ms })
 }
 

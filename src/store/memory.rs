@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -7,8 +8,8 @@ use super::clock::Clock;
 use super::conformance::TestStore;
 use super::record::Record;
 use super::{
-    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal,
-    Renewed, Request, StoreFault, StoreKey, StoreReport, millis,
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
+    Release, Released, Renewal, Renewed, Request, StoreFault, StoreKey, StoreReport, millis,
 };
 
 /// A store inside the process, for tests and for trying things out: what it remembers ends with the process, and no
@@ -59,7 +60,7 @@ impl MemoryStore {
         let mut inner = self.lock();
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
-            let old = inner.entries.get(request.key()).filter(|entry| now_ms < entry.gone_at_ms);
+            let old = inner.known(request.key(), now_ms);
             if old.is_some_and(|entry| entry.record.is_none()) {
                 answers.push(foreign);
                 continue;
@@ -77,6 +78,10 @@ impl MemoryStore {
 }
 
 impl Inner {
+    fn known(&self, key: &StoreKey, now_ms: u64) -> Option<&Entry> {
+        self.entries.get(key).filter(|entry| now_ms < entry.gone_at_ms)
+    }
+
     fn sweep(&mut self, now_ms: u64) {
         if self.entries.len() >= self.sweep_at {
             self.entries.retain(|_, entry| now_ms < entry.gone_at_ms);
@@ -112,6 +117,36 @@ impl DedupeStore for MemoryStore {
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
         Ok(self.batch(releases, Released::Foreign, Record::release))
+    }
+
+    async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
+        let now_ms = self.clock.now_us() / 1_000;
+        let inner = self.lock();
+        let inspected = keys.iter().map(|key| match inner.known(key, now_ms) {
+            None => Inspected::Unknown,
+            Some(Entry { record: None, .. }) => Inspected::Foreign,
+            Some(Entry { record: Some(record), gone_at_ms }) => {
+                Inspected::Known(record.inspect(now_ms, Duration::from_millis(gone_at_ms - now_ms)))
+            }
+        });
+        Ok(inspected.collect())
+    }
+
+    async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
+        let now_ms = self.clock.now_us() / 1_000;
+        let mut inner = self.lock();
+        let forgotten = requests.iter().map(|request| {
+            let answer = match inner.known(&request.key, now_ms) {
+                None => Forgotten::Forgotten,
+                Some(Entry { record: None, .. }) => Forgotten::Foreign,
+                Some(Entry { record: Some(record), .. }) => record.forget(request, now_ms),
+            };
+            if answer == Forgotten::Forgotten {
+                inner.entries.remove(&request.key);
+            }
+            answer
+        });
+        Ok(forgotten.collect())
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
@@ -182,7 +217,7 @@ impl TestStore for MemoryStore {
         Ok(())
     }
 
-    async fn forget(&self, key: &StoreKey) -> Result<(), StoreFault> {
+    async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault> {
         self.lock().entries.remove(key);
         Ok(())
     }

@@ -11,6 +11,7 @@ mod clock;
 pub mod conformance;
 mod fault;
 mod hold;
+mod inspection;
 mod key;
 mod memory;
 mod owner;
@@ -24,13 +25,14 @@ pub use anchors::{Accepted, Anchors, InvalidPosition};
 pub use claim::{Claim, ClaimRequest, Grant};
 pub use fault::{FaultKind, StoreFault};
 pub use hold::{Completed, Completion, End, Held, Release, Released, Renewal, Renewed, Run};
+pub use inspection::{Forget, Forgotten, Inspected, Known, KnownState, Stamp};
 pub use key::StoreKey;
 pub use memory::MemoryStore;
 pub use owner::{InvalidOwner, Owner, OwnerFactory};
 pub use report::StoreReport;
 
 pub(crate) use clock::{Clock, millis};
-pub(crate) use request::Request;
+pub(crate) use request::{Keyed, Request};
 
 /// Remembers claims, what is finished, and where groups began.
 ///
@@ -53,6 +55,12 @@ pub trait DedupeStore: Send + Sync + std::fmt::Debug {
 
     /// Gives claims back, to be claimed again after a delay. Never for a handler that has started and not returned.
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault>;
+
+    /// Looks at what is known of these keys, and changes nothing.
+    async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault>;
+
+    /// Forgets keys as they were seen, so that their events may take effect again. Never while a lease runs.
+    async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault>;
 
     /// What is remembered of the first start of `group` on `topic`; empty when nothing is.
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault>;

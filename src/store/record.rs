@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, Release, Released, Renewal, Renewed,
-    Run, millis,
+    Claim, ClaimRequest, Completed, Completion, End, Forget, Forgotten, Grant, Held, Known, KnownState,
+    Owner, Release, Released, Renewal, Renewed, Run, Stamp, millis,
 };
 
 #[derive(Debug, Clone)]
@@ -149,6 +149,43 @@ impl Record {
             }
             _ => (None, Released::NotOurs),
         }
+    }
+
+    pub(crate) fn inspect(&self, now_ms: u64, remembered: Duration) -> Known {
+        let left = |until_ms: &u64| Duration::from_millis(until_ms.saturating_sub(now_ms));
+        let state = match &self.state {
+            State::Leased { owner, until_ms, .. } => {
+                KnownState::Claimed { owner: owner.clone(), left: left(until_ms) }
+            }
+            State::Free { due_ms, .. } => KnownState::Waiting { left: left(due_ms) },
+            State::Ended(end) => KnownState::Ended(*end),
+        };
+        let open = !matches!(self.state, State::Ended(_));
+        Known {
+            state,
+            token: self.token,
+            attempts: if open { self.attempts } else { self.attempts.min(99) },
+            takeovers: open.then_some(self.takeovers),
+            first_failure_ms: self.first_failure_ms.filter(|_| open),
+            fingerprint: self.fingerprint,
+            remembered: Some(remembered),
+            stamp: self.stamp(),
+        }
+    }
+
+    /// Whether this record may be forgotten.
+    pub(crate) fn forget(&self, request: &Forget, now_ms: u64) -> Forgotten {
+        match &self.state {
+            State::Leased { until_ms, .. } if now_ms < *until_ms => {
+                Forgotten::Busy { left: Duration::from_millis(until_ms - now_ms) }
+            }
+            _ if self.stamp() != request.stamp => Forgotten::Changed,
+            _ => Forgotten::Forgotten,
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp(format!("{self:?}"))
     }
 
     /// Lets a running lease or back-off be over.

@@ -1,18 +1,36 @@
 use std::time::Duration;
 
-use super::{ClaimRequest, Completion, Release, Renewal, StoreKey};
+use super::{ClaimRequest, Completion, Forget, Release, Renewal, StoreKey};
 
-/// What all requests have in common.
-pub(crate) trait Request {
+/// Everything that is asked about one key.
+pub(crate) trait Keyed {
     fn key(&self) -> &StoreKey;
+}
+
+/// What may write a record, and how long that is remembered.
+pub(crate) trait Request: Keyed {
     fn retention(&self) -> Duration;
 }
 
-impl Request for ClaimRequest {
+impl Keyed for StoreKey {
+    fn key(&self) -> &StoreKey {
+        self
+    }
+}
+
+impl Keyed for Forget {
     fn key(&self) -> &StoreKey {
         &self.key
     }
+}
 
+impl Keyed for ClaimRequest {
+    fn key(&self) -> &StoreKey {
+        &self.key
+    }
+}
+
+impl Request for ClaimRequest {
     fn retention(&self) -> Duration {
         self.retention
     }
@@ -20,11 +38,13 @@ impl Request for ClaimRequest {
 
 macro_rules! held_request {
     ($($name:ty),*) => {$(
-        impl Request for $name {
+        impl Keyed for $name {
             fn key(&self) -> &StoreKey {
                 &self.held.key
             }
+        }
 
+        impl Request for $name {
             fn retention(&self) -> Duration {
                 self.retention
             }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use oncewise::redis::RedisStore;
 use oncewise::store::conformance::TestStore;
 use oncewise::store::{
-    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Release, Released, Renewal,
-    Renewed, StoreFault, StoreKey, StoreReport,
+    Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
+    Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
 };
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
@@ -51,7 +51,7 @@ impl TestStore for Adapter {
         Ok(())
     }
 
-    async fn forget(&self, key: &StoreKey) -> Result<(), StoreFault> {
+    async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault> {
         let _: () = self.raw.0.clone().del(key.as_str()).await.unwrap();
         Ok(())
     }
@@ -98,6 +98,14 @@ impl DedupeStore for Adapter {
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
         self.store.release(releases).await
+    }
+
+    async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
+        self.store.inspect(keys).await
+    }
+
+    async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
+        self.store.forget(requests).await
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 pub use dedupe::{DedupeSettings, Layout, OnUnavailable};
 pub use kafka::{KafkaSettings, Property};
+pub(crate) use outside::is_topic;
 pub use outside::{DeadLetterSettings, HttpSettings, LogFormat, TelemetrySettings, TopicsSettings};
 pub use retry::RetryOverrides;
 pub use services::{HandlerSettings, ServiceSettings};

@@ -38,11 +38,18 @@ pub struct TopicsSettings {
     pub names: BTreeMap<String, String>,
     /// Of the topics that are made; the broker's own default when `None`.
     pub replication_factor: Option<i32>,
+    /// Where everything is written down that operators do.
+    pub audit: String,
 }
 
 impl Default for TopicsSettings {
     fn default() -> Self {
-        Self { create: true, names: BTreeMap::new(), replication_factor: None }
+        Self {
+            create: true,
+            names: BTreeMap::new(),
+            replication_factor: None,
+            audit: "oncewise.audit".to_owned(),
+        }
     }
 }
 
@@ -55,22 +62,28 @@ impl TopicsSettings {
 
     pub(super) fn read(reader: &mut Reader) -> Self {
         let mut names = BTreeMap::new();
+        let allowed = "1 to 249 of A-Z, a-z, 0-9, _, - and .";
         for logical in reader.keys("topics.names") {
-            let allowed = "1 to 249 of A-Z, a-z, 0-9, _, - and .";
             let key = format!("topics.names.{logical}");
-            let physical =
-                reader.optional_parsed(&key, allowed, |text| is_topic(text).then(|| text.to_owned()));
+            let physical = reader.optional_parsed(&key, allowed, topic);
             names.extend(physical.map(|physical| (logical, physical)));
         }
+        let default = Self::default();
         Self {
-            create: reader.flag("topics.create", Self::default().create),
+            create: reader.flag("topics.create", default.create),
             names,
             replication_factor: reader.optional_integer_in("topics.replication_factor", 1..=100),
+            audit: reader.parsed("topics.audit", default.audit, allowed, topic),
         }
     }
 }
 
-fn is_topic(text: &str) -> bool {
+fn topic(text: &str) -> Option<String> {
+    is_topic(text).then(|| text.to_owned())
+}
+
+/// Whether Kafka takes it for the name of a topic.
+pub(crate) fn is_topic(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     (1..=249).contains(&text.len()) && text.chars().all(plain) && text != "." && text != ".."
 }

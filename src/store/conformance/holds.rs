@@ -50,7 +50,7 @@ async fn a_renewal_makes_a_lost_claim_again(bench: &Bench<'_>) -> Verdict {
     renewal.attempts = 2;
     renewal.first_failure_ms = Some(99);
     renewal.fingerprint = Some(5);
-    bench.store.forget(&bench.key(1)).await?;
+    bench.store.lose(&bench.key(1)).await?;
     same(bench.renew(renewal).await?, Renewed::Recreated)?;
     let again = won(bench.claim(1, 1).await?)?;
     same((again.token, again.attempts, again.first_failure_ms), (grant.token, 2, Some(99)))?;
@@ -73,7 +73,7 @@ async fn a_completion_tells_the_truth_about_lost_claims(bench: &Bench<'_>) -> Ve
     same(bench.claim(1, 3).await?, Claim::Done)?;
 
     let grant = won(bench.claim(2, 1).await?)?;
-    bench.store.forget(&bench.key(2)).await?;
+    bench.store.lose(&bench.key(2)).await?;
     same(bench.complete(bench.held(2, 1, grant.token), End::Done).await?, Completed::Lost)?;
     same(bench.claim(2, 3).await?, Claim::Done)?;
 

@@ -13,6 +13,7 @@ mod batches;
 mod bench;
 mod claims;
 mod holds;
+mod inspections;
 mod model;
 mod random;
 mod script;
@@ -30,7 +31,7 @@ pub trait TestStore: DedupeStore {
     async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault>;
 
     /// Loses the record of a key.
-    async fn forget(&self, key: &StoreKey) -> Result<(), StoreFault>;
+    async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault>;
 
     /// Puts a value under a key that the store cannot have written.
     async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault>;
@@ -67,6 +68,7 @@ use run_each;
 pub async fn run(store: &dyn TestStore, seeds: Range<u64>) -> Result<(), Violation> {
     claims::run(store).await?;
     holds::run(store).await?;
+    inspections::run(store).await?;
     batches::run(store).await?;
     anchors::run(store).await?;
     for seed in seeds {

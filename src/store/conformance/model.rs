@@ -3,10 +3,12 @@
 
 use super::bench::{HOUR, Wrong, holds, same};
 use super::script::{ClaimItem, CompleteItem, ReleaseItem, RenewItem};
-use crate::store::{Claim, Completed, End, Grant, Released, Renewed, Run};
+use crate::store::{
+    Claim, Completed, End, Forgotten, Grant, Inspected, Known, KnownState, Owner, Released, Renewed, Run,
+};
 
 /// What happened to one key. Only the tokens are learnt from the store, for it alone chooses them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Key {
     known: bool,
     unreadable: bool,
@@ -15,6 +17,8 @@ pub(super) struct Key {
     holder: Option<usize>,
     /// The lease or the back-off is over.
     over: bool,
+    /// By the back door: then it is another record than one whose time has passed.
+    by_force: bool,
     token: u64,
     /// What the holder was told: W, T or S.
     told: char,
@@ -30,10 +34,13 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn expire(&mut self) {
-        self.over = true;
+        // What is unknown or has ended has nothing that could run out.
+        if self.known && self.ended.is_none() {
+            (self.over, self.by_force) = (true, true);
+        }
     }
 
-    pub(super) fn forget(&mut self) {
+    pub(super) fn lose(&mut self) {
         *self = Self::default();
     }
 
@@ -75,7 +82,7 @@ impl Key {
             if self.deaths >= allowed {
                 self.told = 'S';
             }
-            (self.run, self.in_doubt) = (None, false);
+            (self.run, self.in_doubt) = (Some(Run::Unknown), false);
         }
         let (told, grant) = match got {
             Claim::Won(grant) => ('W', grant),
@@ -89,7 +96,7 @@ impl Key {
         let (attempts, takeovers, first_failure_ms) = (self.attempts, self.takeovers, self.first_failure_ms);
         same(grant, Grant { token, attempts, takeovers, first_failure_ms })?;
         (self.known, self.holder, self.token, self.over) = (true, Some(item.owner), token, false);
-        self.fingerprint = self.fingerprint.or(item.fingerprint);
+        (self.by_force, self.fingerprint) = (false, self.fingerprint.or(item.fingerprint));
         Ok((!repeated).then_some(token))
     }
 
@@ -109,7 +116,8 @@ impl Key {
             (self.known, self.holder, self.token, self.told) = (true, Some(item.holder.owner), token, 'W');
         }
         if want == Renewed::Recreated || want == Renewed::Kept {
-            (self.over, self.run, self.attempts) = (false, Some(item.run), item.attempts);
+            (self.over, self.by_force, self.run) = (false, false, Some(item.run));
+            self.attempts = item.attempts;
             self.first_failure_ms = item.first_failure_ms;
             self.fingerprint = item.fingerprint.or(self.fingerprint);
         }
@@ -132,7 +140,7 @@ impl Key {
         };
         if !self.unreadable && self.ended.is_none() {
             (self.known, self.ended, self.token, self.holder) = (true, Some(item.end), token, None);
-            self.fingerprint = item.fingerprint.or(self.fingerprint);
+            (self.attempts, self.fingerprint) = (item.attempts, item.fingerprint.or(self.fingerprint));
         }
         same(got, want)
     }
@@ -143,14 +151,66 @@ impl Key {
         } else if self.ended.is_some() {
             Released::Finished
         } else if self.ours(item.holder.owner, token) {
-            (self.holder, self.over, self.run) = (None, !item.delayed, None);
-            self.in_doubt = item.in_doubt;
+            (self.holder, self.over, self.by_force) = (None, !item.delayed, false);
+            (self.run, self.in_doubt) = (Some(Run::Unknown), item.in_doubt);
             (self.attempts, self.first_failure_ms) = (item.attempts, item.first_failure_ms);
             Released::Released
         } else if self.known && self.holder.is_none() && self.token == token {
             Released::Released
         } else {
             Released::NotOurs
+        };
+        same(got, want)
+    }
+
+    pub(super) fn inspect(&self, owners: &[Owner], got: &Inspected) -> Result<(), Wrong> {
+        let known = match got {
+            Inspected::Known(known) if self.known && !self.unreadable => known,
+            got => {
+                let want = if self.unreadable { Inspected::Foreign } else { Inspected::Unknown };
+                holds(self.unreadable || !self.known, format!("expected to be known, got {got:?}"))?;
+                return same(got, &want);
+            }
+        };
+        let open = self.ended.is_none();
+        let left = match (&known.state, self.ended, self.holder) {
+            (KnownState::Ended(end), Some(ended), _) => return same(*end, ended).and(self.figures(known)),
+            (KnownState::Claimed { owner, left }, None, Some(holder)) => {
+                same(owner, &owners[holder])?;
+                left
+            }
+            (KnownState::Waiting { left }, None, None) => left,
+            (state, ..) => return Err(Wrong(format!("{self:?} is shown as {state:?}"))),
+        };
+        holds(open && left.is_zero() == self.over && *left <= HOUR, format!("{left:?} are left"))?;
+        self.figures(known)
+    }
+
+    fn figures(&self, known: &Known) -> Result<(), Wrong> {
+        let open = self.ended.is_none();
+        same((known.token, known.attempts), (self.token, self.attempts))?;
+        same(known.takeovers, open.then_some(self.takeovers))?;
+        same(known.first_failure_ms, self.first_failure_ms.filter(|_| open))?;
+        same(known.fingerprint, self.fingerprint)?;
+        let remembered = known.remembered.is_some_and(|kept| !kept.is_zero() && kept <= HOUR);
+        holds(remembered, format!("remembered for {:?}", known.remembered))
+    }
+
+    /// Checks the answer to a request to forget what was seen as `seen`.
+    pub(super) fn forget(&mut self, seen: &Self, got: Forgotten) -> Result<(), Wrong> {
+        if let Forgotten::Busy { left } = got {
+            let busy = self.known && self.ended.is_none() && self.holder.is_some() && !self.over;
+            return holds(busy && !self.unreadable && left <= HOUR, format!("busy for {left:?}: {self:?}"));
+        }
+        let want = if self.unreadable {
+            Forgotten::Foreign
+        } else if self.known && self.ended.is_none() && self.holder.is_some() && !self.over {
+            return Err(Wrong(format!("expected Busy, got {got:?}")));
+        } else if self.known && self != seen {
+            Forgotten::Changed
+        } else {
+            self.lose();
+            Forgotten::Forgotten
         };
         same(got, want)
     }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bench::{Bench, HOUR, Wrong, same};
+use super::bench::{Bench, HOUR, Wrong, only, same};
 use super::model::Key;
-use super::script::{Holder, Step, script};
+use super::script::{Holder, OWNERS, Step, script};
 use super::{TestStore, Violation};
-use crate::store::Held;
+use crate::store::{Forget, Held, Inspected, Stamp};
 
 /// # Errors
 /// The shortest sequence found that differs, with the first difference.
@@ -27,7 +27,8 @@ pub(super) async fn run(store: &dyn TestStore, seed: u64) -> Result<(), Violatio
 }
 
 async fn play(store: &dyn TestStore, steps: &[Step]) -> Result<(), Wrong> {
-    let mut game = Game { bench: Bench::new(store), keys: HashMap::new(), tokens: HashMap::new() };
+    let mut game =
+        Game { bench: Bench::new(store), keys: HashMap::new(), tokens: HashMap::new(), seen: HashMap::new() };
     let mut last = None;
     for step in steps {
         let step = match step {
@@ -45,6 +46,8 @@ struct Game<'a> {
     bench: Bench<'a>,
     keys: HashMap<usize, Key>,
     tokens: HashMap<usize, Vec<u64>>,
+    /// How a key was last inspected, unless it has been lost since.
+    seen: HashMap<usize, (Stamp, Key)>,
 }
 
 impl Game<'_> {
@@ -131,13 +134,33 @@ impl Game<'_> {
                 store.expire_lease(&self.bench.key(*key)).await?;
                 self.key(*key).expire();
             }
-            Step::Forget(key) => {
-                store.forget(&self.bench.key(*key)).await?;
-                self.key(*key).forget();
+            Step::Lose(key) => {
+                store.lose(&self.bench.key(*key)).await?;
+                self.key(*key).lose();
+                self.seen.remove(key);
             }
             Step::Corrupt(key) => {
                 store.corrupt(&self.bench.key(*key)).await?;
                 self.key(*key).corrupt();
+            }
+            Step::Inspect(numbers) => {
+                let keys: Vec<_> = numbers.iter().map(|number| self.bench.key(*number)).collect();
+                let answers = store.inspect(&keys).await?;
+                same(answers.len(), keys.len())?;
+                for (number, answer) in numbers.iter().zip(answers) {
+                    let owners: Vec<_> = (0..OWNERS).map(|owner| self.bench.owner(owner)).collect();
+                    let facts = self.key(*number).clone();
+                    facts.inspect(&owners, &answer)?;
+                    if let Inspected::Known(known) = answer {
+                        self.seen.insert(*number, (known.stamp, facts));
+                    }
+                }
+            }
+            Step::Forget(number) => {
+                let Some((stamp, facts)) = self.seen.get(number).cloned() else { return Ok(()) };
+                let request = Forget { key: self.bench.key(*number), stamp };
+                let answer = only(store.forget(&[request]).await?)?;
+                self.key(*number).forget(&facts, answer)?;
             }
             Step::Repeat => {}
         }

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use crate::store::{End, Run};
 
 const KEYS: usize = 3;
-const OWNERS: usize = 3;
+pub(super) const OWNERS: usize = 3;
 const STEPS: usize = 40;
 const LARGEST_BATCH: usize = 4;
 
@@ -25,8 +25,11 @@ pub(super) enum Step {
     Complete(Vec<CompleteItem>),
     Release(Vec<ReleaseItem>),
     Expire(usize),
-    Forget(usize),
+    Lose(usize),
     Corrupt(usize),
+    Inspect(Vec<usize>),
+    /// Forgets a key as it was last inspected.
+    Forget(usize),
     /// Sends the last operation again, as after a lost reply.
     Repeat,
 }
@@ -80,9 +83,11 @@ impl Dice {
             35..55 => Step::Renew(self.batch(Self::renewal)),
             55..62 => Step::Complete(self.batch(Self::completion)),
             62..74 => Step::Release(self.batch(Self::release)),
-            74..90 => Step::Expire(self.below(KEYS)),
-            90..94 => Step::Forget(self.below(KEYS)),
-            94 => Step::Corrupt(self.below(KEYS)),
+            74..86 => Step::Expire(self.below(KEYS)),
+            86..88 => Step::Lose(self.below(KEYS)),
+            88 => Step::Corrupt(self.below(KEYS)),
+            89..93 => Step::Inspect(self.batch(|dice| dice.below(KEYS))),
+            93..96 => Step::Forget(self.below(KEYS)),
             _ => Step::Repeat,
         }
     }
