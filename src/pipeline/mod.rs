@@ -28,6 +28,7 @@ mod source;
 mod status;
 
 pub(crate) use capacity::Capacity;
+pub(crate) use dead_letter::now_ms;
 pub(crate) use dedupe::Claims;
 pub(crate) use dispatch::Crowd;
 pub(crate) use panics::log_places_only;
