@@ -13,7 +13,8 @@ pub(crate) trait ErasedHandler: Send + Sync {
     fn name(&self) -> &'static str;
     fn retry_policy(&self) -> RetryPolicy;
     fn replayable(&self) -> bool;
-    fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError>;
+    /// `None` without an error: a tombstone, which the handler does not ask for.
+    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError>;
 }
 
 /// One decoded event, bound to the handler that will run it.
@@ -49,11 +50,17 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
         self.handler.replayable()
     }
 
-    fn decode(self: Arc<Self>, value: &[u8], record: &Record) -> Result<Box<dyn Job>, DecodeError> {
-        let event = self.codec.decode(value)?;
+    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError> {
+        let event = match &record.value {
+            Some(value) => self.codec.decode(value, record)?,
+            None => match self.codec.decode_tombstone(record)? {
+                Some(event) => event,
+                None => return Ok(None),
+            },
+        };
         let key = self.handler.dedupe_key(&event, record);
         let fingerprint = self.handler.fingerprint(&event);
-        Ok(Box::new(Bound { owner: self, event, key, fingerprint }))
+        Ok(Some(Box::new(Bound { owner: self, event, key, fingerprint })))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future};
 
-use crate::{Context, Failure, Metadata, Outcome, RetryPolicy};
+use crate::{CloudEvent, Context, Failure, Metadata, Outcome, RetryPolicy};
 
 /// One kind of event, and what to do about it.
 ///
@@ -61,24 +61,51 @@ pub trait Handler: Send + Sync + 'static {
 
 /// What makes two deliveries the same event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct DedupeKey(String);
+pub struct DedupeKey {
+    text: String,
+    /// The header that would have told, of a record that is no CloudEvent.
+    missing: Option<&'static str>,
+}
 
 impl DedupeKey {
     /// A key from anything that prints.
     pub fn of(id: impl fmt::Display) -> Self {
-        Self(id.to_string())
+        Self { text: id.to_string(), missing: None }
+    }
+
+    /// Source and id of a CloudEvent, which together are unlike those of any other; empty if the record is none.
+    #[must_use]
+    pub fn cloud_event(meta: &Metadata) -> Self {
+        match CloudEvent::of(meta) {
+            // With the length of the source in front, no two pairs make one text.
+            Ok(event) => Self::of(format_args!("{}:{}:{}", event.source().len(), event.source(), event.id())),
+            Err(header) => Self { text: String::new(), missing: Some(header) },
+        }
+    }
+
+    /// Topic, partition and offset of the record: every record is an event of its own. It takes effect once however
+    /// often Kafka delivers it; one that was produced twice takes effect twice.
+    #[must_use]
+    pub fn record(meta: &Metadata) -> Self {
+        Self::of(format_args!("{}/{}/{}", meta.topic, meta.partition, meta.offset))
     }
 
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// What would have made it a key, where that is known.
+    pub(crate) fn why_empty(&self) -> Option<String> {
+        let header = self.missing?;
+        Some(format!("the record is no CloudEvent of version 1.0: look at its header `{header}`"))
     }
 }
 
 impl fmt::Display for DedupeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

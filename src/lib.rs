@@ -15,6 +15,7 @@
 mod app;
 mod audit;
 pub mod check;
+mod cloud_event;
 mod codec;
 pub mod config;
 mod context;
@@ -38,22 +39,26 @@ pub use app::{
     App, Demo, DemoCounts, DemoRecord, Prepare, Produce, ProduceKind, ProduceRecipe, ProduceRecord,
     ProduceRecords,
 };
-pub use codec::{Codec, DecodeError, EncodeError, Encoder, Json};
+pub use bytes::Bytes;
+pub use cloud_event::CloudEvent;
+#[cfg(feature = "protobuf")]
+pub use codec::Protobuf;
+pub use codec::{Change, Codec, DecodeError, EncodeError, Encoder, Json, Raw, TypedJson};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
-pub use outcome::{BoxError, Failure, Handled, OrFail, Outcome, done, skip};
+pub use outcome::{BoxError, Cause, Classified, Failure, Handled, OrFail, Outcome, done, skip};
 pub use pipeline::retry::RetryPolicy;
 pub use publication::{Publication, PublishError};
 pub use record::{Header, Record};
-pub use routes::{RouteError, Routes};
+pub use routes::{RouteError, Routes, Unknown};
 pub use service::{Service, ServiceError};
 pub use worker::{Parts, Stopped, Worker};
 
 /// What a handler module needs.
 pub mod prelude {
     pub use crate::{
-        Context, DedupeKey, Failure, Fingerprint, Handled, Handler, Metadata, OrFail, Outcome, Publication,
-        RetryPolicy, Routes, Service, done, skip,
+        Change, Context, DedupeKey, Failure, Fingerprint, Handled, Handler, Metadata, OrFail, Outcome,
+        Publication, RetryPolicy, Routes, Service, Unknown, done, skip,
     };
 }
 

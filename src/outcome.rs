@@ -29,8 +29,7 @@ pub enum Handled {
 /// The two ways to fail. The variant decides what happens next, never the type of the cause.
 ///
 /// There is deliberately no conversion from every error: an error that nobody has classified does not
-/// compile. Classify it where it is raised ([`OrFail`]), or once per error type with
-/// `impl From<MyError> for Failure`.
+/// compile. Classify it where it is raised ([`OrFail`]), or once per error type ([`Classified`]).
 #[derive(Debug)]
 pub enum Failure {
     /// May succeed later.
@@ -80,31 +79,86 @@ pub fn skip(why: impl Into<Cow<'static, str>>) -> Outcome {
     Ok(Handled::Skipped(why.into()))
 }
 
-/// Classifies an error at the `?` that raises it.
+/// An error type of which every value is classified the same way, once and for all; `?` then needs no word more.
+///
+/// ```
+/// use oncewise::{Classified, Failure};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("the gateway is busy")]
+/// struct Busy;
+///
+/// impl Classified for Busy {
+///     fn classify(self) -> Failure {
+///         Failure::retry(self)
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
-    message = "this error cannot be classified",
-    note = "`or_retry` and `or_reject` need an error that converts into a boxed `std::error::Error`"
+    message = "nobody has said whether `{Self}` may succeed later",
+    label = "write `.or_retry()?` where trying again may help, and `.or_reject()?` where it cannot",
+    note = "or say it once for the type: `impl oncewise::Classified for {Self}`"
 )]
-pub trait OrFail<T> {
+pub trait Classified {
+    /// Whether to try again.
+    fn classify(self) -> Failure;
+}
+
+impl<E: Classified> From<E> for Failure {
+    fn from(error: E) -> Self {
+        error.classify()
+    }
+}
+
+/// Classifies an error at the `?` that raises it.
+pub trait OrFail<T, E> {
     /// On error, try again later.
     ///
     /// # Errors
     /// [`Failure::Retry`] with the error as its cause.
-    fn or_retry(self) -> Result<T, Failure>;
+    fn or_retry(self) -> Result<T, Failure>
+    where
+        E: Cause;
 
     /// On error, dead-letter.
     ///
     /// # Errors
     /// [`Failure::Reject`] with the error as its cause.
-    fn or_reject(self) -> Result<T, Failure>;
+    fn or_reject(self) -> Result<T, Failure>
+    where
+        E: Cause;
 }
 
-impl<T, E: Into<BoxError>> OrFail<T> for Result<T, E> {
-    fn or_retry(self) -> Result<T, Failure> {
-        self.map_err(Failure::retry)
+impl<T, E> OrFail<T, E> for Result<T, E> {
+    fn or_retry(self) -> Result<T, Failure>
+    where
+        E: Cause,
+    {
+        self.map_err(|error| Failure::retry(error.into_cause()))
     }
 
-    fn or_reject(self) -> Result<T, Failure> {
-        self.map_err(Failure::reject)
+    fn or_reject(self) -> Result<T, Failure>
+    where
+        E: Cause,
+    {
+        self.map_err(|error| Failure::reject(error.into_cause()))
+    }
+}
+
+/// What may be the cause of a failure: any `std::error::Error`, and texts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the cause of a failure",
+    label = "no `std::error::Error`, and no text",
+    note = "implement `std::error::Error` for `{Self}`, or put a text in its place: `.map_err(|_| \"why\")`"
+)]
+pub trait Cause {
+    /// The error, boxed.
+    fn into_cause(self) -> BoxError;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError>> Cause for E {
+    fn into_cause(self) -> BoxError {
+        self.into()
     }
 }

@@ -67,7 +67,7 @@ impl Poller {
     ) -> Result<JoinHandle<Ended>, KafkaFault> {
         let name = group.service.name.clone();
         let topics: HashMap<String, Arc<str>> =
-            group.routes.iter().map(|(topic, route)| (topic.clone(), Arc::clone(&route.topic))).collect();
+            group.topics.iter().map(|(name, topic)| (name.clone(), Arc::clone(&topic.name))).collect();
         let consumer: GroupConsumer = client.consumer(&group.service.group).create_with_context(group)?;
         consumer.subscribe(&topics.keys().map(String::as_str).collect::<Vec<_>>())?;
         let now = Instant::now();

@@ -26,7 +26,7 @@ use super::{
     watcher::Watcher,
 };
 use crate::{
-    pipeline::{Bounds, Partition, Route, ServiceRun, age},
+    pipeline::{Bounds, Partition, ServiceRun, Topic, age},
     telemetry::metrics::{CommitOutcome, Component, RebalanceKind},
 };
 
@@ -41,7 +41,7 @@ pub(crate) type GroupConsumer = BaseConsumer<Group>;
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) service: Arc<ServiceRun>,
-    pub(crate) routes: HashMap<String, Arc<Route>>,
+    pub(crate) topics: HashMap<String, Arc<Topic>>,
     pub(crate) positions: Positions,
     /// Of the whole service, shared out among its partitions.
     pub(crate) bounds: Bounds,
@@ -125,12 +125,12 @@ impl Group {
         match position {
             Ok(position) => match position.start.clone() {
                 Start::At(offset) => {
-                    let Some(route) = self.routes.get(&**topic) else { return };
+                    let Some(known) = self.topics.get(&**topic) else { return };
                     tracing::info!(%topic, partition, offset, "assigned");
                     self.service.status.health.resume(topic, partition);
                     let epoch = EPOCHS.fetch_add(1, Relaxed);
                     let begun =
-                        Partition::new(Arc::clone(route), partition, epoch, offset, self.runtime.clone());
+                        Partition::new(Arc::clone(known), partition, epoch, offset, self.runtime.clone());
                     let metrics = self.service.status.metrics.partition(topic, partition);
                     assignment.held.remove(&name);
                     assignment.running.insert(name, Running::new(begun, metrics, &position));

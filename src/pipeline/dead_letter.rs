@@ -21,7 +21,8 @@ pub const HEADER_PREFIX: &str = "oncewise-";
 #[derive(Debug)]
 pub(crate) struct Verdict<'a> {
     pub(crate) group: &'a str,
-    pub(crate) handler: &'a str,
+    /// `None`: nobody takes it.
+    pub(crate) handler: Option<&'a str>,
     pub(crate) dedupe_key: Option<&'a str>,
     pub(crate) disposition: Disposition,
     pub(crate) attempts: u32,
@@ -49,7 +50,9 @@ pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) ->
         ours("original-timestamp", timestamp.to_string());
     }
     ours("group", verdict.group.to_owned());
-    ours("handler", verdict.handler.to_owned());
+    if let Some(handler) = verdict.handler {
+        ours("handler", handler.to_owned());
+    }
     if let Some(key) = verdict.dedupe_key {
         ours("dedupe-key", key.to_owned());
     }
@@ -123,7 +126,7 @@ mod tests {
     fn verdict<'a>(failed: &'a Failed, key: &'a str) -> Verdict<'a> {
         Verdict {
             group: "payments",
-            handler: "charge",
+            handler: Some("charge"),
             dedupe_key: Some(key),
             disposition: Disposition::Exhausted,
             attempts: 5,

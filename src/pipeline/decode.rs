@@ -1,45 +1,85 @@
-//! Bytes → an event and its key, or the reason why not.
+//! Bytes → an event, its key and the handler that takes it, or the reason why not.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use super::dead_letter::Disposition;
-use crate::{
-    Record,
-    erased::{ErasedHandler, Job},
-};
+use super::{dead_letter::Disposition, route::Route};
+use crate::{DedupeKey, Record, Unknown, cloud_event::to_binary, erased::Job, routes::Table};
 
 /// The longest dedupe key, in bytes: it travels in a header of the dead letter.
 pub const MAX_KEY_BYTES: usize = 1024;
 
 /// What a record turned out to hold.
-pub(crate) enum Decoded {
+pub(crate) enum Decoded<'a> {
     /// An event with a key.
-    Event(Box<dyn Job>),
-    /// No value: the record deletes its key, which no handler asks for.
-    Tombstone,
+    Event(Event<'a>),
+    /// Nobody asks for it: a tombstone, or a type that is to be skipped.
+    Unwanted,
     /// Nothing that can be handled, and why. No attempt is made.
     Unfit(Disposition, String),
 }
 
-/// Decodes one record. A panic in the codec, in `dedupe_key` or in `fingerprint` is an answer like any
-/// other.
-pub(crate) fn decode(handler: &Arc<dyn ErasedHandler>, record: &Record) -> Decoded {
-    let Some(value) = &record.value else { return Decoded::Tombstone };
-    let decoded = catch_unwind(AssertUnwindSafe(|| Arc::clone(handler).decode(value, record)));
-    let job = match decoded {
-        Ok(Ok(job)) => job,
-        Ok(Err(error)) => return Decoded::Unfit(Disposition::Undecodable, error.to_string()),
-        Err(_) => return Decoded::Unfit(Disposition::Undecodable, "the decoder panicked".to_owned()),
+/// An event with a key, and the handler that takes it.
+pub(crate) struct Event<'a> {
+    pub(crate) route: &'a Route,
+    /// What its handler sees: the record, and of a structured CloudEvent the one in binary mode.
+    pub(crate) meta: Arc<Record>,
+    pub(crate) job: Box<dyn Job>,
+}
+
+impl Event<'_> {
+    pub(crate) fn key(&self) -> &DedupeKey {
+        self.job.key()
+    }
+}
+
+/// Decodes one record. Also answers the handler it is for, as far as that is known.
+pub(crate) fn decode<'a>(table: &'a Table<Route>, record: &Arc<Record>) -> (Option<&'a Route>, Decoded<'a>) {
+    let meta = match to_binary(record) {
+        Ok(meta) => meta,
+        Err(why) => return (table.whole(), Decoded::Unfit(Disposition::Undecodable, why)),
     };
+    match table.find(&meta) {
+        Ok(route) => (Some(route), event(route, meta, table.unknown)),
+        Err(why) => (None, nobody(table.unknown, why)),
+    }
+}
+
+/// A panic in the codec, in `dedupe_key` or in `fingerprint` is an answer like any other.
+fn event(route: &Route, meta: Arc<Record>, unknown: Unknown) -> Decoded<'_> {
+    let undecodable = |why| Decoded::Unfit(Disposition::Undecodable, why);
+    let decoded = catch_unwind(AssertUnwindSafe(|| Arc::clone(&route.handler).decode(&meta)));
+    let job = match decoded {
+        Ok(Ok(Some(job))) => job,
+        Ok(Ok(None)) => return Decoded::Unwanted,
+        Ok(Err(error)) if error.is_unknown_type() => return nobody(unknown, error.to_string()),
+        Ok(Err(error)) => return undecodable(error.to_string()),
+        Err(_) => return undecodable("the decoder panicked".to_owned()),
+    };
+    let no_key = |why| Decoded::Unfit(Disposition::NoKey, why);
     match job.key().as_str().len() {
-        0 => Decoded::Unfit(Disposition::NoKey, "the dedupe key is empty".to_owned()),
-        1..=MAX_KEY_BYTES => Decoded::Event(job),
-        length => {
-            let text = format!("the dedupe key has {length} bytes; {MAX_KEY_BYTES} are allowed");
-            Decoded::Unfit(Disposition::NoKey, text)
+        0 => {
+            let why = job.key().why_empty().map_or_else(String::new, |why| format!(": {why}"));
+            no_key(format!("the dedupe key is empty{why}"))
+        }
+        1..=MAX_KEY_BYTES => Decoded::Event(Event { route, meta, job }),
+        length => no_key(format!("the dedupe key has {length} bytes; {MAX_KEY_BYTES} are allowed")),
+    }
+}
+
+/// Of a type that nobody takes.
+fn nobody(unknown: Unknown, why: String) -> Decoded<'static> {
+    match unknown {
+        Unknown::DeadLetter => Decoded::Unfit(Disposition::NoHandler, why),
+        Unknown::Skip => {
+            tracing::debug!(%why, "skipped");
+            Decoded::Unwanted
         }
     }
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

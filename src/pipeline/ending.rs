@@ -5,15 +5,17 @@ use std::time::Duration;
 use super::{
     How,
     dead_letter::{Disposition, Verdict, letter, without_content},
+    decode::Event,
     dedupe::Stopped,
     failure::Failed,
     held::Claimed,
     produce::ProduceError,
+    route::Route,
     settle::{Delivery, HAND_OVER},
 };
 use crate::{
+    DedupeKey,
     crash::crash_point,
-    erased::Job,
     store::{End, Grant},
 };
 
@@ -33,33 +35,38 @@ pub(super) struct Ending<'a> {
 
 impl Delivery<'_> {
     /// The event does not run once more.
-    pub(super) async fn spent(&self, job: &dyn Job, claimed: &Claimed, why: &str) -> Result<How, Stopped> {
+    pub(super) async fn spent(
+        &self,
+        event: &Event<'_>,
+        claimed: &Claimed,
+        why: &str,
+    ) -> Result<How, Stopped> {
         let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
         // A process that dies at once leaves no renewal behind that would have counted the attempt.
         let attempts = attempts.max(takeovers);
         let failed = &Failed::finally(why);
         let end =
             Ending { disposition: Disposition::Exhausted, attempts, first_failure, in_doubt: false, failed };
-        self.end(job, claimed, &end).await
+        self.end(event, claimed, &end).await
     }
 
     /// Ends a claim with a letter: first the broker has it, then the store hears that the event is dead.
     pub(super) async fn end(
         &self,
-        job: &dyn Job,
+        event: &Event<'_>,
         claimed: &Claimed,
         end: &Ending<'_>,
     ) -> Result<How, Stopped> {
-        if self.dead_letter(Some(job), end).await.is_err() {
+        if self.dead_letter(Some(event.route), Some(event.key()), end).await.is_err() {
             self.hand_over(claimed, end.attempts, end.first_failure, end.in_doubt).await;
             return Err(Stopped);
         }
         crash_point("after_dead_letter");
-        self.partition.route.service.claims.complete(claimed, End::Dead, end.attempts).await;
+        self.service().claims.complete(claimed, End::Dead, end.attempts).await;
         Ok(How::DeadLettered)
     }
 
-    pub(super) async fn mismatch(&self, job: &dyn Job) -> Result<How, Stopped> {
+    pub(super) async fn mismatch(&self, event: &Event<'_>) -> Result<How, Stopped> {
         let failed = Failed::finally("the same dedupe key came before with another fingerprint");
         let end = Ending {
             disposition: Disposition::Mismatch,
@@ -68,29 +75,34 @@ impl Delivery<'_> {
             in_doubt: false,
             failed: &failed,
         };
-        self.dead_letter(Some(job), &end).await?;
+        self.dead_letter(Some(event.route), Some(event.key()), &end).await?;
         Ok(How::DeadLettered)
     }
 
     /// Sends the dead letter until the broker has it, or until the partition is told to stop.
-    pub(super) async fn dead_letter(&self, job: Option<&dyn Job>, end: &Ending<'_>) -> Result<(), Stopped> {
-        let route = &self.partition.route;
+    pub(super) async fn dead_letter(
+        &self,
+        route: Option<&Route>,
+        key: Option<&DedupeKey>,
+        end: &Ending<'_>,
+    ) -> Result<(), Stopped> {
+        let service = self.service();
         let verdict = Verdict {
-            group: &route.service.group,
-            handler: route.handler.name(),
-            dedupe_key: job.map(|job| job.key().as_str()),
+            group: &service.group,
+            handler: route.map(|route| route.handler.name()),
+            dedupe_key: key.map(DedupeKey::as_str),
             disposition: end.disposition,
             attempts: end.attempts,
             first_failure: end.first_failure,
             failed: end.failed,
         };
-        let mut letter = letter(self.record, &verdict, route.service.clock.now());
+        let mut letter = letter(self.record, &verdict, service.clock.now());
         let mut disposition = end.disposition;
         let mut pause = SEND_AGAIN.0;
         loop {
             // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
             let sent = tokio::select! {
-                sent = route.service.producer.send(std::slice::from_ref(&letter)) => sent,
+                sent = service.producer.send(std::slice::from_ref(&letter)) => sent,
                 () = self.stopped_for(HAND_OVER) => return Err(Stopped),
             };
             match sent {
@@ -100,13 +112,13 @@ impl Delivery<'_> {
                     letter = without_content(letter);
                     continue;
                 }
-                Err(error) => route.service.status.dead_letter_fault(self.record, &letter.topic, &error),
+                Err(error) => service.status.dead_letter_fault(self.record, &letter.topic, &error),
             }
             self.wait(pause).await?;
             pause = (pause * 2).min(SEND_AGAIN.1);
         }
-        route.metrics.dead_letter(disposition);
-        route.service.status.dead_lettered(self.record, &verdict, disposition);
+        self.partition.topic.metrics(route).dead_letter(disposition);
+        service.status.dead_lettered(self.record, &verdict, disposition);
         Ok(())
     }
 

@@ -29,12 +29,13 @@ mod status;
 
 pub(crate) use capacity::Capacity;
 pub(crate) use dead_letter::now_ms;
+pub(crate) use decode::{Decoded, Event, decode};
 pub(crate) use dedupe::Claims;
 pub(crate) use dispatch::Crowd;
 pub(crate) use panics::log_places_only;
 pub(crate) use produce::{NewRecord, ProduceError, Producer};
 pub(crate) use replaying::{Epoch, Replaying};
-pub(crate) use route::{Route, RouteSettings, ServiceRun, Told};
+pub(crate) use route::{Route, RouteSettings, ServiceRun, Told, Topic};
 pub use settled::{How, Settled};
 pub(crate) use source::{Bounds, Partition};
 pub(crate) use status::{Status, age};

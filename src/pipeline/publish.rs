@@ -22,7 +22,7 @@ impl Delivery<'_> {
         if events.is_empty() {
             return Ok(());
         }
-        let service = &self.partition.route.service;
+        let service = self.service();
         let records: Vec<NewRecord> =
             events.into_iter().map(|event| record(event, |topic| service.physical(topic))).collect();
         let mut pause = SEND_AGAIN.0;

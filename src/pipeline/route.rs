@@ -1,19 +1,26 @@
-//! A service at work, and one of its topics.
+//! A service at work, its topics and their handlers.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use prometheus::IntCounter;
 
 use super::{
-    How, capacity::Capacity, dedupe::Claims, dispatch::Crowd, produce::Producer, replaying::Replaying,
-    retry::RetryPolicy, status::Status,
+    How,
+    capacity::Capacity,
+    dedupe::Claims,
+    dispatch::Crowd,
+    produce::Producer,
+    replaying::Replaying,
+    retry::RetryPolicy,
+    status::{Status, age},
 };
 use crate::{
     Record,
     config::Ordering,
     erased::ErasedHandler,
+    routes::Table,
     store::{Clock, OwnerFactory, StoreKey},
-    telemetry::HandlerMetrics,
+    telemetry::{HandlerMetrics, metrics::Outcome},
 };
 
 /// Hears of every record that is settled, and how.
@@ -64,6 +71,21 @@ impl ServiceRun {
         }
     }
 
+    /// A record is settled, counted as its handler's or as nobody's.
+    pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record) {
+        let outcome = match how {
+            How::Done => Outcome::Done,
+            How::Skipped | How::LeftOut => Outcome::Skipped,
+            How::Duplicate | How::WasDead => Outcome::Duplicate,
+            How::DeadLettered => Outcome::DeadLettered,
+        };
+        let live = self.replay.is_none();
+        metrics.settled(outcome, record.timestamp.filter(|_| live).map(age));
+        if let Some(told) = &self.told {
+            told(record, how);
+        }
+    }
+
     /// What a topic out is called in Kafka. One that is not declared any more, of an event stored before, is
     /// called as it was.
     pub(crate) fn physical(&self, topic: &str) -> String {
@@ -71,16 +93,30 @@ impl ServiceRun {
     }
 }
 
-/// One topic of a service, with its handler and what the operator says about it.
-pub(crate) struct Route {
+/// One topic of a service, and who handles its records.
+pub(crate) struct Topic {
     pub(crate) service: Arc<ServiceRun>,
     /// Physical name.
-    pub(crate) topic: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) table: Table<Route>,
+    /// Counts what no handler takes; where one takes every record, that one's.
+    pub(crate) nobody: HandlerMetrics,
+    /// Records received, counted apart from what became of them.
+    pub(crate) consumed: IntCounter,
+}
+
+impl Topic {
+    /// Where a record is counted that this handler takes, or nobody.
+    pub(crate) fn metrics<'a>(&'a self, route: Option<&'a Route>) -> &'a HandlerMetrics {
+        route.map_or(&self.nobody, |route| &route.metrics)
+    }
+}
+
+/// One handler on one topic, with what the operator says about it.
+pub(crate) struct Route {
     pub(crate) handler: Arc<dyn ErasedHandler>,
     pub(crate) settings: RouteSettings,
     pub(crate) metrics: HandlerMetrics,
-    /// Records received, counted apart from what became of them.
-    pub(crate) consumed: IntCounter,
 }
 
 /// What an operator may tune for one handler.
@@ -97,12 +133,13 @@ pub(crate) struct RouteSettings {
     pub(crate) timeout: Duration,
 }
 
-impl fmt::Debug for Route {
+impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route")
+        let handlers: Vec<_> = self.table.iter().map(|route| route.handler.name()).collect();
+        f.debug_struct("Topic")
             .field("service", &self.service.name)
-            .field("topic", &self.topic)
-            .field("handler", &self.handler.name())
+            .field("name", &self.name)
+            .field("handlers", &handlers)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use super::{
     How, Settled,
     capacity::Place,
     dead_letter::{Disposition, millis},
-    decode::{Decoded, decode},
+    decode::{Decoded, Event, decode},
     dedupe::{Back, Stopped},
     dispatch::{Attempt, attempt, was_applied},
     ending::Ending,
@@ -16,13 +16,12 @@ use super::{
     held::Claimed,
     replaying::Replaying,
     retry,
-    route::Route,
+    route::ServiceRun,
     source::Partition,
 };
 use crate::{
     Context, Handled, Record,
     crash::crash_point,
-    erased::Job,
     publication::{Origin, Outbox},
     store::{Claim, ClaimRequest, End, Grant, Run},
     telemetry::TraceContext,
@@ -47,16 +46,14 @@ const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them st
 /// Works on one record until it needs no more work, or until its partition is told to stop.
 pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Result<Settled, Stopped> {
     let delivery = Delivery { partition, record };
-    let how = match decode(&partition.route.handler, record) {
-        Decoded::Event(_) if is_left_out(partition) => How::LeftOut,
-        Decoded::Event(job) => delivery.event(job.as_ref()).await?,
-        Decoded::Tombstone => How::Skipped,
+    let (route, decoded) = decode(&partition.topic.table, record);
+    let replay = partition.topic.service.replay.as_deref();
+    let how = match decoded {
+        Decoded::Event(event) if replay.is_some() && !event.route.handler.replayable() => How::LeftOut,
+        Decoded::Event(event) => delivery.event(&event).await?,
+        Decoded::Unwanted => How::Skipped,
         // Its letter was written when the live group met it.
-        Decoded::Unfit(..)
-            if partition.route.service.replay.as_ref().is_some_and(|replay| replay.was_passed(record)) =>
-        {
-            How::WasDead
-        }
+        Decoded::Unfit(..) if replay.is_some_and(|replay| replay.was_passed(record)) => How::WasDead,
         Decoded::Unfit(disposition, why) => {
             let end = Ending {
                 disposition,
@@ -65,15 +62,12 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
                 in_doubt: false,
                 failed: &Failed::finally(why),
             };
-            delivery.dead_letter(None, &end).await?;
+            delivery.dead_letter(route, None, &end).await?;
             How::DeadLettered
         }
     };
+    delivery.service().settled(partition.topic.metrics(route), how, record);
     Ok(Settled::new(partition.epoch, record.offset, how))
-}
-
-fn is_left_out(partition: &Partition) -> bool {
-    partition.route.service.replay.is_some() && !partition.route.handler.replayable()
 }
 
 /// One record on its way.
@@ -91,9 +85,9 @@ enum Step {
 
 impl Delivery<'_> {
     /// Asks for the claim and does what the answer says, until the event is settled.
-    async fn event(&self, job: &dyn Job) -> Result<How, Stopped> {
-        let service = &self.partition.route.service;
-        let request = self.claim_request(job);
+    async fn event(&self, event: &Event<'_>) -> Result<How, Stopped> {
+        let service = self.service();
+        let request = self.claim_request(event);
         let mut pause = ASK_AGAIN.0;
         // Taken over, and whether it took effect before is not known yet.
         let mut in_doubt = false;
@@ -127,11 +121,11 @@ impl Delivery<'_> {
                         grant.takeovers
                     );
                     drop(near);
-                    return self.spent(job, &service.claims.hold(&request, grant, asked), &why).await;
+                    return self.spent(event, &service.claims.hold(&request, grant, asked), &why).await;
                 }
                 Claim::Mismatch => {
                     drop(near);
-                    return self.mismatch(job).await;
+                    return self.mismatch(event).await;
                 }
                 Claim::Foreign => {
                     service.status.foreign(self.record, request.key.as_str());
@@ -142,7 +136,7 @@ impl Delivery<'_> {
             };
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
-            match self.claimed(job, claimed, near, &mut in_doubt).await? {
+            match self.claimed(event, claimed, near, &mut in_doubt).await? {
                 Step::Settled(how) => return Ok(how),
                 Step::AskAgain(delay) => {
                     self.wait(delay).await?;
@@ -155,20 +149,20 @@ impl Delivery<'_> {
     /// Runs the handler under a claim, and ends the claim with what came of it.
     async fn claimed(
         &self,
-        job: &dyn Job,
+        event: &Event<'_>,
         claimed: Claimed,
         near: Place,
         in_doubt: &mut bool,
     ) -> Result<Step, Stopped> {
-        let Route { service, settings, .. } = &*self.partition.route;
+        let (service, settings) = (self.service(), &event.route.settings);
         let claims = &service.claims;
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
             drop(near);
-            return self.spent(job, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
+            return self.spent(event, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
         }
-        let ctx = self.context(job, &claimed);
-        let attempt = self.run(job, &ctx, &claimed, in_doubt).await;
+        let ctx = self.context(event, &claimed);
+        let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
         // What nobody takes, letters or events out, must not keep other events from being claimed.
         drop(near);
         let attempt = match attempt {
@@ -187,27 +181,26 @@ impl Delivery<'_> {
                 if handled == Handled::Done
                     && let Err(refused) = self.publish(&ctx).await
                 {
-                    return self.failed(job, claimed, ctx.attempt, &refused, *in_doubt).await;
+                    return self.failed(event, claimed, ctx.attempt, &refused, *in_doubt).await;
                 }
                 crash_point("after_publish");
                 claims.complete(&claimed, End::Done, ctx.attempt).await;
                 crash_point("after_complete");
                 Ok(Step::Settled(self.handled(handled)))
             }
-            Attempt::Failed(failed) => self.failed(job, claimed, ctx.attempt, &failed, *in_doubt).await,
+            Attempt::Failed(failed) => self.failed(event, claimed, ctx.attempt, &failed, *in_doubt).await,
         }
     }
 
     /// Waits for a place and runs the handler once. `None`: by then the claim was no longer certain.
     async fn run(
         &self,
-        job: &dyn Job,
+        event: &Event<'_>,
         ctx: &Context,
         claimed: &Claimed,
         in_doubt: &mut bool,
     ) -> Result<Option<Attempt>, Stopped> {
-        let route = &self.partition.route;
-        let service = &route.service;
+        let (route, service, job) = (event.route, self.service(), &*event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
         let _place = self.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
         let _stay = self.unless_stopped(service.crowd.enter(alone)).await?;
@@ -239,33 +232,32 @@ impl Delivery<'_> {
     /// After a failed attempt: later again, or never.
     async fn failed(
         &self,
-        job: &dyn Job,
+        event: &Event<'_>,
         claimed: Claimed,
         attempts: u32,
         failed: &Failed,
         in_doubt: bool,
     ) -> Result<Step, Stopped> {
-        let route = &self.partition.route;
-        let now = millis(route.service.clock.now());
+        let (route, service) = (event.route, self.service());
+        let now = millis(service.clock.now());
         let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
-        let verdict =
-            route.settings.retry.verdict(attempts, since_first, failed.after, (route.service.chance)());
-        route.service.status.attempt_failed(self.record, route.handler.name(), job.key(), attempts, failed);
+        let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, (service.chance)());
+        service.status.attempt_failed(self.record, route.handler.name(), event.key(), attempts, failed);
         if !claimed.is_certain() {
             // Somebody else may have the event by now; what becomes of it there is what counts.
             return Ok(Step::AskAgain(Duration::ZERO));
         }
         if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
             let back = Back { delay, attempts, first_failure_ms: Some(first_failure), in_doubt };
-            route.service.claims.release(&claimed, back, &self.partition.stop).await?;
+            service.claims.release(&claimed, back, &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");
             return Ok(Step::AskAgain(delay));
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), in_doubt, failed };
-        self.end(job, &claimed, &end).await.map(Step::Settled)
+        self.end(event, &claimed, &end).await.map(Step::Settled)
     }
 
     /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.
@@ -276,7 +268,7 @@ impl Delivery<'_> {
         first_failure_ms: Option<i64>,
         in_doubt: bool,
     ) {
-        let claims = &self.partition.route.service.claims;
+        let claims = &self.service().claims;
         let never = tokio_util::sync::CancellationToken::new();
         let back = Back { delay: Duration::ZERO, attempts, first_failure_ms, in_doubt };
         let release = claims.release(claimed, back, &never);
@@ -298,45 +290,47 @@ impl Delivery<'_> {
         }
     }
 
-    fn claim_request(&self, job: &dyn Job) -> ClaimRequest {
-        let Partition { route, epoch, .. } = self.partition;
-        let (service, record) = (&route.service, self.record);
+    fn claim_request(&self, event: &Event<'_>) -> ClaimRequest {
+        let (route, service, record) = (event.route, self.service(), self.record);
         ClaimRequest {
-            key: service.store_key(route.handler.name(), job.key().as_str()),
-            owner: service.owners.delivery(*epoch, &record.topic, record.partition, record.offset),
+            key: service.store_key(route.handler.name(), event.key().as_str()),
+            owner: service.owners.delivery(
+                self.partition.epoch,
+                &record.topic,
+                record.partition,
+                record.offset,
+            ),
             lease: route.settings.lease,
             retention: route.settings.ttl,
             max_deliveries: route.settings.max_deliveries,
-            fingerprint: job.fingerprint().map(crate::Fingerprint::get),
+            fingerprint: event.job.fingerprint().map(crate::Fingerprint::get),
         }
     }
 
-    fn context(&self, job: &dyn Job, claimed: &Claimed) -> Context {
-        let route = &self.partition.route;
-        let replay = route.service.replay.as_deref();
+    fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
+        let (handler, service) = (event.route.handler.name(), self.service());
+        let replay = service.replay.as_deref();
         let suffix = replay.map(Replaying::suffix).unwrap_or_default();
         Context {
             replay: replay.is_some(),
-            record: Arc::clone(self.record),
-            idempotency_key: format!(
-                "{}.{}:{}{suffix}",
-                route.service.group,
-                route.handler.name(),
-                job.key()
-            )
-            .into(),
+            record: Arc::clone(&event.meta),
+            idempotency_key: format!("{}.{handler}:{}{suffix}", service.group, event.key()).into(),
             fencing_token: claimed.grant.token,
             attempt: claimed.grant.attempts + 1,
             cancelled: claimed.cancelled().clone(),
             outbox: Arc::new(Outbox::new(Origin {
-                service: Arc::clone(&route.service.name),
-                handler: route.handler.name(),
-                dedupe_key: format!("{}{suffix}", job.key()).into(),
+                service: Arc::clone(&service.name),
+                handler,
+                dedupe_key: format!("{}{suffix}", event.key()).into(),
                 trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
                 tracestate: self.record.tracestate(),
-                topics: Some(Arc::clone(&route.service.publishes)),
+                topics: Some(Arc::clone(&service.publishes)),
             })),
         }
+    }
+
+    pub(super) fn service(&self) -> &ServiceRun {
+        &self.partition.topic.service
     }
 
     pub(super) async fn wait(&self, time: Duration) -> Result<(), Stopped> {

@@ -14,7 +14,7 @@ use super::{
     Settled,
     commit::Tracker,
     lanes::{Delivered, Lane, Lanes},
-    route::Route,
+    route::Topic,
     settle::settle,
 };
 use crate::{Record, telemetry::metrics::InFlight};
@@ -23,7 +23,7 @@ use crate::{Record, telemetry::metrics::InFlight};
 /// on the runtime work on its lanes. It never makes the polling thread wait.
 #[derive(Debug)]
 pub(crate) struct Partition {
-    pub(crate) route: Arc<Route>,
+    pub(crate) topic: Arc<Topic>,
     pub(crate) number: i32,
     /// Counts the assignments of this process: a partition that comes back is another one.
     pub(crate) epoch: u64,
@@ -53,17 +53,17 @@ const MAX_SPAN: usize = 100_000;
 
 impl Partition {
     pub(crate) fn new(
-        route: Arc<Route>,
+        topic: Arc<Topic>,
         number: i32,
         epoch: u64,
         position: i64,
         runtime: Handle,
     ) -> Arc<Self> {
-        route.service.capacity.open(epoch);
-        route.service.near.open(epoch);
-        let lanes = Lanes::new(route.service.ordering);
+        topic.service.capacity.open(epoch);
+        topic.service.near.open(epoch);
+        let lanes = Lanes::new(topic.service.ordering);
         Arc::new(Self {
-            route,
+            topic,
             number,
             epoch,
             stop: CancellationToken::new(),
@@ -82,10 +82,10 @@ impl Partition {
                 return;
             }
             state.bytes += weight;
-            let in_flight = self.route.service.status.metrics.in_flight(weight);
+            let in_flight = self.topic.service.status.metrics.in_flight(weight);
             state.lanes.push(Delivered { record: Arc::new(record), in_flight })
         };
-        self.route.consumed.inc();
+        self.topic.consumed.inc();
         if let Some(lane) = lane {
             self.lanes_at_work.spawn_on(Arc::clone(self).work(lane), &self.runtime);
         }
@@ -95,7 +95,7 @@ impl Partition {
     /// silence with its records unsettled.
     async fn work(self: Arc<Self>, lane: Lane) {
         if AssertUnwindSafe(self.work_on(&lane)).catch_unwind().await.is_err() {
-            self.route.service.status.fail("a lane has panicked");
+            self.topic.service.status.fail("a lane has panicked");
         }
     }
 
@@ -117,7 +117,6 @@ impl Partition {
     }
 
     fn settled(&self, settled: Settled, record: &Record, in_flight: InFlight) {
-        self.route.service.status.settled(&self.route, &settled, record);
         drop(in_flight);
         let mut state = self.state();
         state.bytes -= record.weight();
@@ -158,13 +157,13 @@ impl Partition {
         self.lanes_at_work.close();
         // What waits belongs to the next owner; here it would only use memory.
         self.state().lanes.clear();
-        self.route.service.capacity.close(self.epoch);
-        self.route.service.near.close(self.epoch);
+        self.topic.service.capacity.close(self.epoch);
+        self.topic.service.near.close(self.epoch);
     }
 
     /// Topic and partition.
     pub(crate) fn name(&self) -> (&str, i32) {
-        (&self.route.topic, self.number)
+        (&self.topic.name, self.number)
     }
 
     /// Whether everything that ran has finished.

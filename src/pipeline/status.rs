@@ -9,11 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    How, Settled,
     dead_letter::{Disposition, Verdict, millis},
     failure::Failed,
     produce::ProduceError,
-    route::Route,
 };
 use crate::{
     DedupeKey, Record,
@@ -21,7 +19,7 @@ use crate::{
     store::{FaultKind, StoreFault},
     telemetry::{
         ServiceHealth, ServiceMetrics,
-        metrics::{Component, Label, Outcome},
+        metrics::{Component, Label},
     },
 };
 
@@ -133,20 +131,6 @@ impl Status {
         tracing::warn!(
             %topic, partition, offset, handler, dedupe_key, attempts, disposition = disposition.as_str(), error = %failed.error, "dead-lettered"
         );
-    }
-
-    pub(crate) fn settled(&self, route: &Route, settled: &Settled, record: &Record) {
-        let outcome = match settled.how() {
-            How::Done => Outcome::Done,
-            How::Skipped | How::LeftOut => Outcome::Skipped,
-            How::Duplicate | How::WasDead => Outcome::Duplicate,
-            How::DeadLettered => Outcome::DeadLettered,
-        };
-        let live = route.service.replay.is_none();
-        route.metrics.settled(outcome, record.timestamp.filter(|_| live).map(age));
-        if let Some(told) = &route.service.told {
-            told(record, settled.how());
-        }
     }
 }
 

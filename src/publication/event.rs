@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Encoder, Failure, Json};
+use crate::{Classified, Encoder, Failure, Json};
 
 /// An event for another topic, encoded. [`Context::publish`](crate::Context::publish) makes the usual one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +92,9 @@ pub enum PublishError {
     Stored(String),
 }
 
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Self {
-        Self::reject(error)
+#[diagnostic::do_not_recommend]
+impl Classified for PublishError {
+    fn classify(self) -> Failure {
+        Failure::reject(self)
     }
 }

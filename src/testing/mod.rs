@@ -13,17 +13,8 @@ use crate::{
 /// The context of a first attempt at an event with this idempotency key, for calling a handler directly.
 #[must_use]
 pub fn context(idempotency_key: &str) -> Context {
-    let record = Record {
-        topic: "test".into(),
-        partition: 0,
-        offset: 0,
-        timestamp: None,
-        key: None,
-        value: None,
-        headers: Vec::new(),
-    };
     Context {
-        record: Arc::new(record),
+        record: Arc::new(record()),
         idempotency_key: idempotency_key.into(),
         fencing_token: 1,
         attempt: 1,
@@ -37,6 +28,19 @@ pub fn context(idempotency_key: &str) -> Context {
             tracestate: None,
             topics: None,
         })),
+    }
+}
+
+/// A record without key, value and headers.
+pub(crate) fn record() -> Record {
+    Record {
+        topic: "test".into(),
+        partition: 0,
+        offset: 0,
+        timestamp: None,
+        key: None,
+        value: None,
+        headers: Vec::new(),
     }
 }
 

@@ -10,10 +10,11 @@ use crate::{
     config::Settings,
     erased::ErasedHandler,
     pipeline::{
-        Capacity, Claims, Crowd, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told,
+        Capacity, Claims, Crowd, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told, Topic,
     },
+    routes::Table,
     store::{Clock, DedupeStore, OwnerFactory},
-    telemetry::{Health, Metrics},
+    telemetry::{Health, Metrics, metrics::NO_HANDLER},
 };
 
 /// Events that are claimed while they wait for a place: enough that no handler waits for the store's round trip, and
@@ -70,17 +71,28 @@ impl Assembly<'_> {
     }
 
     /// One of its topics.
-    pub(crate) fn route(
+    pub(crate) fn topic(
         &self,
         run: &Arc<ServiceRun>,
         topic: &str,
-        handler: &Arc<dyn ErasedHandler>,
-    ) -> Arc<Route> {
+        table: Table<Arc<dyn ErasedHandler>>,
+    ) -> Topic {
+        let name: Arc<str> = self.settings.topics.physical(topic).into();
+        let table = table.map(|handler| self.route(run, &name, handler));
+        let nobody = || self.metrics.handler(&run.name, &name, NO_HANDLER);
+        Topic {
+            nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
+            table,
+            consumed: run.status.metrics.consumed(&name),
+            service: Arc::clone(run),
+            name,
+        }
+    }
+
+    fn route(&self, run: &ServiceRun, topic: &str, handler: Arc<dyn ErasedHandler>) -> Route {
         let settings = self.settings.handler(&run.name, handler.name());
-        let topic: Arc<str> = self.settings.topics.physical(topic).into();
-        Arc::new(Route {
-            metrics: self.metrics.handler(&run.name, &topic, handler.name()),
-            consumed: run.status.metrics.consumed(&topic),
+        Route {
+            metrics: self.metrics.handler(&run.name, topic, handler.name()),
             settings: RouteSettings {
                 retry: settings.retry.over(handler.retry_policy()),
                 lease: settings.lease,
@@ -88,15 +100,14 @@ impl Assembly<'_> {
                 max_deliveries: settings.max_deliveries,
                 timeout: settings.timeout,
             },
-            service: Arc::clone(run),
-            topic,
-            handler: Arc::clone(handler),
-        })
+            handler,
+        }
     }
 
-    /// Renews the claims of these routes for as long as the task runs.
-    pub(crate) fn keep_claims_alive(&self, run: &Arc<ServiceRun>, routes: &[Arc<Route>]) -> JoinHandle<()> {
-        let lease = routes.iter().map(|route| route.settings.lease).min().unwrap_or(Duration::from_secs(10));
+    /// Renews the claims of these topics' handlers for as long as the task runs.
+    pub(crate) fn keep_claims_alive(&self, run: &Arc<ServiceRun>, topics: &[Arc<Topic>]) -> JoinHandle<()> {
+        let leases = topics.iter().flat_map(|topic| topic.table.iter()).map(|route| route.settings.lease);
+        let lease = leases.min().unwrap_or(Duration::from_secs(10));
         let run = Arc::clone(run);
         self.control.spawn(async move {
             let mut turns = tokio::time::interval(lease / 3);

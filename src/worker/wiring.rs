@@ -10,7 +10,7 @@ use crate::{
     Service,
     config::{ServiceSettings, Settings},
     kafka::{Group, Poller, Positions, Watcher},
-    pipeline::{Bounds, Route},
+    pipeline::{Bounds, Topic},
 };
 
 /// What all services of a process share.
@@ -28,10 +28,10 @@ impl Wiring<'_> {
         let _entered = self.handlers.enter();
         let settings = self.settings.service(service.name());
         let run = self.assembly.run(service);
-        let route = |(topic, handler)| self.assembly.route(&run, topic, handler);
-        let routes: Vec<Arc<Route>> = service.table().iter().map(route).collect();
+        let topic = |(topic, table)| Arc::new(self.assembly.topic(&run, topic, table));
+        let topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
         // Ends with the runtime it runs on.
-        drop(self.assembly.keep_claims_alive(&run, &routes));
+        drop(self.assembly.keep_claims_alive(&run, &topics));
         let group = Group {
             positions: Positions {
                 group: run.group.clone(),
@@ -40,7 +40,7 @@ impl Wiring<'_> {
                 control: self.control.handle(),
             },
             service: Arc::clone(&run),
-            routes: routes.into_iter().map(|route| (route.topic.to_string(), route)).collect(),
+            topics: topics.into_iter().map(|topic| (topic.name.to_string(), topic)).collect(),
             bounds: Bounds {
                 records: settings.worker.max_in_flight,
                 bytes: usize::try_from(settings.worker.max_in_flight_bytes).unwrap_or(usize::MAX),

@@ -166,7 +166,8 @@ async fn a_letter_too_large_for_its_topic_is_written_without_its_value() {
             "rejected",
             format!(r#"{{"id":"rejected","reject":true,"fingerprint":"{large}"}}"#),
         )),
-        headers(Record::new("undecodable", &large)),
+        // Never the start of a JSON word, so that the place of the error is known.
+        headers(Record::new("undecodable", format!("!{large}"))),
         headers(Record::new("small", r#"{"id":"small","reject":true}"#)),
         Record { key: Some(large.clone().into_bytes()), ..Record::new("", r#"{"id":"key","reject":true}"#) },
     ];

@@ -31,6 +31,7 @@ mod slow_handler;
 mod store_outage;
 mod topics;
 mod two_groups;
+mod types;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

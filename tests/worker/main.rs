@@ -3,8 +3,8 @@
 //! Every effect is one line in the file `ONCEWISE_TEST_EFFECTS`, and every attempt one in
 //! `ONCEWISE_TEST_ATTEMPTS`, so that a killed process leaves its evidence. Services, groups and topics are named by
 //! `ONCEWISE_TEST_SERVICES`, `name=topic` each, with commas between them; `name=topic=follow` only notes what comes, by
-//! its source and id. They may publish to the topics in `ONCEWISE_TEST_PUBLISHES`. `ONCEWISE_TEST_INBOX` is a folder
-//! that stands in for the table of an inbox.
+//! its source and id, and `types.rs` has what else may follow the topic. They may publish to the topics in
+//! `ONCEWISE_TEST_PUBLISHES`. `ONCEWISE_TEST_INBOX` is a folder that stands in for the table of an inbox.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken test must be seen")]
 
 use std::{
@@ -14,6 +14,8 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
+
+mod types;
 
 use oncewise::{BoxError, prelude::*};
 use serde::Deserialize;
@@ -101,7 +103,7 @@ impl Handler for Obey {
     }
 
     async fn handle(&self, order: &Order, ctx: &Context) -> Outcome {
-        note("ONCEWISE_TEST_ATTEMPTS", order, ctx);
+        note("ONCEWISE_TEST_ATTEMPTS", &order.id, ctx);
         if order.abort {
             std::process::abort();
         }
@@ -129,7 +131,7 @@ impl Handler for Obey {
         if order.inbox && order.restore(ctx)? {
             return done();
         }
-        note("ONCEWISE_TEST_EFFECTS", order, ctx);
+        note("ONCEWISE_TEST_EFFECTS", &order.id, ctx);
         order.publish(ctx)?;
         if order.inbox {
             order.remember(ctx)?;
@@ -157,22 +159,17 @@ impl Handler for Follow {
     type Event = String;
 
     fn dedupe_key(&self, _: &String, meta: &Metadata) -> DedupeKey {
-        let text = |name| String::from_utf8_lossy(meta.header(name).unwrap_or_default());
-        DedupeKey::of(format_args!("{}/{}", text("ce_source"), text("ce_id")))
+        DedupeKey::cloud_event(meta)
     }
 
     async fn handle(&self, event: &String, ctx: &Context) -> Outcome {
-        note_as("ONCEWISE_TEST_EFFECTS", event, ctx);
+        note("ONCEWISE_TEST_EFFECTS", event, ctx);
         done()
     }
 }
 
 /// One line in the file that `variable` names: `id attempt token pid`.
-fn note(variable: &str, order: &Order, ctx: &Context) {
-    note_as(variable, &order.id, ctx);
-}
-
-fn note_as(variable: &str, id: &str, ctx: &Context) {
+fn note(variable: &str, id: &str, ctx: &Context) {
     let Ok(path) = std::env::var(variable) else { return };
     let line = format!("{id} {} {} {}\n", ctx.attempt(), ctx.fencing_token(), std::process::id());
     let mut file = OpenOptions::new().append(true).create(true).open(path).expect("a file for the evidence");
@@ -183,8 +180,9 @@ async fn services(_: ()) -> Result<Vec<Service>, BoxError> {
     let named = std::env::var("ONCEWISE_TEST_SERVICES")?;
     let service = |pair: &str| -> Result<Service, BoxError> {
         let (name, topic) = pair.split_once('=').ok_or("name=topic")?;
-        let routes = match topic.strip_suffix("=follow") {
-            Some(topic) => Routes::new().on(topic, Follow),
+        let routes = match topic.split_once('=') {
+            Some((topic, "follow")) => Routes::new().on(topic, Follow),
+            Some((topic, kind)) => types::routes(topic, kind)?,
             None => Routes::new().on(topic, Obey),
         };
         let publishes = std::env::var("ONCEWISE_TEST_PUBLISHES").unwrap_or_default();

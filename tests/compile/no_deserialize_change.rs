@@ -1,0 +1,24 @@
+// expect: for JSON, the default, derive `serde::Deserialize` for the event
+
+use oncewise::prelude::*;
+
+struct Paid;
+
+struct Charge;
+
+impl Handler for Charge {
+    const NAME: &str = "charge";
+    type Event = Change<Paid>;
+
+    fn dedupe_key(&self, _: &Change<Paid>, meta: &Metadata) -> DedupeKey {
+        DedupeKey::record(meta)
+    }
+
+    async fn handle(&self, _: &Change<Paid>, _: &Context) -> Outcome {
+        done()
+    }
+}
+
+fn main() {
+    drop(Routes::new().on("payments", Charge));
+}

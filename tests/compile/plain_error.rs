@@ -1,0 +1,23 @@
+// expect: write `.or_retry()?` where trying again may help, and `.or_reject()?` where it cannot
+
+use oncewise::prelude::*;
+
+struct Charge;
+
+impl Handler for Charge {
+    const NAME: &str = "charge";
+    type Event = u32;
+
+    fn dedupe_key(&self, _: &u32, meta: &Metadata) -> DedupeKey {
+        DedupeKey::record(meta)
+    }
+
+    async fn handle(&self, _: &u32, _: &Context) -> Outcome {
+        std::fs::read("ledger")?;
+        done()
+    }
+}
+
+fn main() {
+    drop(Routes::new().on("payments", Charge));
+}
