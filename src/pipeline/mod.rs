@@ -37,5 +37,5 @@ pub(crate) use produce::{NewRecord, ProduceError, Producer};
 pub(crate) use replaying::{Epoch, Replaying};
 pub(crate) use route::{Route, RouteSettings, ServiceRun, Told, Topic};
 pub use settled::{How, Settled};
-pub(crate) use source::{Bounds, Partition};
+pub(crate) use source::{Bounds, Partition, next_epoch};
 pub(crate) use status::{Status, age};

@@ -92,9 +92,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_what_is_allowed() {
-        for text in ["", "yesterday", "2026-01-31", "2026-01-31T08:00:00", "-5", "2h", "ago", "99999999999999999999"] {
+        for text in
+            ["", "yesterday", "2026-01-31", "2026-01-31T08:00:00", "-5", "2h", "ago", "99999999999999999999"]
+        {
             let refusal = parse(text).unwrap_err();
-            assert!(refusal.starts_with(&format!("`{text}` is neither a time nor an offset; allowed are")), "{refusal}");
+            assert!(
+                refusal.starts_with(&format!("`{text}` is neither a time nor an offset; allowed are")),
+                "{refusal}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What would become of an event if it were replayed: asked of the store, without changing anything.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -48,13 +48,17 @@ pub(super) struct Judge {
 enum Question {
     Known(Verdict),
     /// Ask for this key; whether nothing there means that it never took effect.
-    Ask { key: StoreKey, is_certain: bool },
+    Ask {
+        key: StoreKey,
+        is_certain: bool,
+    },
 }
 
 impl Judge {
     /// Whether a record of this time is certain to be remembered if it ever took effect, whoever handles it.
     pub(super) fn is_remembered(&self, timestamp: Option<i64>) -> bool {
-        self.runs_everything() || timestamp.is_some_and(|time| self.horizons.values().all(|horizon| time >= *horizon))
+        self.runs_everything()
+            || timestamp.is_some_and(|time| self.horizons.values().all(|horizon| time >= *horizon))
     }
 
     /// In an epoch of its own nothing is taken for done that has not run there.
@@ -63,7 +67,14 @@ impl Judge {
     }
 
     /// The verdict on each of these records of one topic, in one round trip.
-    pub(super) async fn verdicts(&self, topic: &Topic, records: &[Arc<Record>]) -> Result<Vec<Verdict>, StoreFault> {
+    ///
+    /// Of several records of one key only the first would run: `would_run` has those that were met.
+    pub(super) async fn verdicts(
+        &self,
+        topic: &Topic,
+        records: &[Arc<Record>],
+        would_run: &mut HashSet<StoreKey>,
+    ) -> Result<Vec<Verdict>, StoreFault> {
         let questions: Vec<Question> = records.iter().map(|record| self.question(topic, record)).collect();
         let keys: Vec<StoreKey> = questions
             .iter()
@@ -73,8 +84,6 @@ impl Judge {
             })
             .collect();
         let mut answers = self.store.inspect(&keys).await?.into_iter();
-        // Of two records of one key only the first would run.
-        let mut would_run = BTreeSet::new();
         Ok(questions
             .into_iter()
             .map(|question| match question {

@@ -58,7 +58,9 @@ impl Order {
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();
         let ends = match (self.from, self.to) {
-            (Bound::Time(from), Bound::Time(to)) | (Bound::Offset(from), Bound::Offset(to)) => Some((from, to)),
+            (Bound::Time(from), Bound::Time(to)) | (Bound::Offset(from), Bound::Offset(to)) => {
+                Some((from, to))
+            }
             // Only the log can tell.
             _ => None,
         };
@@ -66,10 +68,8 @@ impl Order {
             Some((from, to)) if from == to => {
                 problems.push(format!("--from and --to are both {}: the range is empty", self.from));
             }
-            Some((from, to)) if from > to => problems.push(format!(
-                "--from {} is after --to {}: the range is reversed",
-                self.from, self.to
-            )),
+            Some((from, to)) if from > to => problems
+                .push(format!("--from {} is after --to {}: the range is reversed", self.from, self.to)),
             _ => {}
         }
         if let Mode::Force { epoch, .. } = &self.mode
@@ -117,7 +117,9 @@ pub fn parse_partitions(text: &str) -> Result<BTreeSet<i32>, String> {
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last && last - first < 10_000 => partitions.extend(first..=last),
+            (Some(first), Some(last)) if first <= last && last - first < 10_000 => {
+                partitions.extend(first..=last)
+            }
             _ => return Err(wrong()),
         }
     }
@@ -177,7 +179,10 @@ mod tests {
     fn the_end_is_not_part_of_the_range() {
         let hour = order(Bound::Time(1000), Bound::Time(2000));
         let inside = |time| hour.contains(time);
-        assert_eq!([999, 1000, 1999, 2000].map(|time| inside(Some(time)) == Containment::Inside), [false, true, true, false]);
+        assert_eq!(
+            [999, 1000, 1999, 2000].map(|time| inside(Some(time)) == Containment::Inside),
+            [false, true, true, false]
+        );
         assert_eq!(inside(None), Containment::Timeless);
         let offsets = order(Bound::Offset(0), Bound::Offset(9));
         assert_eq!(offsets.contains(None), Containment::Inside);

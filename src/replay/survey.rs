@@ -1,6 +1,10 @@
 //! A dry run: reads the range, asks what is known of every event, and changes nothing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -100,6 +104,7 @@ impl Survey {
         let mut tallies: BTreeMap<i32, Tally> = BTreeMap::new();
         reader.begin(&stretches)?;
         let mut chunk = Vec::with_capacity(CHUNK);
+        let mut would_run = HashSet::new();
         while !reader.is_finished() {
             if cancel.is_cancelled() {
                 return Err(SurveyError::Interrupted);
@@ -115,7 +120,7 @@ impl Survey {
                 }
             }
             if chunk.len() >= CHUNK || pause || reader.is_finished() {
-                let verdicts = asked.block_on(judge.verdicts(topic, &chunk))?;
+                let verdicts = asked.block_on(judge.verdicts(topic, &chunk, &mut would_run))?;
                 for (record, verdict) in chunk.drain(..).zip(verdicts) {
                     self.count(tallies.entry(record.partition).or_default(), &record, verdict);
                 }

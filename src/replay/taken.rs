@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::store::{
-    Claim, ClaimRequest, DedupeStore, Held, Owner, OwnerFactory, Release, Renewal, Renewed, Run, StoreFault, StoreKey,
+    Claim, ClaimRequest, DedupeStore, Held, OwnerFactory, Release, Renewal, Renewed, Run, StoreFault,
+    StoreKey,
 };
 
 /// How long a partition stays taken after its replay has died.
@@ -29,7 +30,9 @@ pub(super) struct Taken {
 /// Why partitions could not be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TakeError {
-    #[error("partition {partition} of {topic} is being replayed already; two replays of one partition do not run at once")]
+    #[error(
+        "partition {partition} of {topic} is being replayed already; two replays of one partition do not run at once"
+    )]
     Busy { topic: String, partition: i32 },
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -111,7 +114,9 @@ async fn renew(store: Arc<dyn DedupeStore>, held: Vec<Held>, lost: CancellationT
         turns.tick().await;
         // While the store cannot be asked nobody else can take them either.
         if let Ok(answers) = store.renew(&renewals).await
-            && answers.iter().any(|answer| matches!(answer, Renewed::Stolen | Renewed::Finished | Renewed::Foreign))
+            && answers
+                .iter()
+                .any(|answer| matches!(answer, Renewed::Stolen | Renewed::Finished | Renewed::Foreign))
         {
             lost.cancel();
         }
