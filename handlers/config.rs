@@ -4,6 +4,8 @@ use std::fmt;
 
 use oncewise::config::{AppConfig, Reader};
 
+use crate::outside::{EmailSettings, GatewaySettings};
+
 /// The settings of the shop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShopConfig {
@@ -15,6 +17,12 @@ pub struct ShopConfig {
     pub opening_credit_cents: i64,
     /// How many of 100 calls find the pretended payment gateway busy; 0 to 100.
     pub gateway_busy_percent: u8,
+    /// The payment gateway; a pretended one without.
+    pub gateway: Option<GatewaySettings>,
+    /// The mail server; without, e-mails go to the log.
+    pub email: Option<EmailSettings>,
+    /// The SMS gateway; without, messages go to the log.
+    pub sms: Option<GatewaySettings>,
 }
 
 impl Default for ShopConfig {
@@ -24,6 +32,9 @@ impl Default for ShopConfig {
             database_connections: 16,
             opening_credit_cents: 1_000_000,
             gateway_busy_percent: 0,
+            gateway: None,
+            email: None,
+            sms: None,
         }
     }
 }
@@ -50,6 +61,9 @@ impl AppConfig for ShopConfig {
                 default.gateway_busy_percent,
                 0..=100,
             ),
+            gateway: GatewaySettings::read(reader, "shop.gateway"),
+            email: EmailSettings::read(reader),
+            sms: GatewaySettings::read(reader, "shop.sms"),
         }
     }
 }
@@ -60,15 +74,19 @@ impl fmt::Debug for ShopConfig {
             .field("database_connections", &self.database_connections)
             .field("opening_credit_cents", &self.opening_credit_cents)
             .field("gateway_busy_percent", &self.gateway_busy_percent)
+            .field("gateway", &self.gateway)
+            .field("email", &self.email)
+            .field("sms", &self.sms)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use oncewise::config::{Flags, Sources, load};
+    use oncewise::config::{Flags, Secret, Sources, load};
 
     use super::*;
+    use crate::outside::MailTls;
 
     fn loaded(pairs: &[(&str, &str)]) -> Result<ShopConfig, String> {
         let sources = Sources::new(Flags::default(), pairs.iter().copied()).in_folder("no-such-folder");
@@ -89,9 +107,74 @@ mod tests {
     }
 
     #[test]
-    fn the_databases_password_is_not_printed() {
+    fn the_outside_is_read_or_named_with_what_is_allowed() {
+        let email = |url: &str, starttls: &str| {
+            let email = loaded(&[
+                ("ONCEWISE__SHOP__EMAIL__SMTP_URL", url),
+                ("ONCEWISE__SHOP__EMAIL__FROM", "The Shop <shop@example.com>"),
+                ("ONCEWISE__SHOP__EMAIL__STARTTLS", starttls),
+            ]);
+            email.map(|config| config.email.unwrap().server)
+        };
+        let server = email("smtp://me%40shop:hunt%2Fer@mail:2525", "true").unwrap();
+        assert_eq!((server.host.as_str(), server.port, server.tls), ("mail", 2525, MailTls::StartTls));
+        assert_eq!(server.login, Some((Secret::new("me@shop"), Secret::new("hunt/er"))));
+        let port = |url, starttls| email(url, starttls).map(|server| (server.port, server.tls)).unwrap();
+        assert_eq!(port("smtp://mail", "true"), (587, MailTls::StartTls));
+        assert_eq!(port("smtp://mail", "false"), (25, MailTls::None));
+        assert_eq!(port("smtps://mail", "false"), (465, MailTls::Wrapped));
+        assert_eq!(email("smtp://[::1]:25", "false").unwrap().host, "::1");
+
+        for (url, starttls, text) in [
+            ("http://me:hunter2@mail", "true", "allowed is a URL that starts with smtp: or smtps:"),
+            ("smtp://me:hunter2@", "true", "allowed is smtp://[user:password@]host[:port]"),
+            ("smtp://me:hunter2@mail/path", "true", "allowed is smtp://[user:password@]host[:port]"),
+            ("smtp://hunter2@mail", "true", "allowed is smtp://[user:password@]host[:port]"),
+            ("smtp://me:hunter2@mail", "false", "would send the password of `shop.email.smtp_url` in clear"),
+        ] {
+            let problem = email(url, starttls).unwrap_err();
+            assert!(problem.contains("shop.email.") && problem.contains(text), "{problem}");
+            assert!(!problem.contains("hunter2"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_together_is_missed() {
+        let problem = loaded(&[("ONCEWISE__SHOP__EMAIL__SMTP_URL", "smtp://mail")]).unwrap_err();
+        assert!(problem.contains("shop.email.from: is missing beside `shop.email.smtp_url`"), "{problem}");
+        let problem = loaded(&[("ONCEWISE__SHOP__EMAIL__FROM", "shop")]).unwrap_err();
+        assert!(problem.contains("shop.email.from = \"shop\""), "{problem}");
+        assert!(problem.contains("allowed is an address such as \"shop@example.com\""), "{problem}");
+        let problems = loaded(&[
+            ("ONCEWISE__SHOP__SMS__URL", "https://"),
+            ("ONCEWISE__SHOP__GATEWAY__URL", "ftp://me:hunter2@gateway"),
+            ("ONCEWISE__SHOP__GATEWAY__TOKEN", "hunter2\n"),
+        ])
+        .unwrap_err();
+        for text in [
+            "shop.sms.url = \"https://\"",
+            "shop.gateway.url = \"ftp://***@gateway\"",
+            "allowed is a URL that starts with http: or https:",
+            "shop.gateway.token = ***",
+        ] {
+            assert!(problems.contains(text), "{problems}");
+        }
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+
+    #[test]
+    fn no_password_is_printed() {
         let config =
             ShopConfig { database_url: "postgres://me:hunter2@db/shop".into(), ..ShopConfig::default() };
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let config = loaded(&[
+            ("ONCEWISE__SHOP__EMAIL__SMTP_URL", "smtps://me:hunter2@mail"),
+            ("ONCEWISE__SHOP__EMAIL__FROM", "shop@example.com"),
+            ("ONCEWISE__SHOP__SMS__URL", "https://me:hunter2@sms"),
+            ("ONCEWISE__SHOP__SMS__TOKEN", "hunter2"),
+        ])
+        .unwrap();
+        assert!(config.email.is_some() && config.sms.is_some());
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

@@ -6,8 +6,9 @@
 //! | [`payments`]      | deducts its amount from the user's wallet            |
 //! | [`notifications`] | confirms it by e-mail, and by SMS where it can       |
 //!
-//! Each writes its effect in one transaction with the idempotency key ([`database::inbox`]), so that a crash at
-//! any moment leaves either both or neither.
+//! The first two write their effect in one transaction with the idempotency key ([`database::inbox`]), so that a
+//! crash at any moment leaves either both or neither. The third has effects that no transaction can hold: it
+//! hands the key on ([`outside`]).
 
 pub mod config;
 pub mod database;
@@ -15,6 +16,7 @@ mod demo;
 pub mod event;
 pub mod notifications;
 pub mod orders;
+pub mod outside;
 pub mod payments;
 mod produce;
 pub mod sample;
@@ -22,25 +24,29 @@ pub mod sample;
 mod testing;
 
 pub use self::{demo::demo, produce::produce};
-use oncewise::Service;
+use oncewise::{BoxError, Service};
 
 use crate::{
     config::ShopConfig,
-    database::{Database, OpenError, inbox::Inbox},
+    database::{Database, inbox::Inbox},
+    notifications::Channels,
     payments::Gateway,
 };
 
 /// All services of the shop, over one database.
 ///
 /// # Errors
-/// The database cannot be opened.
-pub async fn services(config: &ShopConfig) -> Result<Vec<Service>, OpenError> {
+/// The database cannot be opened, or TLS cannot be spoken.
+pub async fn services(config: &ShopConfig) -> Result<Vec<Service>, BoxError> {
     let database = Database::open(&config.database_url, config.database_connections).await?;
-    let inbox = Inbox::new(database);
-    let gateway = Gateway::busy(config.gateway_busy_percent);
+    let inbox = Inbox::new(database.clone());
+    let gateway = match &config.gateway {
+        Some(settings) => Gateway::at(settings)?,
+        None => Gateway::busy(config.gateway_busy_percent),
+    };
     Ok(vec![
         orders::service(inbox.clone()),
-        payments::service(inbox.clone(), gateway, config.opening_credit_cents),
-        notifications::service(inbox),
+        payments::service(inbox, gateway, config.opening_credit_cents),
+        notifications::service(database, Channels::new(config)?),
     ])
 }

@@ -1,4 +1,11 @@
-//! An order and a database for the tests of this crate.
+//! An order and a database for the tests of this crate, and servers that misbehave when told to.
+
+#[path = "../tests/support/gateway.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests of other packages use the rest of it")]
+pub(crate) mod gateway;
+#[path = "../tests/support/mail_server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the tests of other packages use the rest of it")]
+pub(crate) mod mail_server;
 
 use std::env;
 
@@ -137,6 +144,13 @@ impl Transaction {
     }
 }
 
+/// The failure's text with all its causes, as a dead letter holds it.
+pub(crate) fn text_of(failure: &Failure) -> String {
+    let (Failure::Retry { cause, .. } | Failure::Reject { cause }) = failure;
+    let causes = std::iter::successors(Some(&**cause as &dyn std::error::Error), |cause| cause.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// What an author writes counts as long as it is neither blank, nor an import, nor a comment.
 fn written_lines(source: &str) -> usize {
     let body = source.split_once("\n\n").map_or(source, |(_, body)| body);
@@ -149,7 +163,7 @@ fn a_handler_module_has_at_most_25_lines() {
     for (name, source) in [
         ("orders", include_str!("orders/store_order.rs")),
         ("payments", include_str!("payments/charge.rs")),
-        ("notifications", include_str!("notifications/send_receipt.rs")),
+        ("notifications", include_str!("notifications/send_confirmation.rs")),
     ] {
         let lines = written_lines(source);
         assert!((10..=25).contains(&lines), "{name}: {lines} lines");
@@ -178,7 +192,7 @@ async fn the_services_are_three_groups_on_one_topic() {
         [
             ("orders", "orders", vec!["orders.created"], vec!["store_order"]),
             ("payments", "payments", vec!["orders.created"], vec!["charge_wallet"]),
-            ("notifications", "notifications", vec!["orders.created"], vec!["send_receipt"]),
+            ("notifications", "notifications", vec!["orders.created"], vec!["send_confirmation"]),
         ]
     );
 }

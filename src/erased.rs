@@ -1,6 +1,6 @@
 //! Handlers without their types, so that routes can hold any of them. The one clever file.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
     Codec, Context, DecodeError, DedupeKey, Failure, Fingerprint, Handler, Outcome, Record, RetryPolicy,
@@ -13,6 +13,7 @@ pub(crate) trait ErasedHandler: Send + Sync {
     fn name(&self) -> &'static str;
     fn retry_policy(&self) -> RetryPolicy;
     fn replayable(&self) -> bool;
+    fn ttl(&self) -> Option<Duration>;
     /// `None` without an error: a tombstone, which the handler does not ask for.
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError>;
 }
@@ -48,6 +49,10 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
 
     fn replayable(&self) -> bool {
         self.handler.replayable()
+    }
+
+    fn ttl(&self) -> Option<Duration> {
+        self.handler.ttl()
     }
 
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError> {

@@ -1,6 +1,6 @@
 //! What the author of a service implements.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, time::Duration};
 
 use crate::{CloudEvent, Context, Failure, Metadata, Outcome, RetryPolicy};
 
@@ -30,6 +30,13 @@ pub trait Handler: Send + Sync + 'static {
     /// How failures are retried, unless the configuration says otherwise.
     fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy::default()
+    }
+
+    /// How long the store remembers a settled event, unless the configuration says otherwise: the longest distance
+    /// at which a repetition is noticed. `None` is the worker's own 8 days. Less than a topic keeps its records is
+    /// allowed, and every start warns about it.
+    fn ttl(&self) -> Option<Duration> {
+        None
     }
 
     /// Whether this event has already taken effect. Asked only after another worker's claim ran out, that
@@ -90,6 +97,13 @@ impl DedupeKey {
         Self::of(format_args!("{}/{}/{}", meta.topic, meta.partition, meta.offset))
     }
 
+    /// The key `scope:id`, for an id that is unique only within its scope. Where the id is empty the key is too:
+    /// `scope:` would make all events without an id the same one.
+    pub fn scoped(scope: impl fmt::Display, id: impl fmt::Display) -> Self {
+        let id = id.to_string();
+        if id.is_empty() { Self::of("") } else { Self::of(format_args!("{scope}:{id}")) }
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -125,5 +139,16 @@ impl Fingerprint {
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_does_not_make_a_key_of_an_empty_id() {
+        assert_eq!(DedupeKey::scoped("notification:orders", 7).as_str(), "notification:orders:7");
+        assert_eq!(DedupeKey::scoped("notification:orders", "").as_str(), "");
     }
 }

@@ -44,7 +44,7 @@ pub use bytes::Bytes;
 pub use cloud_event::CloudEvent;
 #[cfg(feature = "protobuf")]
 pub use codec::Protobuf;
-pub use codec::{Change, Codec, DecodeError, EncodeError, Encoder, Json, Raw, TypedJson};
+pub use codec::{Change, Codec, Confluent, DecodeError, EncodeError, Encoder, Json, Raw, TypedJson};
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
 pub use outcome::{BoxError, Cause, Classified, Failure, Handled, OrFail, Outcome, done, skip};

@@ -1,18 +1,22 @@
-//! Notifications: confirms every order to the person who placed it, once.
+//! Notifications: confirms every order to the person who placed it, by e-mail and by SMS.
 
-mod receipt;
-mod send_receipt;
+mod channels;
+mod confirmation;
+mod postbox;
+mod send_confirmation;
 mod sql;
 #[cfg(test)]
 mod tests;
 
 use oncewise::{Routes, Service};
 
-pub use self::send_receipt::SendReceipt;
-use crate::{database::inbox::Inbox, event::OrderCreated};
+use self::postbox::Postbox;
+pub use self::{channels::Channels, send_confirmation::SendConfirmation};
+use crate::{database::Database, event::OrderCreated};
 
 /// The service `notifications`.
 #[must_use]
-pub fn service(inbox: Inbox) -> Service {
-    Service::new("notifications").routes(Routes::new().on(OrderCreated::TOPIC, SendReceipt { inbox }))
+pub fn service(database: Database, channels: Channels) -> Service {
+    let confirm = SendConfirmation { postbox: Postbox { database, channels } };
+    Service::new("notifications").routes(Routes::new().on(OrderCreated::TOPIC, confirm))
 }

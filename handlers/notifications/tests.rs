@@ -1,37 +1,196 @@
 use oncewise::{prelude::*, testing::context};
 
 use super::*;
-use crate::testing::{inbox, is_reject, order};
+use crate::{
+    config::ShopConfig,
+    outside::{EmailSettings, GatewaySettings, MailServer as Place, MailTls},
+    testing::{
+        Home, database,
+        gateway::{Gateway, Reply, Request},
+        is_reject, is_retry,
+        mail_server::{Answer, MailServer},
+        order, text_of,
+    },
+};
+
+/// The handler, and what its messages arrive at.
+struct Shop {
+    handler: SendConfirmation,
+    mail: MailServer,
+    sms: Gateway,
+    _home: Home,
+}
+
+impl Shop {
+    async fn with(
+        mail: impl Fn(&str, usize) -> Answer + Send + Sync + 'static,
+        sms: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Shop {
+        let (mail, sms) = (MailServer::that(mail).await, Gateway::that(sms).await);
+        let timeout = std::time::Duration::from_secs(10);
+        let (host, port) = (mail.address.ip().to_string(), mail.address.port());
+        let config = ShopConfig {
+            email: Some(EmailSettings {
+                server: Place { host, port, tls: MailTls::None, login: None },
+                from: "shop@example.com".parse().unwrap(),
+                timeout,
+            }),
+            sms: Some(GatewaySettings {
+                url: oncewise::config::Secret::new(sms.url()),
+                token: None,
+                timeout,
+            }),
+            ..ShopConfig::default()
+        };
+        let (database, _home) = database().await;
+        let channels = Channels::new(&config).unwrap();
+        Shop { handler: SendConfirmation { postbox: Postbox { database, channels } }, mail, sms, _home }
+    }
+
+    async fn handle(&self, event_id: &str) -> Outcome {
+        self.handler.handle(&order(event_id), &context(event_id)).await
+    }
+
+    async fn was_applied(&self, event_id: &str) -> bool {
+        self.handler.was_applied(&order(event_id), &context(event_id)).await.unwrap()
+    }
+
+    /// E-mails and SMS that arrived, and marks.
+    async fn counts(&self) -> (usize, usize, i64) {
+        let marks = self.handler.postbox.database.number("SELECT count(*) FROM notifications").await;
+        (self.mail.mails().len(), self.sms.effects().len(), marks)
+    }
+}
 
 #[tokio::test]
 async fn an_order_that_comes_twice_is_confirmed_once_by_each_channel() {
-    let (inbox, database, _home) = inbox().await;
-    let handler = SendReceipt { inbox };
-    assert!(!handler.was_applied(&order("e1"), &context("e1")).await.unwrap());
+    let shop = Shop::with(|_, _| Answer::Take, |_| Reply::Do).await;
+    assert!(!shop.was_applied("e1").await);
     for _ in 0..2 {
-        assert_eq!(handler.handle(&order("e1"), &context("e1")).await.unwrap(), Handled::Done);
+        assert_eq!(shop.handle("e1").await.unwrap(), Handled::Done);
     }
-    let sent = "SELECT channel || ' to ' || recipient || ': ' || text FROM notifications ORDER BY channel";
+    assert!(shop.was_applied("e1").await);
+    assert_eq!(shop.counts().await, (1, 1, 2));
     let text = "We have received your order o-e1: 2 items, 19.99 EUR";
-    let expected = [format!("email to ann@example.com: {text}"), format!("sms to +4912345: {text}")];
-    assert_eq!(database.texts(sent).await, expected);
-    assert!(handler.was_applied(&order("e1"), &context("e1")).await.unwrap());
+    let [mail] = &shop.mail.mails()[..] else { panic!() };
+    assert_eq!((mail.to.as_str(), mail.header("Subject")), ("ann@example.com", "Your order o-e1"));
+    assert!(mail.text.ends_with(&format!("\r\n\r\n{text}\r\n.\r\n")), "{mail:?}");
+    assert_eq!(mail.header("Message-ID"), "<e1%3Aemail@example.com>");
+    let [sms] = &shop.sms.requests()[..] else { panic!() };
+    assert_eq!(
+        (sms.key.as_str(), &sms.body),
+        ("e1:sms", &serde_json::json!({ "to": "+4912345", "text": text }))
+    );
+}
+
+#[tokio::test]
+async fn an_order_of_another_event_is_the_same_order() {
+    let handler = Shop::with(|_, _| Answer::Take, |_| Reply::Do).await.handler;
+    let key = |order_id: &str| {
+        let order = OrderCreated { order_id: order_id.into(), ..order("e1") };
+        handler.dedupe_key(&order, context("e1").meta()).to_string()
+    };
+    assert_eq!(key("o-7"), "notification:orders:o-7");
+    assert_eq!(key(""), "", "is dead-lettered: `notification:orders:` would be one order for all");
+    assert_eq!(handler.ttl(), Some(std::time::Duration::from_secs(86_400)));
+}
+
+#[tokio::test]
+async fn a_failing_sms_does_not_send_the_mail_again() {
+    let shop = Shop::with(
+        |_, _| Answer::Take,
+        |request| match request.attempt {
+            1 => Reply::Status(500),
+            2 => Reply::DoBut(503),
+            _ => Reply::Do,
+        },
+    )
+    .await;
+    for _ in 0..2 {
+        assert!(is_retry(&shop.handle("e1").await));
+        assert!(!shop.was_applied("e1").await);
+    }
+    shop.handle("e1").await.unwrap();
+    assert_eq!(shop.counts().await, (1, 1, 2));
+    assert_eq!(shop.sms.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_failing_mail_does_not_hold_the_sms_back_nor_send_it_again() {
+    let shop = Shop::with(
+        |_, asked| if asked == 0 { Answer::ToMessage("451 later") } else { Answer::Take },
+        |_| Reply::Do,
+    )
+    .await;
+    assert!(is_retry(&shop.handle("e1").await));
+    assert_eq!(shop.counts().await, (0, 1, 1));
+    shop.handle("e1").await.unwrap();
+    assert_eq!((shop.counts().await, shop.sms.requests().len()), ((1, 1, 2), 1));
+}
+
+#[tokio::test]
+async fn what_can_succeed_is_tried_before_what_cannot_is_given_up() {
+    let shop = Shop::with(
+        |_, _| Answer::ToRecipient("550 no such user"),
+        |request| if request.attempt == 1 { Reply::Status(503) } else { Reply::Do },
+    )
+    .await;
+    let first = shop.handle("e1").await;
+    assert!(is_retry(&first), "{first:?}: the SMS may still be sent");
+    let second = shop.handle("e1").await;
+    assert!(is_reject(&second));
+    assert_eq!(text_of(&second.unwrap_err()), "the mail server answered 550");
+    assert_eq!(shop.counts().await, (0, 1, 1));
+    assert!(!shop.was_applied("e1").await);
+}
+
+/// The one effect that may double: the server has it, and the mark was never written.
+#[tokio::test]
+async fn a_mail_whose_acknowledgement_got_lost_comes_again_under_the_same_id() {
+    let shop =
+        Shop::with(|_, asked| if asked == 0 { Answer::Silence } else { Answer::Take }, |_| Reply::Do).await;
+    let (order, ctx) = (order("e1"), context("e1"));
+    tokio::select! {
+        outcome = shop.handler.handle(&order, &ctx) => panic!("{outcome:?}"),
+        () = async { while shop.mail.mails().is_empty() { tokio::task::yield_now().await } } => (),
+    }
+    shop.handle("e1").await.unwrap();
+    let ids: Vec<_> = shop.mail.mails().iter().map(|mail| mail.header("Message-ID").to_owned()).collect();
+    assert_eq!(ids, ["<e1%3Aemail@example.com>"; 2]);
+    assert_eq!(shop.counts().await, (2, 1, 2));
+}
+
+#[tokio::test]
+async fn who_has_lost_the_event_begins_nothing() {
+    let shop = Shop::with(|_, _| Answer::Take, |_| Reply::Do).await;
+    let ctx = context("e1");
+    ctx.cancelled().cancel();
+    assert!(is_retry(&shop.handler.handle(&order("e1"), &ctx).await));
+    assert_eq!(shop.counts().await, (0, 0, 0));
 }
 
 #[tokio::test]
 async fn without_a_number_there_is_no_sms() {
-    let (inbox, database, _home) = inbox().await;
-    let handler = SendReceipt { inbox };
+    let shop = Shop::with(|_, _| Answer::Take, |_| Reply::Do).await;
     let order = OrderCreated { phone: None, ..order("e1") };
-    handler.handle(&order, &context("e1")).await.unwrap();
-    assert_eq!(database.number("SELECT count(*) FROM notifications").await, 1);
+    shop.handler.handle(&order, &context("e1")).await.unwrap();
+    assert!(shop.handler.was_applied(&order, &context("e1")).await.unwrap());
+    assert_eq!((shop.counts().await, shop.sms.requests().len()), ((1, 0, 1), 0));
 }
 
 #[tokio::test]
 async fn an_order_that_cannot_be_is_not_confirmed() {
-    let (inbox, database, _home) = inbox().await;
-    let handler = SendReceipt { inbox };
+    let shop = Shop::with(|_, _| Answer::Take, |_| Reply::Do).await;
     let order = OrderCreated { items: Vec::new(), ..order("e1") };
-    assert!(is_reject(&handler.handle(&order, &context("e1")).await));
-    assert_eq!(database.number("SELECT count(*) FROM notifications").await, 0);
+    assert!(is_reject(&shop.handler.handle(&order, &context("e1")).await));
+    assert_eq!(shop.counts().await, (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_is_not_configured_goes_to_the_log_and_is_marked_all_the_same() {
+    let (database, _home) = database().await;
+    let channels = Channels::default();
+    let handler = SendConfirmation { postbox: Postbox { database: database.clone(), channels } };
+    handler.handle(&order("e1"), &context("e1")).await.unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM notifications").await, 2);
 }

@@ -24,7 +24,7 @@ impl Handler for ChargeWallet {
 
     async fn handle(&self, order: &OrderCreated, ctx: &Context) -> Outcome {
         order.check()?;
-        self.gateway.authorize(ctx, order.amount_cents).await?;
+        self.gateway.authorize(ctx, order).await?;
         let Some(mut tx) = self.inbox.begin(ctx).await? else { return done() };
         wallet::deduct(&mut tx, order, self.opening_credit_cents).await?;
         tx.commit(ctx).await?;

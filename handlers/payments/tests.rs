@@ -1,9 +1,14 @@
-use oncewise::{prelude::*, testing::context};
+use oncewise::{config::Secret, prelude::*, testing::context};
 
 use super::*;
 use crate::{
     database::Database,
-    testing::{Home, inbox, is_reject, is_retry, order},
+    outside::GatewaySettings,
+    testing::{
+        Home,
+        gateway::{Gateway as HttpStub, Reply},
+        inbox, is_reject, is_retry, order,
+    },
 };
 
 async fn handler(opening_credit_cents: i64) -> (ChargeWallet, Database, Home) {
@@ -104,4 +109,23 @@ async fn an_order_that_cannot_be_never_reaches_the_gateway() {
     let negative = OrderCreated { amount_cents: -1, ..order("e1") };
     assert!(is_reject(&handler.handle(&negative, &context("e1")).await));
     assert_eq!(rows(&database).await, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_gateway_over_http_is_asked_once_for_each_payment() {
+    let asked =
+        HttpStub::that(|request| if request.attempt == 1 { Reply::DoBut(503) } else { Reply::Do }).await;
+    let (mut handler, database, _home) = handler(1_000_000).await;
+    let settings = GatewaySettings {
+        url: Secret::new(asked.url()),
+        token: None,
+        timeout: std::time::Duration::from_secs(10),
+    };
+    handler.gateway = Gateway::at(&settings).unwrap();
+    assert!(is_retry(&handler.handle(&order("e1"), &context("e1")).await));
+    assert_eq!(rows(&database).await, [0, 0, 0]);
+    handler.handle(&order("e1"), &context("e1")).await.unwrap();
+    assert_eq!(balance(&database).await, 998_001);
+    let body = serde_json::json!({ "order_id": "o-e1", "amount_cents": 1999, "currency": "EUR" });
+    assert_eq!(asked.effects(), [("e1".to_owned(), body)].into());
 }

@@ -18,7 +18,7 @@ pub struct SampleOrders {
     /// Share of them that repeats an earlier event byte for byte, 0 to 1. One in four of these comes under
     /// another record key, which may lead it to another partition.
     pub duplicates: f64,
-    /// Share of them that no handler can use, 0 to 1: cut off, without a field, or without an event id.
+    /// Share of them that no handler can use, 0 to 1: cut off, without a field, or without ids.
     pub poison: f64,
     /// Share of the orders that cost more than a wallet ever holds, 0 to 1.
     pub unaffordable: f64,
@@ -108,6 +108,7 @@ impl SampleOrders {
             1 => value = value.replace("\"amount_cents\"", "\"amount\""),
             _ => {
                 order.event_id.clear();
+                order.order_id.clear();
                 value = json(&order);
                 kind = SampleKind::NoKey;
             }

@@ -24,7 +24,7 @@ pub enum SampleKind {
     Duplicate,
     /// No order at all.
     Undecodable,
-    /// An order whose event id is empty.
+    /// An order whose ids are empty.
     NoKey,
 }
 

@@ -31,19 +31,19 @@ pub(super) async fn inspect(
 fn reliance(settings: &Settings, service: &Service) -> Reliance {
     let topics = service.table().topics().map(|topic| settings.topics.physical(topic).to_owned());
     let published = service.published_topics().iter().map(|topic| settings.topics.physical(topic).to_owned());
-    let horizon = |(name, retry_budget): (&str, Duration)| {
-        let handler = settings.handler(service.name(), name);
-        let handler_name = format!("{}.{name}", service.name());
-        Horizon { handler: handler_name, ttl: handler.ttl, lease: handler.lease, retry_budget }
-    };
-    let handlers = service.table().iter().map(|(_, handler)| {
-        let overrides = settings.handler(service.name(), handler.name()).retry;
-        (handler.name(), overrides.over(handler.retry_policy()).budget)
+    let horizons = service.table().iter().map(|(_, handler)| {
+        let settings = settings.handler(service.name(), handler.name());
+        Horizon {
+            handler: format!("{}.{}", service.name(), handler.name()),
+            ttl: settings.ttl_over(handler.ttl()),
+            lease: settings.lease,
+            retry_budget: settings.retry.over(handler.retry_policy()).budget,
+        }
     });
     Reliance {
         group: group_of(service, &settings.service(service.name())),
         topics: topics.collect(),
         publishes: published.collect(),
-        horizons: handlers.map(horizon).collect(),
+        horizons: horizons.collect(),
     }
 }

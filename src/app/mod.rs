@@ -6,7 +6,9 @@ mod config;
 mod dedupe;
 mod demo;
 mod inspect;
+mod probe;
 mod produce;
+mod replay;
 mod run;
 mod signals;
 
@@ -128,12 +130,17 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                     Err(code) => code,
                 }
             }
+            Verb::Probe { probe } => probe::run(&loaded.settings, probe).await,
             Verb::Produce(args) => match &self.produce {
                 Some(produce) => produce::run(produce, &loaded, &args, &targets).await,
                 None => failed("this binary has nothing to produce"),
             },
             Verb::Dedupe(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => dedupe::run(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
+            Verb::Replay(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => replay::run(&loaded.settings, &services, &args, &targets, handlers).await,
                 Err(code) => code,
             },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {
@@ -163,19 +170,14 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             known.iter().map(|(service, handlers)| (*service, handlers.as_slice())).collect();
         problems.extend(loaded.settings.unknown_services(&borrowed).iter().map(ToString::to_string));
         problems.extend(shared_groups(&loaded.settings, &services));
-        let policies = services.iter().flat_map(|service| {
-            service
-                .table()
-                .iter()
-                .map(|(_, handler)| (service.name(), handler.name(), handler.retry_policy()))
+        let handlers = services
+            .iter()
+            .flat_map(|service| service.table().iter().map(move |(_, handler)| (service, handler)));
+        let forgetful = handlers.filter_map(|(service, handler)| {
+            let (retries, ttl) = (handler.retry_policy(), handler.ttl());
+            loaded.settings.forgets_too_early(service.name(), handler.name(), retries, ttl)
         });
-        problems.extend(
-            policies
-                .filter_map(|(service, handler, own)| {
-                    loaded.settings.forgets_too_early(service, handler, own)
-                })
-                .map(|problem| problem.to_string()),
-        );
+        problems.extend(forgetful.map(|problem| problem.to_string()));
         let names = known.iter().map(|(service, _)| *service).collect::<Vec<_>>().join(", ");
         for name in wanted.iter().filter(|name| known.iter().all(|(service, _)| service != name)) {
             problems.push(format!("--service {name}: there is no such service; there are {names}"));

@@ -1,6 +1,7 @@
 //! From bytes to events, and back.
 
 mod change;
+mod confluent;
 mod error;
 mod json;
 #[cfg(feature = "protobuf")]
@@ -11,6 +12,7 @@ mod typed_json;
 use bytes::Bytes;
 
 pub use change::Change;
+pub use confluent::Confluent;
 pub use error::{DecodeError, EncodeError};
 pub use json::Json;
 pub(crate) use json::explain;

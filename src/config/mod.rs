@@ -22,7 +22,7 @@
 //! let sources = Sources::new(Flags::default(), environment).in_folder("no-such-folder");
 //! let loaded = config::load::<Shop>(&sources)?;
 //! assert_eq!(loaded.app.opening_credit_cents, 500);
-//! assert_eq!(loaded.settings.dedupe.ttl.as_secs(), 4 * 86_400);
+//! assert_eq!(loaded.settings.dedupe.ttl.map(|ttl| ttl.as_secs()), Some(4 * 86_400));
 //! # Ok::<(), config::Problems>(())
 //! ```
 

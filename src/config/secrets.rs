@@ -15,19 +15,22 @@ impl Reader {
     /// A URL that may hold a user and a password, with one of these schemes (`redis` stands for `redis://`).
     /// It is read like a [`secret`](Self::secret) and shown without its credentials.
     pub fn secret_url(&mut self, key: &str, default: &str, schemes: &[&str]) -> Secret {
-        let show = |url: &str| format!("{:?}", mask_url(url));
-        let Some(url) = self.secret_text(key, show) else {
+        self.optional_secret_url(key, schemes).unwrap_or_else(|| {
             if !self.has(key) && !self.has(&format!("{key}_file")) {
-                let line = Line { shown: show(default), origin: super::Origin::Default };
-                self.show(key, line);
+                self.show(key, Line { shown: show_url(default), origin: super::Origin::Default });
             }
-            return Secret::new(default);
-        };
+            Secret::new(default)
+        })
+    }
+
+    /// [`secret_url`](Self::secret_url), where silence has a meaning of its own.
+    pub fn optional_secret_url(&mut self, key: &str, schemes: &[&str]) -> Option<Secret> {
+        let url = self.secret_text(key, show_url)?;
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         if !schemes.contains(&scheme) {
             self.problem(key, format!("allowed is a URL that starts with {}", schemes.join(": or ") + ":"));
         }
-        Secret::new(url)
+        Some(Secret::new(url))
     }
 
     fn secret_text(&mut self, key: &str, show: impl Fn(&str) -> String) -> Option<String> {
@@ -77,4 +80,8 @@ impl Reader {
         }
         Some(text.to_owned())
     }
+}
+
+fn show_url(url: &str) -> String {
+    format!("{:?}", mask_url(url))
 }

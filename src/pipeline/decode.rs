@@ -15,8 +15,8 @@ pub const MAX_KEY_BYTES: usize = 1024;
 pub(crate) enum Decoded<'a> {
     /// An event with a key.
     Event(Event<'a>),
-    /// Nobody asks for it: a tombstone, or a type that is to be skipped.
-    Unwanted,
+    /// Nobody asks for it, and what it is.
+    Unwanted(&'static str),
     /// Nothing that can be handled, and why. No attempt is made.
     Unfit(Disposition, String),
 }
@@ -42,8 +42,8 @@ pub(crate) fn decode<'a>(table: &'a Table<Route>, record: &Arc<Record>) -> (Opti
         Err(why) => return (table.whole(), Decoded::Unfit(Disposition::Undecodable, why)),
     };
     match table.find(&meta) {
-        Ok(route) => (Some(route), event(route, meta, table.unknown)),
-        Err(why) => (None, nobody(table.unknown, why)),
+        Some(route) => (Some(route), event(route, meta, table.unknown)),
+        None => (None, nobody(table.unknown, || table.why_nobody(&meta))),
     }
 }
 
@@ -53,8 +53,8 @@ fn event(route: &Route, meta: Arc<Record>, unknown: Unknown) -> Decoded<'_> {
     let decoded = catch_unwind(AssertUnwindSafe(|| Arc::clone(&route.handler).decode(&meta)));
     let job = match decoded {
         Ok(Ok(Some(job))) => job,
-        Ok(Ok(None)) => return Decoded::Unwanted,
-        Ok(Err(error)) if error.is_unknown_type() => return nobody(unknown, error.to_string()),
+        Ok(Ok(None)) => return Decoded::Unwanted("a tombstone, which its handler does not ask for"),
+        Ok(Err(error)) if error.is_unknown_type() => return nobody(unknown, || error.to_string()),
         Ok(Err(error)) => return undecodable(error.to_string()),
         Err(_) => return undecodable("the decoder panicked".to_owned()),
     };
@@ -70,13 +70,10 @@ fn event(route: &Route, meta: Arc<Record>, unknown: Unknown) -> Decoded<'_> {
 }
 
 /// Of a type that nobody takes.
-fn nobody(unknown: Unknown, why: String) -> Decoded<'static> {
+fn nobody(unknown: Unknown, why: impl FnOnce() -> String) -> Decoded<'static> {
     match unknown {
-        Unknown::DeadLetter => Decoded::Unfit(Disposition::NoHandler, why),
-        Unknown::Skip => {
-            tracing::debug!(%why, "skipped");
-            Decoded::Unwanted
-        }
+        Unknown::DeadLetter => Decoded::Unfit(Disposition::NoHandler, why()),
+        Unknown::Skip => Decoded::Unwanted("of a type that nobody takes"),
     }
 }
 

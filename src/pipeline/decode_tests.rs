@@ -70,7 +70,7 @@ fn outcome(routes: Routes, record: Record) -> (Option<&'static str>, String) {
             assert_eq!(Some(event.route.handler.name()), name);
             format!("key {}", event.key())
         }
-        Decoded::Unwanted => "unwanted".to_owned(),
+        Decoded::Unwanted(what) => format!("unwanted: {what}"),
         Decoded::Unfit(disposition, why) => {
             format!("{}: {why}", crate::telemetry::metrics::Label::as_str(disposition))
         }
@@ -88,6 +88,8 @@ fn record(value: Option<&'static str>, headers: &[(&'static str, &'static str)])
     }
 }
 
+const TOMBSTONE: &str = "unwanted: a tombstone, which its handler does not ask for";
+const SKIPPED: &str = "unwanted: of a type that nobody takes";
 const VALUE: Option<&str> = Some(r#"{"id":"7"}"#);
 
 fn typed() -> Routes {
@@ -119,8 +121,8 @@ fn unknown_types_follow_the_policy_of_their_topic() {
     assert_eq!(outcome(typed(), record(VALUE, &[])), nobody(nameless));
     assert_eq!(outcome(typed(), record(None, &[])), nobody(nameless), "a tombstone has headers, too");
     let skipping = || typed().unknown("orders", Unknown::Skip);
-    assert_eq!(outcome(skipping(), unknown()), nobody("unwanted"));
-    assert_eq!(outcome(skipping(), record(VALUE, &[])), nobody("unwanted"));
+    assert_eq!(outcome(skipping(), unknown()), nobody(SKIPPED));
+    assert_eq!(outcome(skipping(), record(VALUE, &[])), nobody(SKIPPED));
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn unknown_variants_follow_the_same_policy() {
     assert_eq!(outcome(routes(), record(VALUE, &[("ce_type", "order.created")])), of("any", "key 7"));
     let none = "no-handler: the type in the header `ce_type` is none of `order.created`";
     assert_eq!(outcome(routes(), unknown()), of("any", none));
-    assert_eq!(outcome(routes().unknown("orders", Unknown::Skip), unknown()), of("any", "unwanted"));
+    assert_eq!(outcome(routes().unknown("orders", Unknown::Skip), unknown()), of("any", SKIPPED));
     let broken = record(Some("4111"), &[("ce_type", "order.created")]);
     let skipping = routes().unknown("orders", Unknown::Skip);
     let (_, undecodable) = outcome(skipping, broken);
@@ -142,11 +144,11 @@ fn tombstones_reach_who_asks_for_them() {
     let routes = || Routes::new().on("orders", Mirror);
     assert_eq!(outcome(routes(), record(None, &[])), of("mirror", "key orders/0/42"));
     assert_eq!(outcome(routes(), record(VALUE, &[])), of("mirror", "key 7"));
-    assert_eq!(outcome(Routes::new().on("orders", Store), record(None, &[])), of("store", "unwanted"));
+    assert_eq!(outcome(Routes::new().on("orders", Store), record(None, &[])), of("store", TOMBSTONE));
     let by_type = Routes::new().on_type("orders", "order", Mirror).on_type("orders", "order.created", Store);
     let tombstone = |event_type| record(None, &[("ce_type", event_type)]);
     assert_eq!(outcome(by_type.clone(), tombstone("order")), of("mirror", "key orders/0/42"));
-    assert_eq!(outcome(by_type, tombstone("order.created")), of("store", "unwanted"));
+    assert_eq!(outcome(by_type, tombstone("order.created")), of("store", TOMBSTONE));
 }
 
 #[test]

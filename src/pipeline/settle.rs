@@ -51,7 +51,7 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
     let how = match decoded {
         Decoded::Event(event) if replay.is_some() && !event.route.handler.replayable() => How::LeftOut,
         Decoded::Event(event) => delivery.event(&event).await?,
-        Decoded::Unwanted => How::Skipped,
+        Decoded::Unwanted(what) => delivery.handled(Handled::Skipped(what.into())),
         // Its letter was written when the live group met it.
         Decoded::Unfit(..) if replay.is_some_and(|replay| replay.was_passed(record)) => How::WasDead,
         Decoded::Unfit(disposition, why) => {

@@ -102,7 +102,7 @@ impl Judge {
         let (_, decoded) = decode(&topic.table, record);
         let Event { route, job, .. } = match decoded {
             Decoded::Event(event) => event,
-            Decoded::Unwanted => return Question::Known(Verdict::Skipped),
+            Decoded::Unwanted(_) => return Question::Known(Verdict::Skipped),
             Decoded::Unfit(..) => {
                 let passed = self.service.replay.as_ref().is_some_and(|replay| replay.was_passed(record));
                 return Question::Known(if passed { Verdict::AlreadyDead } else { Verdict::Undecodable });

@@ -88,6 +88,16 @@ impl Replayer<'_> {
         Ok((blocking(look).await??, warnings))
     }
 
+    /// Whether there may be events in the range that took effect and are forgotten.
+    pub(crate) async fn reaches_beyond_memory(&self, order: &Order) -> Result<bool, ReplayError> {
+        if matches!(order.mode, Mode::Force { .. }) {
+            return Ok(false);
+        }
+        let plan = self.plan(order).await?;
+        let scene = self.scene(order, &plan, Arc::default()).await?;
+        Ok(!scene.judge.is_remembered(order.from.time()))
+    }
+
     /// A new entry for this order, with ends that are frozen now.
     pub(crate) async fn enter(&self, order: Order) -> Result<(Entry, Vec<String>), ReplayError> {
         let plan = self.plan(&order).await?;

@@ -52,20 +52,20 @@ impl<H> Table<H> {
         self.whole.as_ref()
     }
 
-    /// The handler for this record; an error says why there is none.
-    pub(crate) fn find(&self, record: &Record) -> Result<&H, String> {
-        if let Some(handler) = &self.whole {
-            return Ok(handler);
-        }
+    /// The handler for this record, if one takes its type.
+    pub(crate) fn find(&self, record: &Record) -> Option<&H> {
+        self.whole.as_ref().or_else(|| self.by_type.get(record.header(&self.header)?))
+    }
+
+    /// Why nobody takes this record.
+    pub(crate) fn why_nobody(&self, record: &Record) -> String {
         let header = &self.header;
-        let named = record
-            .header(header)
-            .ok_or_else(|| format!("the record has no header `{header}` to name its type"))?;
-        self.by_type.get(named).ok_or_else(|| {
-            let mut known: Vec<_> = self.by_type.keys().map(|name| String::from_utf8_lossy(name)).collect();
-            known.sort_unstable();
-            format!("the type in the header `{header}` is none of `{}`", known.join("`, `"))
-        })
+        if record.header(header).is_none() {
+            return format!("the record has no header `{header}` to name its type");
+        }
+        let mut known: Vec<_> = self.by_type.keys().map(|name| String::from_utf8_lossy(name)).collect();
+        known.sort_unstable();
+        format!("the type in the header `{header}` is none of `{}`", known.join("`, `"))
     }
 
     /// The same table with something else in the place of each handler.

@@ -96,7 +96,7 @@ impl Assembly<'_> {
             settings: RouteSettings {
                 retry: settings.retry.over(handler.retry_policy()),
                 lease: settings.lease,
-                ttl: settings.ttl,
+                ttl: settings.ttl_over(handler.ttl()),
                 max_deliveries: settings.max_deliveries,
                 timeout: settings.timeout,
             },

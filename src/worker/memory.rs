@@ -6,6 +6,7 @@ use super::{Parts, group_of};
 use crate::{
     Service,
     config::Settings,
+    erased::ErasedHandler,
     kafka::{KafkaClient, KafkaFault, LogReader},
     pipeline::now_ms,
     store::{DedupeStore, Remembered, StoreFault, StoreReport},
@@ -25,8 +26,10 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn of(service: &Service, settings: &Settings) -> Self {
         let group = group_of(service, &settings.service(service.name()));
-        let ttl = |handler: &'static str| settings.handler(service.name(), handler).ttl;
-        let handlers = service.table().handlers().map(|handler| (handler.to_owned(), ttl(handler)));
+        let ttl = |handler: &Arc<dyn ErasedHandler>| {
+            settings.handler(service.name(), handler.name()).ttl_over(handler.ttl())
+        };
+        let handlers = service.table().iter().map(|(_, handler)| (handler.name().to_owned(), ttl(handler)));
         Self { group, handlers: handlers.collect() }
     }
 

@@ -18,6 +18,7 @@ mod first_start;
 mod foreign;
 mod held_up;
 mod once;
+mod operator;
 mod poison;
 mod polling;
 mod rebalance;

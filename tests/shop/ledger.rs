@@ -55,7 +55,7 @@ impl Ledger {
             if order.phone.is_some() {
                 ledger.receipts.push((event.clone(), "sms".to_owned()));
             }
-            ledger.marks += 2;
+            ledger.marks += 1;
             if record.kind == SampleKind::Order {
                 ledger.payments.push((event, cents));
                 *ledger.wallets.entry(order.user_id).or_insert(opening_credit_cents) -= cents;

@@ -9,9 +9,11 @@ mod dying;
 mod ledger;
 mod load;
 mod metrics;
+mod produce;
 mod refusals;
 mod setup;
 mod shutdown;
+mod world;
 
 /// The binary under test.
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");

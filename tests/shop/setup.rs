@@ -73,6 +73,11 @@ impl Shop {
         Pod { worker, http }
     }
 
+    /// What its keys in Redis begin with.
+    pub(crate) fn prefix(&self) -> String {
+        self.pods.prefix()
+    }
+
     pub(crate) fn group(&self, service: &str) -> String {
         group_of(&self.pods, service)
     }

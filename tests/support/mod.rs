@@ -9,10 +9,12 @@
 )]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod gateway;
 pub mod http;
 pub mod kafka;
 pub mod kafka_server;
 pub mod ledger;
+pub mod mail_server;
 pub mod pod;
 pub mod process;
 pub mod redis;

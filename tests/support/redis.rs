@@ -18,18 +18,27 @@ pub fn shared_url() -> String {
 
 /// The values of every event under `prefix` on the shared server, as `src/redis/functions.lua` describes them.
 pub async fn store_records(prefix: &str) -> Vec<String> {
+    let values: Vec<Option<String>> = of_every_event(prefix, "GET").await;
+    values.into_iter().flatten().collect()
+}
+
+/// How much longer each event under `prefix` is remembered on the shared server.
+pub async fn store_lifetimes(prefix: &str) -> Vec<Duration> {
+    let seconds: Vec<i64> = of_every_event(prefix, "TTL").await;
+    seconds.into_iter().map(|left| Duration::from_secs(left.try_into().expect("a time to live"))).collect()
+}
+
+async fn of_every_event<T: FromRedisValue>(prefix: &str, command: &str) -> Vec<T> {
     let client = redis::Client::open(shared_url()).expect("the URL of Redis");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection to Redis");
     let pattern = format!("{prefix}:{{*");
     let keys: Vec<String> =
         redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys");
-    let mut records = Vec::new();
+    let mut answers = Vec::new();
     for key in keys {
-        let value: Option<String> =
-            redis::cmd("GET").arg(key).query_async(&mut connection).await.expect("a value");
-        records.extend(value);
+        answers.push(redis::cmd(command).arg(key).query_async(&mut connection).await.expect("an answer"));
     }
-    records
+    answers
 }
 
 /// A Redis of one test, at a port of its own.

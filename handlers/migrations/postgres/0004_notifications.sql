@@ -1,8 +1,9 @@
+-- What has been sent, and acknowledged by whoever took it.
 CREATE TABLE notifications (
-    event_id  TEXT NOT NULL,
-    channel   TEXT NOT NULL,
     order_id  TEXT NOT NULL,
+    channel   TEXT NOT NULL,
+    event_id  TEXT NOT NULL,
     recipient TEXT NOT NULL,
     text      TEXT NOT NULL,
-    PRIMARY KEY (event_id, channel)
+    PRIMARY KEY (order_id, channel)
 );

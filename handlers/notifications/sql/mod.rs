@@ -1,18 +1,25 @@
-//! The table `notifications`.
+//! The table `notifications`: one row per order and channel, written after the acknowledgement.
 
 mod postgres;
 mod sqlite;
 
-use super::receipt::Receipt;
-use crate::database::{DatabaseError, Transaction};
+use super::confirmation::Confirmation;
+use crate::database::{Database, DatabaseError, Transaction};
 
-pub(super) async fn insert_receipts(
-    tx: &mut Transaction,
-    receipts: &[Receipt<'_>],
-) -> Result<(), DatabaseError> {
-    match tx {
-        Transaction::Sqlite(tx) => sqlite::insert_receipts(tx, receipts).await?,
-        Transaction::Postgres(tx) => postgres::insert_receipts(tx, receipts).await?,
+/// The channels by which this order has been confirmed.
+pub(super) async fn sent_channels(database: &Database, order_id: &str) -> Result<Vec<String>, DatabaseError> {
+    Ok(match &mut database.begin().await? {
+        Transaction::Sqlite(tx) => sqlite::sent_channels(tx, order_id).await?,
+        Transaction::Postgres(tx) => postgres::sent_channels(tx, order_id).await?,
+    })
+}
+
+/// Where two have sent it all the same, the first mark stands.
+pub(super) async fn mark_sent(database: &Database, message: &Confirmation<'_>) -> Result<(), DatabaseError> {
+    let mut tx = database.begin().await?;
+    match &mut tx {
+        Transaction::Sqlite(tx) => sqlite::mark_sent(tx, message).await?,
+        Transaction::Postgres(tx) => postgres::mark_sent(tx, message).await?,
     }
-    Ok(())
+    tx.commit().await
 }

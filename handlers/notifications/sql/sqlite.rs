@@ -1,25 +1,31 @@
-//! The confirmations in SQLite.
+//! The marks in SQLite.
 
 use sqlx::SqliteConnection;
 
-use crate::notifications::receipt::Receipt;
+use crate::notifications::confirmation::Confirmation;
 
-pub(super) async fn insert_receipts(
+pub(super) async fn sent_channels(
     db: &mut SqliteConnection,
-    receipts: &[Receipt<'_>],
+    order_id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT channel FROM notifications WHERE order_id = $1").bind(order_id);
+    query.fetch_all(db).await
+}
+
+pub(super) async fn mark_sent(
+    db: &mut SqliteConnection,
+    message: &Confirmation<'_>,
 ) -> Result<(), sqlx::Error> {
-    for receipt in receipts {
-        sqlx::query(
-            "INSERT INTO notifications (event_id, channel, order_id, recipient, text)
-             VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(&receipt.order.event_id)
-        .bind(receipt.channel)
-        .bind(&receipt.order.order_id)
-        .bind(receipt.recipient)
-        .bind(&receipt.text)
-        .execute(&mut *db)
-        .await?;
-    }
+    sqlx::query(
+        "INSERT INTO notifications (order_id, channel, event_id, recipient, text) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (order_id, channel) DO NOTHING",
+    )
+    .bind(&message.order.order_id)
+    .bind(message.channel.as_str())
+    .bind(&message.order.event_id)
+    .bind(message.recipient)
+    .bind(message.to_string())
+    .execute(db)
+    .await?;
     Ok(())
 }

@@ -7,8 +7,9 @@ use crate::config::Reader;
 /// How events are remembered. The same under `[services.NAME.dedupe]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DedupeSettings {
-    /// How long a settled event is remembered: the longest distance at which a repetition is noticed.
-    pub ttl: Duration,
+    /// How long a settled event is remembered: the longest distance at which a repetition is noticed. Unset, each
+    /// handler's own counts, and [`DEFAULT_TTL`](Self::DEFAULT_TTL) for those without one.
+    pub ttl: Option<Duration>,
     /// How long a claim outlives the worker that stopped renewing it. At least a second.
     pub lease: Duration,
     /// How events are laid out in the store.
@@ -42,7 +43,7 @@ pub enum OnUnavailable {
 impl Default for DedupeSettings {
     fn default() -> Self {
         Self {
-            ttl: Duration::from_secs(8 * 86_400),
+            ttl: None,
             lease: Duration::from_secs(10),
             layout: Layout::Keys,
             on_unavailable: OnUnavailable::Pause,
@@ -53,6 +54,9 @@ impl Default for DedupeSettings {
 }
 
 impl DedupeSettings {
+    /// A week, which is what topics keep unless told otherwise, and a day of grace.
+    pub const DEFAULT_TTL: Duration = Duration::from_secs(8 * 86_400);
+
     /// Reads a section; what it does not say is as in `base`.
     pub(super) fn read(reader: &mut Reader, section: &str, base: &Self) -> Self {
         let key = |name: &str| format!("{section}.{name}");
@@ -63,7 +67,7 @@ impl DedupeSettings {
         }
         let outages = [("pause", OnUnavailable::Pause), ("fail", OnUnavailable::Fail)];
         Self {
-            ttl: reader.duration(&key("ttl"), base.ttl),
+            ttl: ttl(reader, section, base.ttl),
             lease: reader.duration(&key("lease"), base.lease),
             layout,
             on_unavailable: reader.choice(&key("on_unavailable"), base.on_unavailable, &outages),
@@ -76,6 +80,12 @@ impl DedupeSettings {
             max_deliveries: max_deliveries(reader, section, base.max_deliveries),
         }
     }
+}
+
+pub(super) fn ttl(reader: &mut Reader, section: &str, base: Option<Duration>) -> Option<Duration> {
+    let key = format!("{section}.ttl");
+    let said = reader.duration(&key, base.unwrap_or(DedupeSettings::DEFAULT_TTL));
+    if reader.has(&key) { Some(said) } else { base }
 }
 
 pub(super) fn max_deliveries(reader: &mut Reader, section: &str, base: u32) -> u32 {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::DedupeSettings;
 use crate::config::Reader;
 use crate::config::units::show_duration;
 
@@ -13,7 +14,7 @@ const SHORT_TTL: Duration = Duration::from_secs(2 * 86_400);
 pub(super) fn horizon(
     reader: &mut Reader,
     scopes: &[String],
-    ttl: Duration,
+    ttl: Option<Duration>,
     lease: Duration,
     budget: Option<Duration>,
 ) {
@@ -25,6 +26,7 @@ pub(super) fn horizon(
     if ![&ttl_key, &lease_key, &budget_key].iter().any(|key| key.starts_with(narrowest)) {
         return;
     }
+    let ttl = ttl.unwrap_or(DedupeSettings::DEFAULT_TTL);
     let held = show_duration(lease);
     if lease < SHORTEST_LEASE && lease_key.starts_with(narrowest) {
         reader.problem(&lease_key, "allowed is 1s or more: renewals would come too late");

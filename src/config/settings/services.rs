@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::dedupe::max_deliveries;
+use super::dedupe::{max_deliveries, ttl};
 use super::{DedupeSettings, RetryOverrides, Settings, WorkerSettings, rules};
 use crate::RetryPolicy;
 use crate::config::units::show_duration;
@@ -25,8 +25,8 @@ pub struct ServiceSettings {
 /// What counts for a handler: its own section over its service's over the general ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandlerSettings {
-    /// How long a settled event is remembered.
-    pub ttl: Duration,
+    /// How long a settled event is remembered, where the configuration says so.
+    pub ttl: Option<Duration>,
     /// How long a claim outlives a worker that stopped renewing it.
     pub lease: Duration,
     /// After how many take-overs an event that kills the process is given up.
@@ -38,6 +38,13 @@ pub struct HandlerSettings {
 }
 
 impl HandlerSettings {
+    /// How long a settled event is remembered: as configured, else as the handler says, else
+    /// [`DedupeSettings::DEFAULT_TTL`].
+    #[must_use]
+    pub fn ttl_over(&self, own: Option<Duration>) -> Duration {
+        self.ttl.or(own).unwrap_or(DedupeSettings::DEFAULT_TTL)
+    }
+
     fn of(service: &ServiceSettings) -> Self {
         Self {
             ttl: service.dedupe.ttl,
@@ -51,7 +58,7 @@ impl HandlerSettings {
     fn read(reader: &mut Reader, section: &str, base: Self) -> Self {
         let dedupe = format!("{section}.dedupe");
         Self {
-            ttl: reader.duration(&format!("{dedupe}.ttl"), base.ttl),
+            ttl: ttl(reader, &dedupe, base.ttl),
             lease: reader.duration(&format!("{dedupe}.lease"), base.lease),
             max_deliveries: max_deliveries(reader, &dedupe, base.max_deliveries),
             timeout: reader.duration(&format!("{section}.worker.handler_timeout"), base.timeout),
@@ -108,16 +115,23 @@ impl Settings {
         problems
     }
 
-    /// What is wrong when a handler's own policy, as far as the configuration leaves it, retries for longer than
-    /// its events are remembered. Loading cannot know: it has not seen the handlers.
+    /// What is wrong when a handler, by its own policy and memory as far as the configuration leaves them, retries for
+    /// longer than its events are remembered. Loading cannot know: it has not seen the handlers.
     #[must_use]
-    pub fn forgets_too_early(&self, service: &str, handler: &str, own: RetryPolicy) -> Option<Problem> {
+    pub fn forgets_too_early(
+        &self,
+        service: &str,
+        handler: &str,
+        own_policy: RetryPolicy,
+        own_ttl: Option<Duration>,
+    ) -> Option<Problem> {
         let settings = self.handler(service, handler);
-        let budget = settings.retry.over(own).budget;
+        let ttl = settings.ttl_over(own_ttl);
+        let budget = settings.retry.over(own_policy).budget;
         let needed = budget.saturating_add(settings.lease);
-        (settings.ttl < needed).then(|| Problem {
+        (ttl < needed).then(|| Problem {
             key: format!("services.{service}.handlers.{handler}.dedupe.ttl"),
-            value: Some(format!("{:?}", show_duration(settings.ttl))),
+            value: Some(format!("{:?}", show_duration(ttl))),
             origin: None,
             message: format!(
                 "must be at least the retry budget {} plus the lease {}, which is {}",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::RetryPolicy;
-use crate::config::Settings;
+use crate::config::{DedupeSettings, Settings};
 
 fn shipped() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/default.toml")).unwrap()
@@ -58,6 +58,7 @@ fn the_commented_keys_are_allowed_and_true() {
     let settings = load_text(&switched_on(), &[]).unwrap().settings;
     let nothing = RetryPolicy { max_attempts: 0, ..RetryPolicy::default() };
     assert_eq!(settings.retry.over(nothing), RetryPolicy::default());
+    assert_eq!(settings.dedupe.ttl, Some(DedupeSettings::DEFAULT_TTL));
     assert_eq!(settings.service("payments").worker.concurrency, 16);
     assert_eq!(settings.handler("payments", "charge").retry.max_attempts, Some(10));
     assert_eq!(settings.topics.physical("orders.created"), "prod.orders.created");

@@ -23,7 +23,7 @@ fn later_layers_win_key_by_key() {
     assert_eq!(settings.worker.concurrency, 3);
     assert_eq!(settings.worker.max_in_flight, 8);
     assert_eq!(settings.worker.ordering, Ordering::None);
-    assert_eq!(settings.dedupe.ttl, Duration::from_secs(3 * 86_400));
+    assert_eq!(settings.dedupe.ttl, Some(Duration::from_secs(3 * 86_400)));
     assert_eq!(settings.topics.physical("a.b"), "flag");
     assert_eq!(settings.topics.physical("other"), "other");
 }

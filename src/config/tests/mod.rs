@@ -6,7 +6,7 @@ mod problems;
 mod secrets;
 mod services;
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use tempfile::TempDir;
 
@@ -19,7 +19,16 @@ struct Shop {
     database_connections: u32,
     opening_credit_cents: i64,
     gateway_busy_percent: u8,
+    gateway: Gateway,
+    email: (Option<Secret>, Option<String>, bool, Duration),
+    sms: Gateway,
 }
+
+/// Where, with which token, and for how long.
+type Gateway = (Option<Secret>, Option<Secret>, Duration);
+
+/// How long one call to the outside may take.
+const CALL: Duration = Duration::from_secs(8);
 
 impl AppConfig for Shop {
     fn read(reader: &mut Reader) -> Self {
@@ -28,8 +37,25 @@ impl AppConfig for Shop {
             database_connections: reader.integer_in("database.max_connections", 16, 1..=1000),
             opening_credit_cents: reader.integer_in("shop.opening_credit_cents", 1_000_000, 0..=i64::MAX),
             gateway_busy_percent: reader.integer_in("shop.gateway_busy_percent", 0, 0..=100),
+            gateway: gateway(reader, "gateway"),
+            email: (
+                reader.optional_secret_url("shop.email.smtp_url", &["smtp", "smtps"]),
+                reader.optional_text("shop.email.from"),
+                reader.flag("shop.email.starttls", true),
+                reader.duration("shop.email.timeout", CALL),
+            ),
+            sms: gateway(reader, "sms"),
         }
     }
+}
+
+fn gateway(reader: &mut Reader, name: &str) -> Gateway {
+    let key = |key: &str| format!("shop.{name}.{key}");
+    (
+        reader.optional_secret_url(&key("url"), &["http", "https"]),
+        reader.secret(&key("token")),
+        reader.duration(&key("timeout"), CALL),
+    )
 }
 
 type Outcome = Result<Loaded<Shop>, Problems>;

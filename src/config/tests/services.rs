@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::RetryPolicy;
+use crate::{RetryPolicy, config::DedupeSettings};
 
 const TEXT: &str = r#"
 [worker]
@@ -36,7 +36,7 @@ fn the_narrower_section_wins_and_inherits_the_rest() {
     assert_eq!(payments.group.as_deref(), Some("pay-v2"));
     assert_eq!(payments.worker.concurrency, 20);
     assert_eq!(payments.worker.handler_timeout, Duration::from_secs(60));
-    assert_eq!(payments.dedupe.ttl, Duration::from_secs(4 * 86_400));
+    assert_eq!(payments.dedupe.ttl, Some(Duration::from_secs(4 * 86_400)));
     assert_eq!(payments.dedupe.lease, settings.dedupe.lease);
 
     let charge = settings.handler("payments", "charge");
@@ -102,11 +102,37 @@ fn sections_of_services_the_program_does_not_hold_are_named() {
 #[test]
 fn a_policy_in_code_that_outlasts_the_memory_is_a_problem() {
     let settings = load_text("services.a.handlers.patient.retry.budget = \"1h\"", &[]).unwrap().settings;
-    let own = RetryPolicy { budget: settings.dedupe.ttl, ..RetryPolicy::default() };
+    let own = RetryPolicy { budget: DedupeSettings::DEFAULT_TTL, ..RetryPolicy::default() };
     assert_eq!(
-        settings.forgets_too_early("a", "stubborn", own).unwrap().to_string(),
+        settings.forgets_too_early("a", "stubborn", own, None).unwrap().to_string(),
         "services.a.handlers.stubborn.dedupe.ttl = \"8d\": \
          must be at least the retry budget 8d plus the lease 10s, which is 8d 10s"
     );
-    assert_eq!(settings.forgets_too_early("a", "patient", own), None);
+    assert_eq!(settings.forgets_too_early("a", "patient", own, None), None);
+}
+
+#[test]
+fn the_memory_is_the_configurations_before_the_handlers_before_eight_days() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let text = "services.a.dedupe.ttl = \"5d\"\nservices.a.handlers.h.dedupe.ttl = \"3d\"";
+    let settings = load_text(text, &[]).unwrap().settings;
+    let ttl = |service, handler, own| settings.handler(service, handler).ttl_over(own);
+    assert_eq!(ttl("a", "h", Some(DAY)), 3 * DAY);
+    assert_eq!(ttl("a", "other", Some(DAY)), 5 * DAY);
+    assert_eq!(ttl("b", "h", Some(DAY)), DAY);
+    assert_eq!(ttl("b", "h", None), 8 * DAY);
+    let general = load_text("dedupe.ttl = \"9d\"", &[]).unwrap().settings;
+    assert_eq!(general.handler("b", "h").ttl_over(Some(DAY)), 9 * DAY);
+}
+
+#[test]
+fn a_memory_in_code_that_is_shorter_than_the_retries_is_a_problem() {
+    let settings = load_text("services.a.dedupe.ttl = \"1h\"", &[]).unwrap().settings;
+    let (own, minute) = (RetryPolicy::default(), Some(Duration::from_secs(60)));
+    assert_eq!(
+        settings.forgets_too_early("b", "h", own, minute).unwrap().to_string(),
+        "services.b.handlers.h.dedupe.ttl = \"1m\": \
+         must be at least the retry budget 15m plus the lease 10s, which is 15m 10s"
+    );
+    assert_eq!(settings.forgets_too_early("a", "h", own, minute), None, "the configuration wins");
 }

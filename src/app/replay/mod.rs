@@ -1,0 +1,247 @@
+//! `replay`: what has never taken effect in a range of the past does so now.
+
+mod progress;
+mod shown;
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use tokio::{runtime::Handle, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{FAILED, FINE, INTERRUPTED, args, failed, refuse, run::connect, signals::Signals};
+use crate::{
+    Service,
+    audit::{Act, Audit, Outcome},
+    config::Settings,
+    kafka::KafkaClient,
+    replay::{Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey},
+    store::DedupeStore,
+    worker::Control,
+};
+
+pub(super) async fn run(
+    settings: &Settings,
+    services: &[Service],
+    args: &args::Replay,
+    topics: &[String],
+    handlers: &Handle,
+) -> ExitCode {
+    let store = match connect(settings) {
+        Ok(store) => store,
+        Err(fault) => return refuse(fault),
+    };
+    let wanted = match wanted(services, args, topics, &store).await {
+        Ok(wanted) => wanted,
+        Err(code) => return code,
+    };
+    let (mut signals, control) = match (Signals::listen(), Control::start()) {
+        (Ok(signals), Ok(control)) => (signals, control),
+        (Err(error), _) => return failed(format!("signals cannot be received: {error}")),
+        (_, Err(reason)) => return failed(reason),
+    };
+    let cancel = CancellationToken::new();
+    let (service, order) = match &wanted {
+        Wanted::New(service, order) => (*service, order),
+        Wanted::Resumed(service, entry) => (*service, &entry.order),
+    };
+    let replayer = Replayer {
+        settings,
+        service,
+        kafka: KafkaClient::from_settings(&settings.kafka),
+        store,
+        handlers: handlers.clone(),
+        control: control.handle(),
+        cancel: cancel.clone(),
+    };
+    let verb = Verb { settings, args, order, replayer: &replayer };
+    let done = verb.act(&wanted);
+    tokio::pin!(done);
+    let code = tokio::select! {
+        code = &mut done => Some(code),
+        _ = signals.next() => {
+            eprintln!("stopping; once more does not wait for what runs");
+            cancel.cancel();
+            tokio::select! {
+                code = &mut done => Some(code),
+                _ = signals.next() => None,
+            }
+        }
+    };
+    control.finish().await;
+    code.unwrap_or(ExitCode::from(INTERRUPTED))
+}
+
+/// What is to be replayed.
+enum Wanted<'a> {
+    New(&'a Service, Order),
+    Resumed(&'a Service, Entry),
+}
+
+/// All that is wrong with the command line comes at once.
+async fn wanted<'a>(
+    services: &'a [Service],
+    args: &args::Replay,
+    topics: &[String],
+    store: &Arc<dyn DedupeStore>,
+) -> Result<Wanted<'a>, ExitCode> {
+    let named = |name: &str| services.iter().find(|service| service.name() == name);
+    if let Some(id) = &args.resume {
+        let journal = Journal::new(Arc::clone(store));
+        let entries = journal.all().await.map_err(failed)?;
+        let Some(entry) = entries.get(id) else {
+            let open = entries.values().filter(|entry| entry.state != State::Finished);
+            let open = open.map(|entry| entry.id.as_str()).collect::<Vec<_>>().join(", ");
+            let known = if open.is_empty() {
+                "there is none to resume".to_owned()
+            } else {
+                format!("there are {open}")
+            };
+            return Err(refuse(format!("--resume {id}: there is no such replay; {known}")));
+        };
+        if entry.state == State::Finished {
+            return Err(refuse(format!("--resume {id}: it is finished")));
+        }
+        let Some(service) = named(&entry.order.service) else {
+            return Err(refuse(format!(
+                "--resume {id}: its service {} is not in this binary",
+                entry.order.service
+            )));
+        };
+        return Ok(Wanted::Resumed(service, entry.clone()));
+    }
+    let names = services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
+    let service = match (&args.service, services) {
+        (Some(name), _) => named(name)
+            .ok_or_else(|| format!("--service {name}: there is no such service; there are {names}")),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!("--service: say which one; there are {names}")),
+    };
+    let order = args.order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
+    match (service, order) {
+        (Ok(service), Ok(order)) => Ok(Wanted::New(service, order)),
+        (service, order) => {
+            let problems: Vec<String> =
+                service.err().into_iter().chain(order.err().into_iter().flatten()).collect();
+            Err(refuse(problems.join("\n")))
+        }
+    }
+}
+
+/// One call of the verb.
+struct Verb<'a> {
+    settings: &'a Settings,
+    args: &'a args::Replay,
+    order: &'a Order,
+    replayer: &'a Replayer<'a>,
+}
+
+impl Verb<'_> {
+    async fn act(&self, wanted: &Wanted<'_>) -> ExitCode {
+        let done = match wanted {
+            _ if self.args.dry_run || self.order.mode == Mode::Verify => self.look().await,
+            Wanted::New(_, order) => self.begin(order).await,
+            Wanted::Resumed(_, entry) => self.go(entry.clone(), None).await,
+        };
+        match done {
+            Ok(code) => code,
+            Err(ReplayError::Order(problem)) => refuse(problem),
+            Err(ReplayError::Trouble(reason)) => failed(reason),
+        }
+    }
+
+    /// Says what would become of every event. To verify is to expect that nothing is left to do.
+    async fn look(&self) -> Result<ExitCode, ReplayError> {
+        let survey = self.survey().await?;
+        if self.args.json {
+            println!("{}", shown::json(&survey));
+        } else {
+            println!("{}", shown::survey(&survey));
+        }
+        let tally = survey.tally();
+        let is_settled = tally.ran + tally.in_progress + tally.unknown + tally.undecodable == 0;
+        Ok(ExitCode::from(if self.args.dry_run || is_settled { FINE } else { FAILED }))
+    }
+
+    async fn survey(&self) -> Result<Survey, ReplayError> {
+        let (survey, warnings) = self.replayer.survey(self.order).await?;
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(survey)
+    }
+
+    async fn begin(&self, order: &Order) -> Result<ExitCode, ReplayError> {
+        let asks = !self.args.yes;
+        if asks && !std::io::stdin().is_terminal() {
+            return Ok(refuse(
+                "add --yes to replay: there is no terminal to ask at; --dry-run says what it would do",
+            ));
+        }
+        let mut survey = None;
+        if asks || self.replayer.reaches_beyond_memory(order).await? {
+            let found = self.survey().await?;
+            let unknown = found.tally().unknown;
+            if unknown > 0 && !order.allow_unknown {
+                eprintln!("{}", shown::survey(&found));
+                return Ok(failed(format!(
+                    "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for they are older than what the store remembers for certain. --allow-unknown runs them."
+                )));
+            }
+            if asks {
+                eprintln!("{}\n", shown::survey(&found));
+                eprint!("Replay this? {} would run. [y/N] ", found.tally().ran + found.tally().unknown);
+                if !confirmed() {
+                    return Ok(failed("Nothing was replayed."));
+                }
+            }
+            survey = Some(found);
+        }
+        let (entry, warnings) = self.replayer.enter(order.clone()).await?;
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        self.go(entry, survey.as_ref()).await
+    }
+
+    /// Writes down that it begins, runs it, writes down how it went, and says so.
+    async fn go(&self, entry: Entry, survey: Option<&Survey>) -> Result<ExitCode, ReplayError> {
+        let audit =
+            Audit::open(self.settings).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+        let act = Act {
+            verb: if self.args.resume.is_some() { "replay --resume" } else { "replay" },
+            group: entry.group.clone(),
+            handler: None,
+            key: None,
+            before: shown::before(&entry, survey),
+        };
+        let intent = audit.intend(act).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+        eprintln!("replay {}: {} partitions of {}", entry.id, entry.parts.len(), entry.order.service);
+        let (told, news) = watch::channel(entry.clone());
+        let shown = tokio::spawn(progress::show(news));
+        let ran = self.replayer.run(entry, &told).await;
+        drop(told);
+        // It ends with the last of its news.
+        drop(shown.await);
+        let (outcome, reason) = match &ran {
+            Ok(entry) => (Outcome::Done, shown::after(entry)),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        if let Err(error) = audit.amend(&intent, outcome, &reason).await {
+            eprintln!("how it went could not be written down: {error}");
+        }
+        let entry = ran?;
+        if self.args.json {
+            println!("{}", shown::entry_json(&entry));
+        } else {
+            println!("{}", shown::entry(&entry));
+        }
+        Ok(ExitCode::from(if entry.state == State::Finished { FINE } else { FAILED }))
+    }
+}
+
+fn confirmed() -> bool {
+    let mut answer = String::new();
+    let read = std::io::stderr().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
+    read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
+}
