@@ -5,10 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Publication, PublishError, Record,
-    publication::{Outbox, Outgoing},
-};
+use crate::{Publication, PublishError, Record, publication::Outbox};
 
 /// What [`handle`](crate::Handler::handle) may know about this attempt.
 #[derive(Debug, Clone)]
@@ -113,10 +110,6 @@ impl Context {
     #[must_use]
     pub fn traceparent(&self) -> String {
         self.outbox.trace().to_header_value()
-    }
-
-    pub(crate) fn published(&self) -> Vec<Outgoing> {
-        self.outbox.events()
     }
 }
 

@@ -33,6 +33,7 @@ mod routes;
 mod service;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
 pub mod testing;
 mod worker;
 

@@ -1,4 +1,7 @@
-use oncewise::{prelude::*, testing::context};
+use oncewise::{
+    prelude::*,
+    testing::{TestRecord, check_idempotent, context},
+};
 
 use super::*;
 use crate::event::Item;
@@ -46,4 +49,16 @@ async fn an_order_that_cannot_be_or_is_taken_is_rejected_and_leaves_no_trace() {
     assert!(is_reject(&handler.handle(&other_event, &context("e3")).await));
     assert_eq!(database.number("SELECT count(*) FROM orders").await, 1);
     assert!(!handler.was_applied(&other_event, &context("e3")).await.unwrap(), "no mark without the effect");
+}
+
+#[tokio::test]
+async fn an_order_is_stored_once_whatever_goes_wrong() {
+    check_idempotent(
+        TestRecord::json(&order("e1")),
+        inbox,
+        |(inbox, ..)| service(inbox.clone()),
+        async |(_, database, _)| database.texts("SELECT order_id || ' ' || line FROM order_items").await,
+    )
+    .await
+    .unwrap();
 }

@@ -1,4 +1,8 @@
-use oncewise::{config::Secret, prelude::*, testing::context};
+use oncewise::{
+    config::Secret,
+    prelude::*,
+    testing::{TestRecord, check_idempotent, context},
+};
 
 use super::*;
 use crate::{
@@ -128,4 +132,19 @@ async fn a_gateway_over_http_is_asked_once_for_each_payment() {
     assert_eq!(balance(&database).await, 998_001);
     let body = serde_json::json!({ "order_id": "o-e1", "amount_cents": 1999, "currency": "EUR" });
     assert_eq!(asked.effects(), [("e1".to_owned(), body)].into());
+}
+
+#[tokio::test]
+async fn a_payment_is_made_once_whatever_goes_wrong() {
+    check_idempotent(
+        TestRecord::json(&order("e1")),
+        inbox,
+        |(inbox, ..)| service(inbox.clone(), Gateway::default(), 1_000_000),
+        async |(_, database, _)| {
+            let paid = "SELECT count(*) FROM wallets WHERE balance_cents = 998001";
+            (rows(database).await, database.number(paid).await)
+        },
+    )
+    .await
+    .unwrap();
 }

@@ -227,6 +227,7 @@ mod tests {
         assert_eq!(producer.get("linger.ms"), Some("50"));
         assert_eq!(producer.get("acks"), Some("all"));
         assert_eq!(producer.get("message.timeout.ms"), Some("30000"));
+        assert_eq!(producer.get("partitioner"), Some("murmur2_random"), "as Java's clients");
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Outbox {
         std::mem::take(&mut state.events)
     }
 
+    #[cfg(feature = "testing")]
     pub(crate) fn events(&self) -> Vec<Outgoing> {
         self.state().events.clone()
     }

@@ -33,12 +33,19 @@ fn the_worker_accepts_every_variable_and_shows_its_value() {
             let line = said.lines().find(|line| line.ends_with(&format!("# {variable}")));
             let line = line.unwrap_or_else(|| panic!("{name}: nothing comes from {variable} in\n{said}"));
             let is_file = variable.ends_with("_FILE");
-            assert!(is_file || line.contains(&format!("\"{value}\"")), "{name}: {line}");
+            let shown = [format!("= \"{value}\""), format!("= {value} ")];
+            assert!(is_file || shown.iter().any(|shown| line.contains(shown)), "{name}: {line}");
         }
         for url in ["redis://***@redis:6379", "postgres://***@postgres:5432/shop"] {
             assert!(said.contains(url), "{name}: {url} is missing in\n{said}");
         }
         assert!(said.contains("kafka.brokers = \"kafka:9092\""), "{said}");
+        let mail = container.environment().iter().find(|(variable, _)| variable.ends_with("SMTP_URL"));
+        assert_eq!(mail.is_some(), name == "notifications");
+        if let Some((_, url)) = mail {
+            let host = url.trim_start_matches("smtp://").split(':').next().unwrap();
+            assert!(Compose::read().containers().contains_key(host), "{url}");
+        }
     }
 }
 
@@ -134,7 +141,7 @@ fn everything_that_is_referred_to_is_there() {
             assert!(!healthy || other["healthcheck"]["test"].is_array(), "{name}: {other} tells no health");
         }
         let image = container["image"].as_str().unwrap();
-        let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
+        let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag.trim_start_matches('v'));
         assert!(
             tag.matches('.').count() >= 1 && tag.starts_with(|c: char| c.is_ascii_digit()),
             "{name}: {image}"

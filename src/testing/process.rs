@@ -1,0 +1,131 @@
+//! One process: a service at work on all partitions, from its start to its end.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::{runtime::Handle, task::JoinHandle};
+
+use super::{
+    Moment,
+    fate::State,
+    handler::Watched,
+    producer::LinedProducer,
+    store::LinedStore,
+    world::{Seam, World},
+};
+use crate::{
+    Record, Service,
+    config::Settings,
+    erased::ErasedHandler,
+    pipeline::{Crowd, How, Partition, Told, Topic},
+    store::OwnerFactory,
+    telemetry::{Health, Metrics},
+    worker::Assembly,
+};
+
+/// The number of a partition's only assignment in a process.
+const EPOCH: u64 = 1;
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) seam: Seam,
+    topics: BTreeMap<Arc<str>, Arc<Topic>>,
+    partitions: BTreeMap<(Arc<str>, i32), Arc<Partition>>,
+    renewals: JoinHandle<()>,
+}
+
+impl Process {
+    pub(super) fn start(service: &Service, settings: &Settings, world: &Arc<World>) -> Self {
+        let seam = Seam::new(Arc::clone(world));
+        let assembly = Assembly {
+            settings,
+            store: Arc::new(LinedStore(seam.clone())),
+            producer: Arc::new(LinedProducer(seam.clone())),
+            metrics: Metrics::new(),
+            health: Health::default(),
+            crowd: Crowd::default(),
+            owners: OwnerFactory::new(),
+            control: Handle::current(),
+            clock: world.clock,
+            // The longest delays, so that every run is the same.
+            chance: || 1.0,
+            told: Some(told(&seam)),
+            replay: None,
+        };
+        let run = assembly.run(service);
+        let watched =
+            |handler| -> Arc<dyn ErasedHandler> { Arc::new(Watched { handler, seam: seam.clone() }) };
+        let topics: Vec<Arc<Topic>> = service
+            .table()
+            .tables()
+            .into_iter()
+            .map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table.map(watched))))
+            .collect();
+        let renewals = assembly.keep_claims_alive(&run, &topics);
+        let topics = topics.into_iter().map(|topic| (Arc::clone(&topic.name), topic)).collect();
+        Self { seam, topics, partitions: BTreeMap::new(), renewals }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.seam.fate.state()
+    }
+
+    /// Takes in what it has not read yet.
+    pub(super) fn read(&mut self) {
+        let broker = &self.seam.world.things().broker;
+        for name in broker.partitions() {
+            let Some(topic) = self.topics.get(&name.0) else { continue };
+            let partition = self.partitions.entry(name.clone()).or_insert_with(|| {
+                let position = broker.committed(&name.0, name.1);
+                Partition::new(Arc::clone(topic), name.1, EPOCH, position, Handle::current())
+            });
+            broker.from(&name, partition.next_offset()).into_iter().for_each(|record| partition.take(record));
+        }
+    }
+
+    /// Commits what is finished.
+    pub(super) fn commit(&self) {
+        for (name, partition) in &self.partitions {
+            let watermark = partition.watermark();
+            if watermark <= self.seam.world.things().broker.committed(&name.0, name.1) {
+                continue;
+            }
+            self.seam.strike(Moment::BeforeCommit);
+            if self.state() != State::Alive {
+                return;
+            }
+            self.seam.world.things().broker.commit(name, watermark);
+        }
+    }
+
+    /// It stood still and finds that its partitions are gone: what runs may finish, nothing else begins.
+    pub(super) async fn wake(self) {
+        self.partitions.values().for_each(|partition| partition.stop());
+        self.seam.fate.turn(State::Alive);
+        for partition in self.partitions.values() {
+            tokio::select! {
+                () = partition.stopped() => {}
+                () = self.seam.fate.until(|state| state != State::Alive) => return,
+            }
+        }
+    }
+}
+
+/// Whatever is left of it can reach nothing any more.
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.seam.fate.turn(State::Dead);
+        self.renewals.abort();
+        self.partitions.values().for_each(|partition| partition.stop());
+    }
+}
+
+/// Takes note of what is settled while the process lives.
+fn told(seam: &Seam) -> Told {
+    let seam = seam.clone();
+    Arc::new(move |_: &Record, how: How| {
+        if seam.fate.state() == State::Alive {
+            seam.world.things().outcomes.push(how);
+            seam.world.news.notify_one();
+        }
+    })
+}

@@ -1,0 +1,46 @@
+use oncewise::prelude::*;
+use oncewise::testing::{Harness, How, check_idempotent};
+use serde::Deserialize;
+
+use crate::mailer::Mailer;
+
+#[derive(Deserialize)]
+struct SignedUp {
+    user: String,
+    email: String,
+}
+
+struct Welcome {
+    mailer: Mailer,
+}
+
+impl Handler for Welcome {
+    const NAME: &'static str = "welcome";
+    type Event = SignedUp;
+
+    fn dedupe_key(&self, event: &SignedUp, _: &Metadata) -> DedupeKey {
+        DedupeKey::of(&event.user)
+    }
+
+    async fn handle(&self, event: &SignedUp, ctx: &Context) -> Outcome {
+        self.mailer.send(ctx.idempotency_key(), &event.email).await.or_retry()?;
+        done()
+    }
+}
+
+const ANN: &str = r#"{"user":"ann","email":"ann@example.com"}"#;
+
+#[tokio::test]
+async fn one_welcome_for_each_user() {
+    let mailer = Mailer::default();
+    let mut harness = Harness::new(Welcome { mailer: mailer.clone() });
+    harness.deliver_twice(ANN).await;
+    assert_eq!(harness.outcomes(), [How::Done, How::Duplicate]);
+    assert_eq!(mailer.sent(), ["ann@example.com"]);
+}
+
+#[tokio::test]
+async fn one_welcome_whatever_goes_wrong() {
+    let start = |mailer: &Mailer| Welcome { mailer: mailer.clone() };
+    check_idempotent(ANN, async || Mailer::default(), start, async |mailer| mailer.sent()).await.unwrap();
+}
