@@ -53,6 +53,12 @@ pub trait Handler: Send + Sync + 'static {
         async { Ok(false) }
     }
 
+    /// Whether a replay may run this handler. One that must only ever act at the moment itself says no; replays then
+    /// leave its events alone, and say how many those were.
+    fn replayable(&self) -> bool {
+        true
+    }
+
     /// What an event of the same key must agree on. Two events of one key with different fingerprints mean
     /// that somebody reused an id: the second is dead-lettered as `mismatch`. The default compares nothing.
     fn fingerprint(&self, _event: &Self::Event) -> Option<Fingerprint> {

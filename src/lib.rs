@@ -28,6 +28,7 @@ pub mod pipeline;
 mod publication;
 mod record;
 pub mod redis;
+pub mod replay;
 mod routes;
 mod service;
 pub mod store;

@@ -8,6 +8,7 @@ mod demo;
 mod inspect;
 mod probe;
 mod produce;
+mod replay;
 mod run;
 mod signals;
 
@@ -136,6 +137,10 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             },
             Verb::Dedupe(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => dedupe::run(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
+            Verb::Replay(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => replay::run(&loaded.settings, &services, &args, &targets, handlers).await,
                 Err(code) => code,
             },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {

@@ -14,6 +14,7 @@ use super::{
     ending::Ending,
     failure::Failed,
     held::Claimed,
+    replaying::Replaying,
     retry,
     route::ServiceRun,
     source::Partition,
@@ -22,7 +23,7 @@ use crate::{
     Context, Handled, Record,
     crash::crash_point,
     publication::{Origin, Outbox},
-    store::{Claim, ClaimRequest, End, Grant, Run, StoreKey},
+    store::{Claim, ClaimRequest, End, Grant, Run},
     telemetry::TraceContext,
 };
 
@@ -46,9 +47,13 @@ const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them st
 pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Result<Settled, Stopped> {
     let delivery = Delivery { partition, record };
     let (route, decoded) = decode(&partition.topic.table, record);
+    let replay = partition.topic.service.replay.as_deref();
     let how = match decoded {
+        Decoded::Event(event) if replay.is_some() && !event.route.handler.replayable() => How::LeftOut,
         Decoded::Event(event) => delivery.event(&event).await?,
         Decoded::Unwanted(what) => delivery.handled(Handled::Skipped(what.into())),
+        // Its letter was written when the live group met it.
+        Decoded::Unfit(..) if replay.is_some_and(|replay| replay.was_passed(record)) => How::WasDead,
         Decoded::Unfit(disposition, why) => {
             let end = Ending {
                 disposition,
@@ -96,7 +101,8 @@ impl Delivery<'_> {
                     in_doubt = true;
                     grant
                 }
-                Claim::Done | Claim::Dead => return Ok(How::Duplicate),
+                Claim::Done => return Ok(How::Duplicate),
+                Claim::Dead => return Ok(How::WasDead),
                 Claim::Busy { left } => {
                     drop(near);
                     // Whoever has it may finish at any moment.
@@ -119,6 +125,10 @@ impl Delivery<'_> {
                 }
                 Claim::Mismatch => {
                     drop(near);
+                    // Its letter was written when the live group met it.
+                    if service.replay.as_ref().is_some_and(|replay| replay.was_passed(self.record)) {
+                        return Ok(How::WasDead);
+                    }
                     return self.mismatch(event).await;
                 }
                 Claim::Foreign => {
@@ -287,7 +297,7 @@ impl Delivery<'_> {
     fn claim_request(&self, event: &Event<'_>) -> ClaimRequest {
         let (route, service, record) = (event.route, self.service(), self.record);
         ClaimRequest {
-            key: StoreKey::new(&service.prefix, &service.group, route.handler.name(), event.key().as_str()),
+            key: service.store_key(route.handler.name(), event.key().as_str()),
             owner: service.owners.delivery(
                 self.partition.epoch,
                 &record.topic,
@@ -303,16 +313,19 @@ impl Delivery<'_> {
 
     fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
         let (handler, service) = (event.route.handler.name(), self.service());
+        let replay = service.replay.as_deref();
+        let suffix = replay.map(Replaying::suffix).unwrap_or_default();
         Context {
+            replay: replay.is_some(),
             record: Arc::clone(&event.meta),
-            idempotency_key: format!("{}.{handler}:{}", service.group, event.key()).into(),
+            idempotency_key: format!("{}.{handler}:{}{suffix}", service.group, event.key()).into(),
             fencing_token: claimed.grant.token,
             attempt: claimed.grant.attempts + 1,
             cancelled: claimed.cancelled().clone(),
             outbox: Arc::new(Outbox::new(Origin {
                 service: Arc::clone(&service.name),
                 handler,
-                dedupe_key: event.key().as_str().into(),
+                dedupe_key: format!("{}{suffix}", event.key()).into(),
                 trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
                 tracestate: self.record.tracestate(),
                 topics: Some(Arc::clone(&service.publishes)),

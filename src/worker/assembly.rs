@@ -9,7 +9,9 @@ use crate::{
     Service,
     config::Settings,
     erased::ErasedHandler,
-    pipeline::{Capacity, Claims, Crowd, Producer, Route, RouteSettings, ServiceRun, Status, Told, Topic},
+    pipeline::{
+        Capacity, Claims, Crowd, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told, Topic,
+    },
     routes::Table,
     store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics, metrics::NO_HANDLER},
@@ -33,6 +35,7 @@ pub(crate) struct Assembly<'a> {
     pub(crate) clock: Clock,
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    pub(crate) replay: Option<Arc<Replaying>>,
 }
 
 impl Assembly<'_> {
@@ -58,6 +61,7 @@ impl Assembly<'_> {
             clock: self.clock,
             chance: self.chance,
             told: self.told.clone(),
+            replay: self.replay.clone(),
         })
     }
 

@@ -3,6 +3,7 @@
 mod assembly;
 mod continuity;
 mod control;
+pub(crate) mod memory;
 mod wiring;
 
 use std::{
@@ -102,18 +103,20 @@ impl Worker {
                 clock: Clock::System,
                 chance: rand::random,
                 told: None,
+                replay: None,
             },
             control: &control,
             handlers,
             stop: &stop,
         };
+        let memories = memory::begin(settings, services, parts).await;
         let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();
         let drain_timeouts =
             services.iter().map(|service| settings.service(service.name()).worker.drain_timeout);
         let drain_timeout = drain_timeouts.max().unwrap_or(settings.worker.drain_timeout);
         let services = running.inspect_err(|_| stop.cancel())?;
         let statuses = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
-        control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses));
+        control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses, memories));
         Ok(Self { services, stop, drain_timeout, control })
     }
 
