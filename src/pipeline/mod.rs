@@ -14,6 +14,7 @@ mod dedupe;
 mod dispatch;
 mod ending;
 mod failure;
+mod giving_up;
 mod held;
 mod lanes;
 mod panics;
