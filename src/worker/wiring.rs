@@ -37,6 +37,7 @@ impl Wiring<'_> {
                 group: run.group.clone(),
                 start_from: settings.worker.start_from,
                 store: Arc::clone(&self.parts.store),
+                topic_ids: self.parts.kafka.tells_topic_ids(),
                 control: self.control.handle(),
             },
             service: Arc::clone(&run),
