@@ -8,7 +8,7 @@ use crate::{
     config::Settings,
     kafka::KafkaClient,
     store::DedupeStore,
-    worker::group_of,
+    worker::{group_of, ledger_of},
 };
 
 /// How long each question may take.
@@ -44,6 +44,7 @@ fn reliance(settings: &Settings, service: &Service) -> Reliance {
         group: group_of(service, &settings.service(service.name())),
         topics: topics.collect(),
         publishes: published.collect(),
+        ledger: ledger_of(service, settings),
         horizons: horizons.collect(),
     }
 }

@@ -93,7 +93,7 @@ impl Positions {
         if partitions.iter().any(|partition| *partition >= count) {
             return Err(format!("Kafka does not know all partitions of {topic} yet, only {count}"));
         }
-        let id = topic_id(consumer, topic, KAFKA_ANSWERS);
+        let id = topic_id(consumer.client(), topic, KAFKA_ANSWERS);
         Ok(Topic {
             count,
             id,

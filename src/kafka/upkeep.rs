@@ -77,7 +77,7 @@ impl Group {
         };
         let names: Vec<Name> = running.iter().map(|(name, _)| name.clone()).collect();
         for topic in by_topic(&names).into_keys() {
-            let Some(now) = topic_id(consumer, &topic, TOPIC_ANSWERS) else { continue };
+            let Some(now) = topic_id(consumer.client(), &topic, TOPIC_ANSWERS) else { continue };
             let others = running.iter().filter(|((name, _), began_in)| {
                 *name == topic && began_in.as_ref().is_some_and(|began_in| *began_in != now)
             });

@@ -16,6 +16,7 @@ mod ending;
 mod failure;
 mod held;
 mod lanes;
+mod ledger;
 mod panics;
 mod produce;
 mod publish;

@@ -40,17 +40,20 @@ pub enum Verdict {
 pub(super) struct Judge {
     pub(super) service: Arc<ServiceRun>,
     pub(super) store: Arc<dyn DedupeStore>,
-    /// By handler, in milliseconds since 1970: what is younger and not in the store was never finished.
-    pub(super) horizons: BTreeMap<String, i64>,
+    /// By handler, in milliseconds since 1970: what is younger and not in the store was never finished. They move on.
+    pub(super) horizons: RwLock<BTreeMap<String, i64>>,
+    /// Where the store's memory does not reach that far back.
+    pub(super) ledger: Option<Arc<Ledger>>,
 }
 
 /// What is known of one record without asking the store.
 enum Question {
     Known(Verdict),
-    /// Ask for this key; whether nothing there means that it never took effect.
+    /// Ask for this key of a handler's event, which is of this time.
     Ask {
         key: StoreKey,
-        is_certain: bool,
+        handler: &'static str,
+        timestamp: Option<i64>,
     },
 }
 
