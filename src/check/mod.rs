@@ -14,6 +14,7 @@ use std::{
 
 pub use accept::{Accept, AcceptError};
 pub use finding::{Finding, State, failed};
+pub(crate) use rules::ledger;
 pub use rules::{Horizon, store};
 pub use table::{render, terminal_width};
 

@@ -14,7 +14,9 @@ use rdkafka::{
     metadata::{MetadataPartition, MetadataTopic},
 };
 
-use super::{FaultKind, KafkaFault, client::KafkaClient, headers::record_of, topic_ids::topic_id, watcher::Watcher};
+use super::{
+    FaultKind, KafkaFault, client::KafkaClient, headers::record_of, topic_ids::topic_id, watcher::Watcher,
+};
 use crate::Record;
 
 /// How long Kafka may take to answer one question.

@@ -254,7 +254,8 @@ impl TopicPlan {
     /// Where the last record of every key is needed, its age and its partition are no matter.
     fn flaws_of_compaction(&self, found: &TopicInfo) -> Vec<Flaw> {
         let Some(config) = &found.config else { return Vec::new() };
-        let advice = format!("kafka-configs.sh --alter --topic {} --add-config cleanup.policy=compact", self.name);
+        let advice =
+            format!("kafka-configs.sh --alter --topic {} --add-config cleanup.policy=compact", self.name);
         let policy = &config.cleanup_policy;
         let flaw = |grave, found| vec![Flaw { grave, found, advice }];
         match (config.deletes(), config.compacts()) {
@@ -262,7 +263,9 @@ impl TopicPlan {
                 let text = "entries vanish, and what they said is not known any more";
                 flaw(true, format!("cleanup.policy={policy}: {text}"))
             }
-            (_, false) => flaw(false, format!("cleanup.policy={policy}: repeated entries stay and take room")),
+            (_, false) => {
+                flaw(false, format!("cleanup.policy={policy}: repeated entries stay and take room"))
+            }
             _ => Vec::new(),
         }
     }

@@ -71,7 +71,10 @@ mod tests {
         let key = StoreKey::new("oncewise", "payments", "charge", "order-1");
         for (end, bytes) in [(End::Done, b"1D"), (End::Dead, b"1X")] {
             let written = record("ledger", &key, end);
-            assert_eq!((written.key.as_ref().map(Bytes::len), written.value.as_deref()), (Some(16), Some(&bytes[..])));
+            assert_eq!(
+                (written.key.as_ref().map(Bytes::len), written.value.as_deref()),
+                (Some(16), Some(&bytes[..]))
+            );
             let read = read_back(written.key.as_deref(), written.value.as_deref());
             assert_eq!(read, Ok(Some((0x7f43_35a7_8b5a_1d33_372b_1fe8_86e5_278b, end))));
         }

@@ -43,6 +43,16 @@ struct Place {
     reader: Arc<LogReader>,
 }
 
+/// How the ledger stands for one handler.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// With its group.
+    pub(crate) handler: String,
+    pub(crate) since: Option<Since>,
+    /// A sentence.
+    pub(crate) loss: Option<String>,
+}
+
 /// Why nothing could be written down.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum KeepError {
@@ -79,11 +89,7 @@ impl Keeper {
     ///
     /// # Errors
     /// Kafka or the store cannot be asked; what was written down before stands.
-    pub(crate) async fn keep(
-        &self,
-        store: &dyn DedupeStore,
-        is_new: bool,
-    ) -> Result<Vec<String>, KeepError> {
+    pub(crate) async fn keep(&self, store: &dyn DedupeStore, is_new: bool) -> Result<Vec<String>, KeepError> {
         let mut notes = self.noted(store).await?;
         let mut losses = Vec::new();
         let now = now_ms();
@@ -123,6 +129,24 @@ impl Keeper {
             Some((handler.clone(), serde_json::from_str(text).ok()?))
         };
         Ok(self.handlers.iter().filter_map(note).collect())
+    }
+
+    /// Since when each handler's entries are all there, if that has begun, and what was lost of them since it was
+    /// written down. Nothing without a ledger, or without its topic.
+    ///
+    /// # Errors
+    /// Kafka or the store cannot be asked.
+    pub(crate) async fn report(&self, store: &dyn DedupeStore) -> Result<Vec<Report>, KeepError> {
+        let Some(Place { topic, reader }) = &self.ledger else { return Ok(Vec::new()) };
+        let Some(look) = looked(reader).await? else { return Ok(Vec::new()) };
+        let notes = self.noted(store).await?;
+        let report = |handler: &String| {
+            let seen = notes.get(handler).map(|since| since.seen_again(now_ms(), &look));
+            let (since, lost) = seen.unzip();
+            let loss = lost.flatten().map(|lost| describe_loss(topic, handler, lost));
+            Report { handler: format!("{}.{handler}", self.group), since, loss }
+        };
+        Ok(self.handlers.iter().map(report).collect())
     }
 
     async fn write(&self, store: &dyn DedupeStore, handler: &str, since: &Since) -> Result<(), StoreFault> {
@@ -168,7 +192,9 @@ pub(crate) async fn watch(store: Arc<dyn DedupeStore>, keepers: Vec<(Keeper, Arc
                     tracing::error!(loss, "the ledger is not what it was");
                     status.metrics.fault(Component::Ledger);
                 }),
-                Err(error) => tracing::debug!(%error, "since when the ledger is complete is not written down"),
+                Err(error) => {
+                    tracing::debug!(%error, "since when the ledger is complete is not written down")
+                }
             }
         }
     }

@@ -31,11 +31,7 @@ impl Known {
     /// How an event ended. A dead one that was sent back and took effect then is done.
     pub(crate) fn find(&self, digest: u128) -> Option<End> {
         let knows = |digests: &Digests| digests.sorted.binary_search(&digest).is_ok();
-        if knows(&self.done) {
-            Some(End::Done)
-        } else {
-            knows(&self.dead).then_some(End::Dead)
-        }
+        if knows(&self.done) { Some(End::Done) } else { knows(&self.dead).then_some(End::Dead) }
     }
 
     /// How many events are known.
@@ -80,7 +76,8 @@ mod tests {
         let mut known = Known::default();
         let digest = |n: u128| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         for round in 0..4 {
-            (0..100_000).for_each(|n| known.add(digest(n), if n % 10 == round { End::Dead } else { End::Done }));
+            (0..100_000)
+                .for_each(|n| known.add(digest(n), if n % 10 == round { End::Dead } else { End::Done }));
         }
         known.add(digest(100_000), End::Dead);
         assert!(known.done.sorted.capacity() < 300_000, "{}", known.done.sorted.capacity());

@@ -13,7 +13,7 @@ mod reader;
 mod since;
 
 pub(crate) use entry::{record, topic};
-pub(crate) use keeper::{Keeper, watch};
+pub(crate) use keeper::{Keeper, Report, watch};
 pub(crate) use known::Known;
-pub(crate) use reader::{Ledger, LedgerError};
+pub(crate) use reader::Ledger;
 pub(crate) use since::{Look, Since};

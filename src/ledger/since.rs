@@ -61,6 +61,11 @@ impl Since {
         self.since_ms.saturating_add(MARGIN_MS)
     }
 
+    /// Milliseconds since 1970; 0 where nothing was finished before.
+    pub(crate) fn since_ms(&self) -> i64 {
+        self.since_ms
+    }
+
     /// Whether an event of this time, if it was finished by `now_ms`, must be in the ledger. A time that has not come
     /// yet says nothing about when the event was finished, and no more does none.
     pub(crate) fn covers(&self, timestamp: Option<i64>, now_ms: i64) -> bool {

@@ -1,16 +1,18 @@
 //! What would become of an event if it were replayed: asked of the store, without changing anything.
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use serde::Serialize;
 
 use crate::{
     Record,
-    pipeline::{Decoded, Event, ServiceRun, Topic, decode},
-    store::{DedupeStore, End, Inspected, KnownState, StoreFault, StoreKey},
+    ledger::Ledger,
+    pipeline::{Decoded, Event, ServiceRun, Topic, decode, now_ms},
+    store::{DedupeStore, End, Inspected, KnownState, MARGIN_MS, StoreFault, StoreKey},
+    worker::memory::Memory,
 };
 
 /// What would become of a record.
@@ -40,6 +42,9 @@ pub enum Verdict {
 pub(super) struct Judge {
     pub(super) service: Arc<ServiceRun>,
     pub(super) store: Arc<dyn DedupeStore>,
+    pub(super) memory: Memory,
+    /// Whether its group had never finished anything.
+    pub(super) is_new: bool,
     /// By handler, in milliseconds since 1970: what is younger and not in the store was never finished. They move on.
     pub(super) horizons: RwLock<BTreeMap<String, i64>>,
     /// Where the store's memory does not reach that far back.
@@ -58,10 +63,44 @@ enum Question {
 }
 
 impl Judge {
-    /// Whether a record of this time is certain to be remembered if it ever took effect, whoever handles it.
+    /// Whether the store is certain to remember a record of this time if it ever took effect, whoever handles it.
     pub(super) fn is_remembered(&self, timestamp: Option<i64>) -> bool {
-        self.runs_everything()
-            || timestamp.is_some_and(|time| self.horizons.values().all(|horizon| time >= *horizon))
+        let horizons = self.horizons.read().unwrap_or_else(PoisonError::into_inner);
+        horizons.values().all(|horizon| is_within(timestamp, *horizon))
+    }
+
+    /// Whether whatever took effect of a record of this time is known, here or there, whoever handles it.
+    pub(super) fn is_known(&self, timestamp: Option<i64>) -> bool {
+        let handlers = self.service_handlers();
+        self.runs_everything() || handlers.iter().all(|handler| self.knows_all(handler, timestamp))
+    }
+
+    /// Asks how far back the store remembers by now: time passes, and a store may lose what it had.
+    pub(super) async fn look_again(&self) -> Result<(), StoreFault> {
+        // Whether its group has ever finished anything was asked when this began, and only notes can tell more.
+        let horizons = self.memory.horizons(&*self.store, self.is_new).await?;
+        *self.horizons.write().unwrap_or_else(PoisonError::into_inner) = horizons;
+        Ok(())
+    }
+
+    fn service_handlers(&self) -> Vec<String> {
+        self.horizons.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// What a handler finished since is in the store for certain.
+    fn horizon(&self, handler: &str) -> i64 {
+        let horizons = self.horizons.read().unwrap_or_else(PoisonError::into_inner);
+        horizons.get(handler).copied().unwrap_or(i64::MAX)
+    }
+
+    /// Whether an event of this time that is neither in the store nor in the ledger never took effect.
+    fn knows_all(&self, handler: &str, timestamp: Option<i64>) -> bool {
+        let horizon = self.horizon(handler);
+        // When something was finished is told by one clock, so that no margin is needed where both meet.
+        let remembered_since = horizon.saturating_sub(MARGIN_MS);
+        let has_all =
+            |ledger: &Arc<Ledger>| ledger.has_all(handler, timestamp) && ledger.meets(remembered_since);
+        is_within(timestamp, horizon) || self.ledger.as_ref().is_some_and(has_all)
     }
 
     /// In an epoch of its own nothing is taken for done that has not run there.
@@ -70,14 +109,11 @@ impl Judge {
     }
 
     /// The verdict on each of these records of one topic, in one round trip.
-    ///
-    /// Of several records of one key only the first would run: `would_run` has those that were met.
     pub(super) async fn verdicts(
         &self,
         topic: &Topic,
         records: &[Arc<Record>],
-        would_run: &mut HashSet<StoreKey>,
-    ) -> Result<Vec<Verdict>, StoreFault> {
+    ) -> Result<Vec<(Verdict, Option<StoreKey>)>, StoreFault> {
         let questions: Vec<Question> = records.iter().map(|record| self.question(topic, record)).collect();
         let keys: Vec<StoreKey> = questions
             .iter()
@@ -87,18 +123,32 @@ impl Judge {
             })
             .collect();
         let mut answers = self.store.inspect(&keys).await?.into_iter();
-        Ok(questions
-            .into_iter()
-            .map(|question| match question {
-                Question::Known(verdict) => verdict,
-                Question::Ask { key, is_certain } => {
-                    match answers.next().map_or(Verdict::Unknown, |known| verdict(&known, is_certain)) {
-                        Verdict::WillRun if !would_run.insert(key) => Verdict::AlreadyDone,
-                        verdict => verdict,
-                    }
-                }
-            })
-            .collect())
+        let verdict = |question| match question {
+            Question::Known(verdict) => (verdict, None),
+            Question::Ask { key, handler, timestamp } => {
+                let verdict = match answers.next() {
+                    Some(Inspected::Known(known)) => state(&known.state),
+                    Some(Inspected::Unknown) => self.forgotten(&key, handler, timestamp),
+                    // A value that cannot be read is no proof of anything.
+                    Some(Inspected::Foreign) | None => Verdict::Unknown,
+                };
+                (verdict, Some(key))
+            }
+        };
+        Ok(questions.into_iter().map(verdict).collect())
+    }
+
+    /// What the store does not know, or does not know any more.
+    fn forgotten(&self, key: &StoreKey, handler: &str, timestamp: Option<i64>) -> Verdict {
+        if !self.runs_everything() && is_within(timestamp, self.horizon(handler)) {
+            return Verdict::WillRun;
+        }
+        match self.ledger.as_ref().and_then(|ledger| ledger.find(key)) {
+            Some(End::Done) => Verdict::AlreadyDone,
+            Some(End::Dead) => Verdict::AlreadyDead,
+            None if self.runs_everything() || self.knows_all(handler, timestamp) => Verdict::WillRun,
+            None => Verdict::Unknown,
+        }
     }
 
     fn question(&self, topic: &Topic, record: &Arc<Record>) -> Question {
@@ -114,22 +164,25 @@ impl Judge {
         if !route.handler.replayable() {
             return Question::Known(Verdict::LeftOut);
         }
-        let name = route.handler.name();
-        let horizon = self.horizons.get(name).copied().unwrap_or(i64::MAX);
-        let is_certain = self.runs_everything() || record.timestamp.is_some_and(|time| time >= horizon);
-        Question::Ask { key: self.service.store_key(name, job.key().as_str()), is_certain }
+        let handler = route.handler.name();
+        let key = self.service.store_key(handler, job.key().as_str());
+        Question::Ask { key, handler, timestamp: record.timestamp }
     }
 }
 
-fn verdict(known: &Inspected, is_certain: bool) -> Verdict {
+/// How far ahead a producer's clock may be.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
+/// Whether an event of this time must be remembered if it took effect. A time that has not come yet says nothing about
+/// when the event was handled.
+fn is_within(timestamp: Option<i64>, horizon: i64) -> bool {
+    timestamp.is_some_and(|time| horizon <= time && time <= now_ms().saturating_add(CLOCKS_DIFFER_MS))
+}
+
+fn state(known: &KnownState) -> Verdict {
     match known {
-        Inspected::Unknown if is_certain => Verdict::WillRun,
-        // A value that cannot be read is no proof of anything.
-        Inspected::Unknown | Inspected::Foreign => Verdict::Unknown,
-        Inspected::Known(known) => match &known.state {
-            KnownState::Ended(End::Done) => Verdict::AlreadyDone,
-            KnownState::Ended(End::Dead) => Verdict::AlreadyDead,
-            KnownState::Claimed { .. } | KnownState::Waiting { .. } => Verdict::InProgress,
-        },
+        KnownState::Ended(End::Done) => Verdict::AlreadyDone,
+        KnownState::Ended(End::Dead) => Verdict::AlreadyDead,
+        KnownState::Claimed { .. } | KnownState::Waiting { .. } => Verdict::InProgress,
     }
 }

@@ -106,7 +106,9 @@ pub(super) async fn begin(
     });
     for written in futures_util::future::join_all(written).await {
         match written {
-            Ok(losses) => losses.iter().for_each(|loss| tracing::error!(loss, "the ledger is not what it was")),
+            Ok(losses) => {
+                losses.iter().for_each(|loss| tracing::error!(loss, "the ledger is not what it was"))
+            }
             Err(error) => {
                 tracing::warn!(%error, "how far memory reaches back could not be written down yet");
             }

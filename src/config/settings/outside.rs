@@ -44,7 +44,8 @@ impl LedgerSettings {
     /// Its topics are named after the prefix of the store's keys, which may hold more than a topic's name may.
     pub(super) fn check(&self, reader: &mut Reader, key: &str, prefix: &str) {
         if self.enabled && !is_topic(prefix) {
-            let allowed = "with ledger.enabled it begins the name of a topic; allowed are A-Z, a-z, 0-9, _, - and .";
+            let allowed =
+                "with ledger.enabled it begins the name of a topic; allowed are A-Z, a-z, 0-9, _, - and .";
             reader.problem(key, allowed);
         }
     }
