@@ -173,7 +173,7 @@ pub(super) struct Replay {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
     /// Goes on with a replay that was stopped, or whose process has died
-    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to", "partitions", "epoch", "rate", "max", "dry_run"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["service", "from", "to", "partitions", "mode", "epoch", "new_keys", "in_order", "dry_run"])]
     pub(super) resume: Option<String>,
     /// Also runs events of which nobody knows whether they took effect
     #[arg(long)]
@@ -253,6 +253,15 @@ impl Replay {
             order.check().err().into_iter().flatten().filter(|problem| !problem.contains("--epoch ``")),
         );
         Err(problems)
+    }
+}
+
+impl Replay {
+    /// What may be told anew to a replay that goes on; what it replays stays as it was ordered.
+    pub(super) fn amend(&self, order: &mut Order) {
+        order.rate = self.rate.or(order.rate);
+        order.max = self.max.or(order.max);
+        order.allow_unknown |= self.allow_unknown;
     }
 }
 

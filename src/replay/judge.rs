@@ -37,6 +37,9 @@ pub enum Verdict {
     Undecodable,
 }
 
+/// How far ahead a producer's clock may be.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
 /// Knows what the store remembers, and how far back that reaches.
 #[derive(Debug)]
 pub(super) struct Judge {
@@ -66,7 +69,7 @@ impl Judge {
     /// Whether the store is certain to remember a record of this time if it ever took effect, whoever handles it.
     pub(super) fn is_remembered(&self, timestamp: Option<i64>) -> bool {
         let horizons = self.horizons.read().unwrap_or_else(PoisonError::into_inner);
-        horizons.values().all(|horizon| is_within(timestamp, *horizon))
+        horizons.values().all(|horizon| is_within(timestamp, *horizon, now_ms()))
     }
 
     /// Whether whatever took effect of a record of this time is known, here or there, whoever handles it.
@@ -100,7 +103,7 @@ impl Judge {
         let remembered_since = horizon.saturating_sub(MARGIN_MS);
         let has_all =
             |ledger: &Arc<Ledger>| ledger.has_all(handler, timestamp) && ledger.meets(remembered_since);
-        is_within(timestamp, horizon) || self.ledger.as_ref().is_some_and(has_all)
+        is_within(timestamp, horizon, now_ms()) || self.ledger.as_ref().is_some_and(has_all)
     }
 
     /// In an epoch of its own nothing is taken for done that has not run there.
@@ -126,12 +129,8 @@ impl Judge {
         let verdict = |question| match question {
             Question::Known(verdict) => (verdict, None),
             Question::Ask { key, handler, timestamp } => {
-                let verdict = match answers.next() {
-                    Some(Inspected::Known(known)) => state(&known.state),
-                    Some(Inspected::Unknown) => self.forgotten(&key, handler, timestamp),
-                    // A value that cannot be read is no proof of anything.
-                    Some(Inspected::Foreign) | None => Verdict::Unknown,
-                };
+                let forgotten = || self.forgotten(&key, handler, timestamp);
+                let verdict = answers.next().map_or(Verdict::Unknown, |known| verdict(&known, forgotten));
                 (verdict, Some(key))
             }
         };
@@ -140,7 +139,7 @@ impl Judge {
 
     /// What the store does not know, or does not know any more.
     fn forgotten(&self, key: &StoreKey, handler: &str, timestamp: Option<i64>) -> Verdict {
-        if !self.runs_everything() && is_within(timestamp, self.horizon(handler)) {
+        if !self.runs_everything() && is_within(timestamp, self.horizon(handler), now_ms()) {
             return Verdict::WillRun;
         }
         match self.ledger.as_ref().and_then(|ledger| ledger.find(key)) {
@@ -170,19 +169,43 @@ impl Judge {
     }
 }
 
-/// How far ahead a producer's clock may be.
-const CLOCKS_DIFFER_MS: i64 = 60_000;
-
 /// Whether an event of this time must be remembered if it took effect. A time that has not come yet says nothing about
 /// when the event was handled.
-fn is_within(timestamp: Option<i64>, horizon: i64) -> bool {
-    timestamp.is_some_and(|time| horizon <= time && time <= now_ms().saturating_add(CLOCKS_DIFFER_MS))
+fn is_within(timestamp: Option<i64>, horizon: i64, now: i64) -> bool {
+    timestamp.is_some_and(|time| horizon <= time && time <= now.saturating_add(CLOCKS_DIFFER_MS))
 }
 
-fn state(known: &KnownState) -> Verdict {
+/// `forgotten` is what becomes of an event that the store does not know.
+fn verdict(known: &Inspected, forgotten: impl FnOnce() -> Verdict) -> Verdict {
     match known {
-        KnownState::Ended(End::Done) => Verdict::AlreadyDone,
-        KnownState::Ended(End::Dead) => Verdict::AlreadyDead,
-        KnownState::Claimed { .. } | KnownState::Waiting { .. } => Verdict::InProgress,
+        Inspected::Unknown => forgotten(),
+        // A value that cannot be read is no proof of anything.
+        Inspected::Foreign => Verdict::Unknown,
+        Inspected::Known(known) => match &known.state {
+            KnownState::Ended(End::Done) => Verdict::AlreadyDone,
+            KnownState::Ended(End::Dead) => Verdict::AlreadyDead,
+            KnownState::Claimed { .. } | KnownState::Waiting { .. } => Verdict::InProgress,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_between_the_horizon_and_now_are_certain() {
+        let certain = |time| is_within(time, 1_000_000, 5_000_000);
+        assert_eq!(
+            [999_999, 1_000_000, 5_060_000, 5_060_001].map(|time| certain(Some(time))),
+            [false, true, true, false]
+        );
+        assert!(!certain(None), "a record without a time may be of any");
+    }
+
+    #[test]
+    fn what_cannot_be_read_proves_nothing() {
+        assert_eq!(verdict(&Inspected::Foreign, || Verdict::WillRun), Verdict::Unknown);
+        assert_eq!(verdict(&Inspected::Unknown, || Verdict::WillRun), Verdict::WillRun);
     }
 }

@@ -102,7 +102,7 @@ impl Replayer<'_> {
         }
         let plan = self.plan(order).await?;
         let scene = self.scene(order, &plan, Arc::default()).await?;
-        Ok(!scene.judge.is_known(order.from.time()))
+        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_known(end.time())))
     }
 
     /// A new entry for this order, with ends that are frozen now.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, FINE, INTERRUPTED, args, failed, refuse, run::connect, signals::Signals};
+use super::{FAILED, FINE, INTERRUPTED, USAGE, args, failed, refuse, run::connect, signals::Signals};
 use crate::{
     Service,
     audit::{Act, Audit, Outcome},
@@ -37,7 +37,7 @@ pub(super) async fn run(
     };
     let wanted = match wanted(services, args, topics, &store).await {
         Ok(wanted) => wanted,
-        Err(code) => return code,
+        Err(error) => return ended(args, error),
     };
     let (mut signals, control) = match (Signals::listen(), Control::start()) {
         (Ok(signals), Ok(control)) => (signals, control),
@@ -89,12 +89,18 @@ async fn wanted<'a>(
     args: &args::Replay,
     topics: &[String],
     store: &Arc<dyn DedupeStore>,
-) -> Result<Wanted<'a>, ExitCode> {
+) -> Result<Wanted<'a>, ReplayError> {
+    let refused = |problem: String| Err(ReplayError::Order(problem));
     let named = |name: &str| services.iter().find(|service| service.name() == name);
     if let Some(id) = &args.resume {
+        if !topics.is_empty() {
+            return refused(
+                "--topic does not go with --resume: a replay goes on as it was ordered".to_owned(),
+            );
+        }
         let journal = Journal::new(Arc::clone(store));
-        let entries = journal.all().await.map_err(failed)?;
-        let Some(entry) = entries.get(id) else {
+        let Some(mut entry) = journal.find(id).await? else {
+            let entries = journal.all().await?;
             let open = entries.values().filter(|entry| entry.state != State::Finished);
             let open = open.map(|entry| entry.id.as_str()).collect::<Vec<_>>().join(", ");
             let known = if open.is_empty() {
@@ -102,18 +108,20 @@ async fn wanted<'a>(
             } else {
                 format!("there are {open}")
             };
-            return Err(refuse(format!("--resume {id}: there is no such replay; {known}")));
+            return refused(format!("--resume {id}: there is no such replay; {known}"));
         };
         if entry.state == State::Finished {
-            return Err(refuse(format!("--resume {id}: it is finished")));
+            return refused(format!("--resume {id}: it is finished"));
         }
         let Some(service) = named(&entry.order.service) else {
-            return Err(refuse(format!(
+            return refused(format!(
                 "--resume {id}: its service {} is not in this binary",
                 entry.order.service
-            )));
+            ));
         };
-        return Ok(Wanted::Resumed(service, entry.clone()));
+        args.amend(&mut entry.order);
+        entry.order.check().map_err(|problems| ReplayError::Order(problems.join("\n")))?;
+        return Ok(Wanted::Resumed(service, entry));
     }
     let names = services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
     let service = match (&args.service, services) {
@@ -128,7 +136,7 @@ async fn wanted<'a>(
         (service, order) => {
             let problems: Vec<String> =
                 service.err().into_iter().chain(order.err().into_iter().flatten()).collect();
-            Err(refuse(problems.join("\n")))
+            refused(problems.join("\n"))
         }
     }
 }
@@ -148,11 +156,7 @@ impl Verb<'_> {
             Wanted::New(_, order) => self.begin(order).await,
             Wanted::Resumed(_, entry) => self.go(entry.clone(), None).await,
         };
-        match done {
-            Ok(code) => code,
-            Err(ReplayError::Order(problem)) => refuse(problem),
-            Err(ReplayError::Trouble(reason)) => failed(reason),
-        }
+        done.unwrap_or_else(|error| ended(self.args, error))
     }
 
     /// Says what would become of every event. To verify is to expect that nothing is left to do.
@@ -177,19 +181,23 @@ impl Verb<'_> {
     async fn begin(&self, order: &Order) -> Result<ExitCode, ReplayError> {
         let asks = !self.args.yes;
         if asks && !std::io::stdin().is_terminal() {
-            return Ok(refuse(
-                "add --yes to replay: there is no terminal to ask at; --dry-run says what it would do",
-            ));
+            let how = "add --yes to replay: there is no terminal to ask at; --dry-run says what it would do";
+            return Err(ReplayError::Order(how.to_owned()));
         }
         let mut survey = None;
         if asks || self.replayer.reaches_beyond_memory(order).await? {
             let found = self.survey().await?;
             let unknown = found.tally().unknown;
             if unknown > 0 && !order.allow_unknown {
-                eprintln!("{}", shown::survey(&found));
-                return Ok(failed(format!(
-                    "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for they are older than what the store remembers for certain. --allow-unknown runs them."
-                )));
+                let reason = format!(
+                    "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for the store does not reach back that far. --allow-unknown runs them."
+                );
+                if self.args.json {
+                    println!("{}", shown::refused(&found, &reason));
+                } else {
+                    eprintln!("{}\n\n{reason}", shown::survey(&found));
+                }
+                return Ok(ExitCode::from(FAILED));
             }
             if asks {
                 eprintln!("{}\n", shown::survey(&found));
@@ -239,6 +247,20 @@ impl Verb<'_> {
         }
         Ok(ExitCode::from(if entry.state == State::Finished { FINE } else { FAILED }))
     }
+}
+
+/// Says why nothing was replayed, to machines as JSON.
+fn ended(args: &args::Replay, error: ReplayError) -> ExitCode {
+    let (code, reason) = match error {
+        ReplayError::Order(problem) => (USAGE, problem),
+        ReplayError::Trouble(reason) => (FAILED, reason),
+    };
+    if args.json {
+        println!("{}", serde_json::json!({ "error": reason }));
+    } else {
+        eprintln!("{reason}");
+    }
+    ExitCode::from(code)
 }
 
 fn confirmed() -> bool {
