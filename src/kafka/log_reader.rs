@@ -4,12 +4,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{MetadataPartition, MetadataTopic},
 };
@@ -21,6 +21,9 @@ use crate::Record;
 
 /// How long Kafka may take to answer one question.
 const ANSWERS: Duration = Duration::from_secs(10);
+
+/// Between two questions to a coordinator that is on its way.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What one call of [`LogReader::read`] has found.
 #[derive(Debug)]
@@ -110,7 +113,36 @@ impl LogReader {
         for partition in partitions {
             asked.add_partition(&self.topic, *partition);
         }
-        offsets(&self.consumer.committed_offsets(asked, ANSWERS)?)
+        let until = Instant::now() + ANSWERS;
+        loop {
+            match self.consumer.committed_offsets(asked.clone(), ANSWERS) {
+                // The first group of a cluster makes Kafka create the topic of the offsets.
+                Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
+                answer => return offsets(&answer?),
+            }
+        }
+    }
+
+    /// Moves the committed offsets of the group. Kafka itself sees to it that a group with members is left alone: the
+    /// answer is `false` then, and nothing has moved.
+    ///
+    /// # Errors
+    /// Nobody answers, or lets us.
+    pub(crate) fn commit(&self, offsets: &[(i32, i64)]) -> Result<bool, KafkaFault> {
+        use RDKafkaErrorCode::{
+            FencedMemberEpoch, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, UnknownMemberId,
+        };
+        let mut moved = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            moved.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+        }
+        let busy =
+            [UnknownMemberId, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, FencedMemberEpoch];
+        match self.consumer.commit(&moved, CommitMode::Sync) {
+            Ok(()) => Ok(true),
+            Err(error) if error.rdkafka_error_code().is_some_and(|code| busy.contains(&code)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Begins to read these stretches. Those without an offset are over already.
@@ -188,6 +220,15 @@ impl LogReader {
         list.add_partition(&self.topic, partition);
         list
     }
+}
+
+/// Whether the group's coordinator will be there in a moment.
+fn is_on_its_way(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|code| {
+        [NotCoordinator, CoordinatorNotAvailable, CoordinatorLoadInProgress].contains(&code)
+    })
 }
 
 /// Those partitions for which there is an answer.
