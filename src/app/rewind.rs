@@ -89,6 +89,7 @@ pub(super) async fn run(
         handlers: handlers.clone(),
         control: control.handle(),
         cancel: CancellationToken::new(),
+        ledger: Default::default(),
     };
     let done = rewind(settings, &replayer, args, topics, place).await;
     control.finish().await;

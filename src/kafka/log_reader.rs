@@ -14,7 +14,9 @@ use rdkafka::{
     metadata::{MetadataPartition, MetadataTopic},
 };
 
-use super::{FaultKind, KafkaFault, client::KafkaClient, headers::record_of, watcher::Watcher};
+use super::{
+    FaultKind, KafkaFault, client::KafkaClient, headers::record_of, topic_ids::topic_id, watcher::Watcher,
+};
 use crate::Record;
 
 /// How long Kafka may take to answer one question.
@@ -74,6 +76,11 @@ impl LogReader {
         let numbers = |found: &MetadataTopic| found.partitions().iter().map(MetadataPartition::id).collect();
         let numbers: Option<BTreeSet<i32>> = metadata.topics().iter().find(is_it).map(numbers);
         Ok(numbers.filter(|numbers| !numbers.is_empty()))
+    }
+
+    /// The id that the topic was given when it was made; `None` where the brokers do not tell.
+    pub(crate) fn topic_id(&self) -> Option<String> {
+        topic_id(self.consumer.client(), &self.topic, ANSWERS)
     }
 
     /// The first offset in the log, and the one after the last that can be read.

@@ -125,7 +125,7 @@ impl Delivery<'_> {
     }
 
     /// Ends when the partition was told to stop this long ago.
-    async fn stopped_for(&self, time: Duration) {
+    pub(super) async fn stopped_for(&self, time: Duration) {
         self.partition.stop.cancelled().await;
         tokio::time::sleep(time).await;
     }

@@ -17,6 +17,7 @@ mod failure;
 mod giving_up;
 mod held;
 mod lanes;
+mod ledger;
 mod panics;
 mod produce;
 mod publish;

@@ -101,8 +101,8 @@ impl Delivery<'_> {
                     in_doubt = true;
                     grant
                 }
-                Claim::Done => return Ok(How::Duplicate),
-                Claim::Dead => return Ok(How::WasDead),
+                Claim::Done => return self.enter(&request.key, How::Duplicate).await,
+                Claim::Dead => return self.enter(&request.key, How::WasDead).await,
                 Claim::Busy { left } => {
                     drop(near);
                     // Whoever has it may finish at any moment.
@@ -121,7 +121,9 @@ impl Delivery<'_> {
                         grant.takeovers
                     );
                     drop(near);
-                    return self.deadly(event, &service.claims.hold(&request, grant, asked), &why).await;
+                    let claimed = service.claims.hold(&request, grant, asked);
+                    let how = self.deadly(event, &claimed, &why).await?;
+                    return self.enter(&request.key, how).await;
                 }
                 Claim::Mismatch => {
                     drop(near);
@@ -141,7 +143,7 @@ impl Delivery<'_> {
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
             match self.claimed(event, claimed, near, &mut in_doubt).await? {
-                Step::Settled(how) => return Ok(how),
+                Step::Settled(how) => return self.enter(&request.key, how).await,
                 Step::AskAgain(delay) => {
                     self.wait(delay).await?;
                     pause = ASK_AGAIN.0;

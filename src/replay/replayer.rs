@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,10 +22,11 @@ use crate::{
     Service,
     config::Settings,
     kafka::{KafkaClient, RecordProducer},
+    ledger::{Keeper, Ledger},
     pipeline::{Bounds, Crowd, Epoch, Replaying, ServiceRun, Topic},
     store::{Clock, DedupeStore, OwnerFactory, StoreFault},
     telemetry::{Health, Metrics},
-    worker::{Assembly, memory},
+    worker::{Assembly, ledger_of, memory},
 };
 
 /// Replays events of one service.
@@ -37,6 +41,8 @@ pub(crate) struct Replayer<'a> {
     /// Where claims are renewed.
     pub(crate) control: Handle,
     pub(crate) cancel: CancellationToken,
+    /// Read when it is needed for the first time.
+    pub(crate) ledger: OnceCell<Arc<Ledger>>,
 }
 
 /// Why nothing could be replayed.
@@ -81,8 +87,9 @@ impl Replayer<'_> {
     /// What would become of every event in the range. Nothing is run or written.
     pub(crate) async fn survey(&self, order: &Order) -> Result<(Survey, Vec<String>), ReplayError> {
         let mut plan = self.plan(order).await?;
-        let warnings = std::mem::take(&mut plan.warnings);
-        let scene = self.scene(Some(replaying(order, &plan)), Arc::default()).await?;
+        let mut warnings = std::mem::take(&mut plan.warnings);
+        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        warnings.extend(scene.judge.ledger.iter().flat_map(|ledger| ledger.warnings.clone()));
         let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
         let look = move || Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
         Ok((blocking(look).await??, warnings))
@@ -94,8 +101,8 @@ impl Replayer<'_> {
             return Ok(false);
         }
         let plan = self.plan(order).await?;
-        let scene = self.scene(Some(replaying(order, &plan)), Arc::default()).await?;
-        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_remembered(end.time())))
+        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_known(end.time())))
     }
 
     /// A new entry for this order, with ends that are frozen now.
@@ -166,7 +173,7 @@ impl Replayer<'_> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
-        let scene = self.scene(Some(replaying(&order, &plan)), Arc::clone(&notes)).await?;
+        let scene = self.replaying(&order, &plan, Arc::clone(&notes)).await?;
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
         let mut topics = Vec::new();
@@ -238,6 +245,20 @@ impl Replayer<'_> {
         Ok(all.iter().filter(wanted).map(|(physical, _)| physical.clone()).collect())
     }
 
+    /// The service as it replays this order, with the ledger where the order reaches beyond the store's memory.
+    async fn replaying(
+        &self,
+        order: &Order,
+        plan: &Plan,
+        notes: Arc<Notes>,
+    ) -> Result<Scene<'_>, ReplayError> {
+        let mut scene = self.scene(Some(replaying(order, plan)), notes).await?;
+        if [order.from, order.to].into_iter().any(|end| !scene.judge.is_remembered(end.time())) {
+            scene.judge.ledger = self.ledger().await?;
+        }
+        Ok(scene)
+    }
+
     /// The service, as the pipeline has it when it replays, or as the live group has it.
     pub(super) async fn scene(
         &self,
@@ -271,8 +292,27 @@ impl Replayer<'_> {
         let service: Arc<ServiceRun> = assembly.run(self.service);
         let topic = |(topic, table)| Arc::new(assembly.topic(&service, topic, table));
         let topics = self.service.table().tables().into_iter().map(topic).collect();
-        let judge = Judge { service, store: Arc::clone(&self.store), horizons };
+        let (store, horizons) = (Arc::clone(&self.store), horizons.into());
+        // A live group asks the store alone.
+        let judge = Judge { service, store, memory, is_new, horizons, ledger: None };
         Ok(Scene { assembly, judge, topics })
+    }
+
+    /// What the store may have forgotten, where it is written down. Read once.
+    async fn ledger(&self) -> Result<Option<Arc<Ledger>>, ReplayError> {
+        let Some(topic) = ledger_of(self.service, self.settings) else { return Ok(None) };
+        let read = async || {
+            let keeper = Keeper::new(self.settings, self.service, &self.kafka);
+            let keeper = keeper.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
+            let noted = keeper.noted(&*self.store).await?;
+            let (client, group, topic) = (self.kafka.clone(), self.group(), Arc::from(topic.as_str()));
+            let cancel = self.cancel.clone();
+            let read = move || Ledger::read(&client, &group, &topic, &noted, &cancel);
+            let ledger = blocking(read).await?.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+            tracing::info!(events = ledger.len(), "the ledger is read");
+            Ok(Arc::new(ledger))
+        };
+        self.ledger.get_or_try_init(read).await.cloned().map(Some)
     }
 
     pub(super) fn group(&self) -> String {

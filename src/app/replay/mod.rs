@@ -64,6 +64,7 @@ pub(super) async fn run(
         handlers: handlers.clone(),
         control: control.handle(),
         cancel: cancel.clone(),
+        ledger: Default::default(),
     };
     let verb = Verb { settings, args, order, replayer: &replayer };
     let done = verb.act(&wanted);
