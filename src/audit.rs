@@ -53,6 +53,8 @@ pub(crate) struct Intent {
 pub(crate) enum Outcome {
     /// It is about to be done; where nothing follows, it was.
     Intended,
+    /// It was done; written where there is something to say about how it went.
+    Done,
     /// It was not done.
     Refused,
     /// Nobody knows whether it was done.

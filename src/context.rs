@@ -16,6 +16,7 @@ pub struct Context {
     pub(crate) attempt: u32,
     pub(crate) cancelled: CancellationToken,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) replay: bool,
 }
 
 impl Context {
@@ -37,6 +38,12 @@ impl Context {
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         &self.idempotency_key
+    }
+
+    /// Whether this is a replay of the past rather than the event's own time.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.replay
     }
 
     /// Grows with every claim on this event: `UPDATE … WHERE fence < $token` refuses a worker that was

@@ -12,6 +12,7 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) trait ErasedHandler: Send + Sync {
     fn name(&self) -> &'static str;
     fn retry_policy(&self) -> RetryPolicy;
+    fn replayable(&self) -> bool;
     fn ttl(&self) -> Option<Duration>;
     /// `None` without an error: a tombstone, which the handler does not ask for.
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError>;
@@ -44,6 +45,10 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
 
     fn retry_policy(&self) -> RetryPolicy {
         self.handler.retry_policy()
+    }
+
+    fn replayable(&self) -> bool {
+        self.handler.replayable()
     }
 
     fn ttl(&self) -> Option<Duration> {

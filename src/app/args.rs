@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::produce::{ProduceRecipe, Rate};
+use super::{
+    produce::{ProduceRecipe, Rate},
+    replay::Replay,
+    rewind::Rewind,
+};
 use crate::config::{Flags, is_topic};
 
 /// Handles Kafka events, each of them once.
@@ -17,7 +21,7 @@ pub(super) struct Args {
     /// Reads DIR/NAME.toml after default.toml
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
-    /// Consumes PHYSICAL where the code says LOGICAL; `produce` takes NAME alone for where to send to
+    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `replay` and `rewind` take NAME alone
     #[arg(long = "topic", value_name = "LOGICAL=PHYSICAL", global = true)]
     topics: Vec<String>,
     #[command(subcommand)]
@@ -53,6 +57,10 @@ pub(super) enum Verb {
     /// Looks at what is remembered of one event, or lets it be forgotten
     #[command(subcommand)]
     Dedupe(Dedupe),
+    /// Runs a range of the past again: only what has never taken effect does so now
+    Replay(Replay),
+    /// Moves the offsets of a stopped group back, so that it meets everything from there on once more
+    Rewind(Rewind),
 }
 
 #[derive(Debug, clap::Args)]
@@ -172,9 +180,10 @@ impl Args {
         Flags { config: self.config.clone(), profile: self.profile.clone(), topics }
     }
 
-    /// Where `produce` is to send to: names without the `=` of a mapping. No name of a topic holds one.
+    /// Where `produce` is to send to, and what `replay` and `rewind` are about: names without the `=` of a mapping. No name of a
+    /// topic holds one.
     pub(super) fn targets(&self) -> Vec<String> {
-        let produces = matches!(self.verb, Verb::Produce(_));
+        let produces = matches!(self.verb, Verb::Produce(_) | Verb::Replay(_) | Verb::Rewind(_));
         self.topics.iter().filter(|topic| produces && !topic.contains('=')).cloned().collect()
     }
 }

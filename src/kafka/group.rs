@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -26,12 +26,10 @@ use super::{
     watcher::Watcher,
 };
 use crate::{
-    pipeline::{Bounds, Partition, ServiceRun, Topic, age},
+    pipeline::{Bounds, Partition, ServiceRun, Topic, age, next_epoch},
     telemetry::metrics::{CommitOutcome, Component, RebalanceKind},
 };
 
-/// Assignments are counted over the whole process, so that an epoch names one of them for ever.
-static EPOCHS: AtomicU64 = AtomicU64::new(1);
 /// Between two looks at what still runs.
 const MOMENT: Duration = Duration::from_millis(500);
 
@@ -128,7 +126,7 @@ impl Group {
                     let Some(known) = self.topics.get(&**topic) else { return };
                     tracing::info!(%topic, partition, offset, "assigned");
                     self.service.status.health.resume(topic, partition);
-                    let epoch = EPOCHS.fetch_add(1, Relaxed);
+                    let epoch = next_epoch();
                     let begun =
                         Partition::new(Arc::clone(known), partition, epoch, offset, self.runtime.clone());
                     let metrics = self.service.status.metrics.partition(topic, partition);

@@ -8,6 +8,7 @@ mod embedded;
 mod fault;
 mod group;
 pub(crate) mod headers;
+mod log_reader;
 mod positions;
 mod producer;
 mod publish;
@@ -20,6 +21,7 @@ pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
+pub(crate) use log_reader::{LogReader, Read, Stretch};
 pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};

@@ -111,7 +111,7 @@ impl Positions {
         topic: &str,
         patience: Duration,
     ) -> Option<String> {
-        if self.topic_ids { topic_id(consumer, topic, patience) } else { None }
+        if self.topic_ids { topic_id(consumer.client(), topic, patience) } else { None }
     }
 
     /// Whether the log still has what this partition reads next.

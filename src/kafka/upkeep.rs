@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, error::KafkaResult};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{CommitMode, Consumer},
+    error::KafkaResult,
+};
 
 use super::{
     assignment::{Beginning, Due, Name, Running, list},
@@ -43,6 +47,8 @@ impl Group {
     /// means that not all of them could be looked at.
     pub(super) fn look_for_losses(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
         let mut assignment = self.assignment();
+        // A partition that is held is committed no more, and what it has settled must not count as lost.
+        assignment.commit(consumer, CommitMode::Async)?;
         let running: Vec<(Name, i64)> = assignment
             .running
             .iter()

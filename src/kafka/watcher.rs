@@ -77,7 +77,7 @@ impl Watcher {
                 KafkaFault::new(FaultKind::Refused, format!("{what} at {brokers} failed: {reason}"))
             }
             Some(Complaint { source, reason, .. }) => {
-                let hint = if source == Source::Log { HINT } else { "" };
+                let hint = if source == Source::Log || was_closed(&reason) { HINT } else { "" };
                 KafkaFault::new(
                     FaultKind::Unreachable,
                     format!("no broker answered at {brokers} within {waited}: {reason}{hint}"),
@@ -106,6 +106,12 @@ impl Watcher {
             _ => tracing::warn!(target: "librdkafka", facility, "{message}"),
         }
     }
+}
+
+/// Whether a connection was there, and the broker closed it: as often as not the library hears of that while it
+/// writes, and then reports an event of its own.
+fn was_closed(reason: &str) -> bool {
+    ["Send failed", "Receive failed", "Disconnected"].iter().any(|closed| reason.contains(closed))
 }
 
 /// The library appends how long what lasted and how many it held back.
@@ -183,6 +189,16 @@ mod tests {
         watcher.note(&KafkaError::Global(Code::AllBrokersDown), "1/1 brokers are down");
         let fault = watcher.explain(TIMED_OUT, "b:9092", WAITED);
         assert!(fault.message.contains("10s: b:9092/bootstrap: Disconnected: closed by peer; "), "{fault}");
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_while_we_write_gets_the_same_hint() {
+        let broken =
+            explained(&[(Code::BrokerTransportFailure, "b:9092/bootstrap: Send failed: Broken pipe")]);
+        assert!(broken.message.ends_with(&format!("Send failed: Broken pipe{HINT}")), "{broken}");
+        let refused =
+            explained(&[(Code::BrokerTransportFailure, "Connect to b:9092 failed: Connection refused")]);
+        assert!(!refused.message.contains(HINT), "nobody listens there: {refused}");
     }
 
     #[test]

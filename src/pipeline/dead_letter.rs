@@ -89,6 +89,11 @@ fn rfc3339(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |time| time.to_string())
 }
 
+/// The present, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    millis(SystemTime::now())
+}
+
 /// Milliseconds since 1970.
 pub(crate) fn millis(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -10,6 +10,7 @@ use super::{
     dedupe::Claims,
     dispatch::Crowd,
     produce::Producer,
+    replaying::Replaying,
     retry::RetryPolicy,
     status::{Status, age},
 };
@@ -18,7 +19,7 @@ use crate::{
     config::Ordering,
     erased::ErasedHandler,
     routes::Table,
-    store::{Clock, OwnerFactory},
+    store::{Clock, OwnerFactory, StoreKey},
     telemetry::{HandlerMetrics, metrics::Outcome},
 };
 
@@ -48,6 +49,9 @@ pub(crate) struct ServiceRun {
     /// Draws the jitter of delays, `0.0..1.0`.
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    pub(crate) replay: Option<Arc<Replaying>>,
+    /// The topic where the ends of its events are written down, if they are.
+    pub(crate) ledger: Option<String>,
 }
 
 impl fmt::Debug for ServiceRun {
@@ -60,15 +64,25 @@ impl fmt::Debug for ServiceRun {
 }
 
 impl ServiceRun {
+    /// The name under which the store knows an event of this service.
+    pub(crate) fn store_key(&self, handler: &str, key: &str) -> StoreKey {
+        let (prefix, group) = (&self.prefix, &self.group);
+        match &self.replay {
+            Some(replay) => replay.store_key(prefix, group, handler, key),
+            None => StoreKey::new(prefix, group, handler, key),
+        }
+    }
+
     /// A record is settled, counted as its handler's or as nobody's.
     pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record) {
         let outcome = match how {
             How::Done => Outcome::Done,
-            How::Skipped => Outcome::Skipped,
-            How::Duplicate => Outcome::Duplicate,
+            How::Skipped | How::LeftOut => Outcome::Skipped,
+            How::Duplicate | How::WasDead => Outcome::Duplicate,
             How::DeadLettered => Outcome::DeadLettered,
         };
-        metrics.settled(outcome, record.timestamp.map(age));
+        let live = self.replay.is_none();
+        metrics.settled(outcome, record.timestamp.filter(|_| live).map(age));
         if let Some(told) = &self.told {
             told(record, how);
         }

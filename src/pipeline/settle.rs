@@ -14,6 +14,7 @@ use super::{
     ending::Ending,
     failure::Failed,
     held::Claimed,
+    replaying::Replaying,
     retry,
     route::ServiceRun,
     source::Partition,
@@ -22,7 +23,7 @@ use crate::{
     Context, Handled, Record,
     crash::crash_point,
     publication::{Origin, Outbox},
-    store::{Claim, ClaimRequest, End, Grant, Run, StoreKey},
+    store::{Claim, ClaimRequest, End, Grant, Run},
     telemetry::TraceContext,
 };
 
@@ -46,9 +47,13 @@ const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them st
 pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Result<Settled, Stopped> {
     let delivery = Delivery { partition, record };
     let (route, decoded) = decode(&partition.topic.table, record);
+    let replay = partition.topic.service.replay.as_deref();
     let how = match decoded {
+        Decoded::Event(event) if replay.is_some() && !event.route.handler.replayable() => How::LeftOut,
         Decoded::Event(event) => delivery.event(&event).await?,
         Decoded::Unwanted(what) => delivery.handled(Handled::Skipped(what.into())),
+        // Its letter was written when the live group met it.
+        Decoded::Unfit(..) if replay.is_some_and(|replay| replay.was_passed(record)) => How::WasDead,
         Decoded::Unfit(disposition, why) => {
             let end = Ending {
                 disposition,
@@ -96,7 +101,8 @@ impl Delivery<'_> {
                     in_doubt = true;
                     grant
                 }
-                Claim::Done | Claim::Dead => return Ok(How::Duplicate),
+                Claim::Done => return self.enter(&request.key, How::Duplicate).await,
+                Claim::Dead => return self.enter(&request.key, How::WasDead).await,
                 Claim::Busy { left } => {
                     drop(near);
                     // Whoever has it may finish at any moment.
@@ -115,10 +121,16 @@ impl Delivery<'_> {
                         grant.takeovers
                     );
                     drop(near);
-                    return self.spent(event, &service.claims.hold(&request, grant, asked), &why).await;
+                    let claimed = service.claims.hold(&request, grant, asked);
+                    let how = self.deadly(event, &claimed, &why).await?;
+                    return self.enter(&request.key, how).await;
                 }
                 Claim::Mismatch => {
                     drop(near);
+                    // Its letter was written when the live group met it.
+                    if service.replay.as_ref().is_some_and(|replay| replay.was_passed(self.record)) {
+                        return Ok(How::WasDead);
+                    }
                     return self.mismatch(event).await;
                 }
                 Claim::Foreign => {
@@ -131,7 +143,7 @@ impl Delivery<'_> {
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
             match self.claimed(event, claimed, near, &mut in_doubt).await? {
-                Step::Settled(how) => return Ok(how),
+                Step::Settled(how) => return self.enter(&request.key, how).await,
                 Step::AskAgain(delay) => {
                     self.wait(delay).await?;
                     pause = ASK_AGAIN.0;
@@ -153,7 +165,11 @@ impl Delivery<'_> {
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
             drop(near);
-            return self.spent(event, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
+            let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
+            let failed = &Failed::finally(SPENT_ELSEWHERE);
+            let disposition = Disposition::Exhausted;
+            let end = Ending { disposition, attempts, first_failure, in_doubt: false, failed };
+            return self.give_up(event, &claimed, &end).await.map(Step::Settled);
         }
         let ctx = self.context(event, &claimed);
         let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
@@ -175,7 +191,14 @@ impl Delivery<'_> {
                 if handled == Handled::Done
                     && let Err(refused) = self.publish(&ctx).await
                 {
-                    return self.failed(event, claimed, ctx.attempt, &refused, *in_doubt).await;
+                    let end = Ending {
+                        disposition: Disposition::Rejected,
+                        attempts: ctx.attempt,
+                        first_failure: claimed.grant.first_failure_ms,
+                        in_doubt: *in_doubt,
+                        failed: &refused,
+                    };
+                    return self.end(event, &claimed, &end).await.map(Step::Settled);
                 }
                 crash_point("after_publish");
                 claims.complete(&claimed, End::Done, ctx.attempt).await;
@@ -251,7 +274,14 @@ impl Delivery<'_> {
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), in_doubt, failed };
-        self.end(event, &claimed, &end).await.map(Step::Settled)
+        // The first refusal of an event that nobody has tried before is the handler's word that it did nothing.
+        let is_untouched = !failed.retryable && attempts == 1 && !in_doubt;
+        let ended = if is_untouched {
+            self.end(event, &claimed, &end).await
+        } else {
+            self.give_up(event, &claimed, &end).await
+        };
+        ended.map(Step::Settled)
     }
 
     /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.
@@ -287,7 +317,7 @@ impl Delivery<'_> {
     fn claim_request(&self, event: &Event<'_>) -> ClaimRequest {
         let (route, service, record) = (event.route, self.service(), self.record);
         ClaimRequest {
-            key: StoreKey::new(&service.prefix, &service.group, route.handler.name(), event.key().as_str()),
+            key: service.store_key(route.handler.name(), event.key().as_str()),
             owner: service.owners.delivery(
                 self.partition.epoch,
                 &record.topic,
@@ -301,18 +331,21 @@ impl Delivery<'_> {
         }
     }
 
-    fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
+    pub(super) fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
         let (handler, service) = (event.route.handler.name(), self.service());
+        let replay = service.replay.as_deref();
+        let suffix = replay.map(Replaying::suffix).unwrap_or_default();
         Context {
+            replay: replay.is_some(),
             record: Arc::clone(&event.meta),
-            idempotency_key: format!("{}.{handler}:{}", service.group, event.key()).into(),
+            idempotency_key: format!("{}.{handler}:{}{suffix}", service.group, event.key()).into(),
             fencing_token: claimed.grant.token,
             attempt: claimed.grant.attempts + 1,
             cancelled: claimed.cancelled().clone(),
             outbox: Arc::new(Outbox::new(Origin {
                 service: Arc::clone(&service.name),
                 handler,
-                dedupe_key: event.key().as_str().into(),
+                dedupe_key: format!("{}{suffix}", event.key()).into(),
                 trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
                 tracestate: self.record.tracestate(),
                 topics: Some(Arc::clone(&service.publishes)),

@@ -29,6 +29,10 @@ pub enum How {
     Duplicate,
     /// In the dead-letter topic, acknowledged.
     DeadLettered,
+    /// In the dead-letter topic since another delivery; for a person to send back.
+    WasDead,
+    /// A replay met an event whose handler is not to be replayed.
+    LeftOut,
 }
 
 impl Settled {

@@ -3,7 +3,10 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use futures_util::FutureExt;
@@ -46,6 +49,14 @@ struct State {
 pub(crate) struct Bounds {
     pub(crate) records: usize,
     pub(crate) bytes: usize,
+}
+
+/// Assignments are counted over the whole process, so that an epoch names one of them for ever.
+static EPOCHS: AtomicU64 = AtomicU64::new(1);
+
+/// The number of another assignment.
+pub(crate) fn next_epoch() -> u64 {
+    EPOCHS.fetch_add(1, Relaxed)
 }
 
 /// Settled records kept in mind behind one that is not: what a crash would deliver again.
@@ -139,6 +150,17 @@ impl Partition {
     /// The offset to commit.
     pub(crate) fn watermark(&self) -> i64 {
         self.state().tracker.watermark()
+    }
+
+    /// Whether everything that was taken in is settled.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state().tracker.unsettled() == 0
+    }
+
+    /// Everything below needs no more work, where everything below `read_to` was taken in or passed over.
+    pub(crate) fn settled_to(&self, read_to: i64) -> i64 {
+        let state = self.state();
+        if state.tracker.unsettled() == 0 { read_to } else { state.tracker.watermark() }
     }
 
     /// The next offset that has not been delivered.

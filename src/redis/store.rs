@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use ::redis::Pipeline;
@@ -76,6 +76,10 @@ impl RedisStore {
                 R::FUNCTION
             ))),
         }
+    }
+
+    fn notes_key(&self, kind: &str) -> String {
+        format!("{}:notes:{kind}", self.prefix)
     }
 
     /// Topic names hold no colon, so the last one separates.
@@ -166,6 +170,22 @@ impl DedupeStore for RedisStore {
             write.hset(&key, format!("topic:{partition}"), id);
         }
         write.hdel(&key, format!("accepted:{partition}"));
+        self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
+    }
+
+    async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
+        let mut read = Pipeline::with_capacity(1);
+        read.hgetall(self.notes_key(kind));
+        let (notes,): (BTreeMap<String, String>,) = self.hot.query(&read).await?;
+        Ok(notes)
+    }
+
+    async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {
+        let mut write = Pipeline::with_capacity(1);
+        match text {
+            Some(text) => write.hset(self.notes_key(kind), name, text),
+            None => write.hdel(self.notes_key(kind), name),
+        };
         self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 

@@ -15,13 +15,30 @@ impl StoreKey {
     /// Names the record of `key` for one handler of one group. The prefix holds no braces (the configuration refuses
     /// them), because the first pair decides where a cluster keeps the key.
     pub fn new(prefix: &str, group: &str, handler: &str, key: impl AsRef<[u8]>) -> Self {
+        Self::of_parts(prefix, &[group.as_bytes(), handler.as_bytes(), key.as_ref()])
+    }
+
+    /// The same for a run over everything that is remembered apart from all others, under a name of its own.
+    pub fn in_epoch(epoch: &str, prefix: &str, group: &str, handler: &str, key: impl AsRef<[u8]>) -> Self {
+        Self::of_parts(prefix, &[epoch.as_bytes(), group.as_bytes(), handler.as_bytes(), key.as_ref()])
+    }
+
+    fn of_parts(prefix: &str, parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for part in [group.as_bytes(), handler.as_bytes(), key.as_ref()] {
+        for part in parts {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         let hash = hasher.finalize();
         let bucket = hash.as_bytes()[0] % BUCKETS;
         Self(format!("{prefix}:{{{bucket}}}:{}", &hash.to_hex()[..32]).into())
+    }
+
+    /// The 32 digits as a number. The prefix is no part of it.
+    pub(crate) fn digest(&self) -> u128 {
+        let digits = self.0.bytes().rev().take(32).enumerate();
+        let value =
+            |digit: u8| u128::from(if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 });
+        digits.fold(0, |number, (place, digit)| number | value(digit) << (4 * place))
     }
 
     /// The whole name.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ struct Inner {
     /// When the map has grown to this size, what is past its retention is swept out.
     sweep_at: usize,
     anchors: HashMap<(String, String), Anchors>,
+    notes: BTreeMap<(String, String), String>,
 }
 
 #[derive(Debug)]
@@ -191,6 +192,23 @@ impl DedupeStore for MemoryStore {
         let anchors = inner.anchors(group, topic);
         anchors.accepted.remove(&partition);
         anchors.topic_ids.extend(topic_id.map(|id| (partition, id.to_owned())));
+        Ok(())
+    }
+
+    async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
+        let of_kind = |((known, name), text): (&(String, String), &String)| {
+            (known == kind).then(|| (name.clone(), text.clone()))
+        };
+        Ok(self.lock().notes.iter().filter_map(of_kind).collect())
+    }
+
+    async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {
+        let place = (kind.to_owned(), name.to_owned());
+        let mut inner = self.lock();
+        match text {
+            Some(text) => inner.notes.insert(place, text.to_owned()),
+            None => inner.notes.remove(&place),
+        };
         Ok(())
     }
 

@@ -16,8 +16,11 @@ mod key;
 mod memory;
 mod owner;
 mod record;
+mod remembered;
 mod report;
 mod request;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
@@ -32,6 +35,7 @@ pub use owner::{InvalidOwner, Owner, OwnerFactory};
 pub use report::StoreReport;
 
 pub(crate) use clock::{Clock, millis};
+pub(crate) use remembered::{MARGIN_MS, Remembered};
 pub(crate) use request::{Keyed, Request};
 
 /// Remembers claims, what is finished, and where groups began.
@@ -93,6 +97,12 @@ pub trait DedupeStore: Send + Sync + std::fmt::Debug {
         partition: i32,
         topic_id: Option<&str>,
     ) -> Result<(), StoreFault>;
+
+    /// Small texts that outlive their writers, of one kind, by their names.
+    async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault>;
+
+    /// Writes a note down in the place of any other of this kind and name; `None` takes it away.
+    async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault>;
 
     /// What the store says about itself: the worker checks it before the first claim and after each reconnect.
     async fn describe(&self) -> Result<StoreReport, StoreFault>;

@@ -19,6 +19,7 @@ pub fn context(idempotency_key: &str) -> Context {
         fencing_token: 1,
         attempt: 1,
         cancelled: CancellationToken::new(),
+        replay: false,
         outbox: Arc::new(Outbox::new(Origin {
             service: "test".into(),
             handler: "test",

@@ -23,6 +23,10 @@ impl ErasedHandler for Watched {
         self.handler.retry_policy()
     }
 
+    fn replayable(&self) -> bool {
+        self.handler.replayable()
+    }
+
     fn ttl(&self) -> Option<Duration> {
         self.handler.ttl()
     }

@@ -92,6 +92,22 @@ impl Harness {
         self
     }
 
+    /// Lets the process die at this moment: [`Fault::Crash`].
+    pub fn crash_at(&mut self, moment: Moment) -> &mut Self {
+        self.at(moment, Fault::Crash)
+    }
+
+    /// Lets the lease run out under the handler when it has taken effect, and another process take the event over:
+    /// [`Fault::Stall`].
+    pub fn lose_lease(&mut self) -> &mut Self {
+        self.at(Moment::AfterEffect, Fault::Stall)
+    }
+
+    /// Lets the dedupe store be out of reach for this long, from the next claim on: [`Fault::StoreDown`].
+    pub fn store_down(&mut self, time: Duration) -> &mut Self {
+        self.at(Moment::BeforeClaim, Fault::StoreDown(time))
+    }
+
     /// Delivers a record and waits until it is settled and committed, whatever it takes.
     ///
     /// # Panics

@@ -49,6 +49,7 @@ impl Process {
             // The longest delays, so that every run is the same.
             chance: || 1.0,
             told: Some(told(&seam)),
+            replay: None,
         };
         let run = assembly.run(service);
         let watched =

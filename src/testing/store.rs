@@ -1,6 +1,6 @@
 //! A process' line to the dedupe store.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -103,6 +103,14 @@ impl DedupeStore for LinedStore {
         topic_id: Option<&str>,
     ) -> Result<(), StoreFault> {
         self.open().await?.begun(group, topic, partition, topic_id).await
+    }
+
+    async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
+        self.open().await?.notes(kind).await
+    }
+
+    async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {
+        self.open().await?.note(kind, name, text).await
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {

@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use super::group_of;
+use super::{group_of, ledger_of};
 use crate::{
     Service,
     config::Settings,
     erased::ErasedHandler,
-    pipeline::{Capacity, Claims, Crowd, Producer, Route, RouteSettings, ServiceRun, Status, Told, Topic},
+    pipeline::{
+        Capacity, Claims, Crowd, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told, Topic,
+    },
     routes::Table,
     store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics, metrics::NO_HANDLER},
@@ -33,6 +35,7 @@ pub(crate) struct Assembly<'a> {
     pub(crate) clock: Clock,
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    pub(crate) replay: Option<Arc<Replaying>>,
 }
 
 impl Assembly<'_> {
@@ -58,6 +61,8 @@ impl Assembly<'_> {
             clock: self.clock,
             chance: self.chance,
             told: self.told.clone(),
+            replay: self.replay.clone(),
+            ledger: ledger_of(service, self.settings),
         })
     }
 

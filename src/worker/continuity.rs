@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::memory::Memory;
 use crate::{
     check::{self, State},
     pipeline::Status,
@@ -14,7 +15,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Looks at the store for ever, and says what an operator has to know: after a restart or a failover, claims
 /// and marks of the last moments may be gone, and an event that occurs more than once may take effect again.
-pub(super) async fn watch(store: Arc<dyn DedupeStore>, services: Vec<Arc<Status>>) {
+pub(super) async fn watch(store: Arc<dyn DedupeStore>, services: Vec<Arc<Status>>, memories: Vec<Memory>) {
     let mut known: Option<StoreReport> = None;
     let mut turns = tokio::time::interval(LOOK_AGAIN);
     loop {
@@ -38,6 +39,11 @@ pub(super) async fn watch(store: Arc<dyn DedupeStore>, services: Vec<Arc<Status>
         for alarm in alarms {
             tracing::error!(alarm, "the dedupe store is not what it was");
             services.iter().for_each(|status| status.metrics.fault(Component::Store));
+        }
+        for memory in &memories {
+            if let Err(fault) = memory.keep(&*store, &report, false).await {
+                tracing::debug!(%fault, "how far memory reaches back is not written down");
+            }
         }
         known = Some(report);
     }

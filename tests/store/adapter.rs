@@ -1,5 +1,7 @@
 //! The Redis store with the back doors of the conformance suite, which reach around it into the server.
 
+use std::collections::BTreeMap;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -140,6 +142,14 @@ impl DedupeStore for Adapter {
         topic_id: Option<&str>,
     ) -> Result<(), StoreFault> {
         self.store.begun(group, topic, partition, topic_id).await
+    }
+
+    async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
+        self.store.notes(kind).await
+    }
+
+    async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {
+        self.store.note(kind, name, text).await
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {

@@ -14,6 +14,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         an_accepted_position_is_kept_until_it_is_done,
         the_topic_that_a_partition_began_in_is_the_last_one_told,
         anchors_of_one_group_and_topic_are_no_others,
+        notes_are_kept_by_kind_and_name_until_they_are_taken_away,
         the_store_describes_itself,
     );
     Ok(())
@@ -21,6 +22,19 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
 
 async fn an_unknown_group_has_no_anchors(bench: &Bench<'_>) -> Verdict {
     same(bench.store.anchors(bench.space(), "topic").await?, Anchors::default())
+}
+
+async fn notes_are_kept_by_kind_and_name_until_they_are_taken_away(bench: &Bench<'_>) -> Verdict {
+    let (kind, other) = (bench.space(), format!("{}.other", bench.space()));
+    same(bench.store.notes(kind).await?, BTreeMap::new())?;
+    for (name, text) in [("b", "1"), ("a:b{c}", "old"), ("a:b{c}", "{\"n\": 2}")] {
+        bench.store.note(kind, name, Some(text)).await?;
+    }
+    bench.store.note(&other, "b", Some("3")).await?;
+    bench.store.note(kind, "b", None).await?;
+    bench.store.note(kind, "never there", None).await?;
+    same(bench.store.notes(kind).await?, BTreeMap::from([("a:b{c}".to_owned(), "{\"n\": 2}".to_owned())]))?;
+    same(bench.store.notes(&other).await?, BTreeMap::from([("b".to_owned(), "3".to_owned())]))
 }
 
 async fn the_first_start_is_remembered_number_by_number(bench: &Bench<'_>) -> Verdict {

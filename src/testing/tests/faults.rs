@@ -180,3 +180,19 @@ async fn the_dead_let_go_of_what_they_held_and_the_frozen_are_waited_for() {
         assert_eq!((*counter.lock().await, harness.attempts()), (runs, 2), "{fault:?}");
     }
 }
+
+#[tokio::test]
+async fn the_usual_faults_have_names_of_their_own() {
+    async fn charges(go_wrong: impl Fn(&mut Harness)) -> (usize, usize) {
+        let bank = Bank::default();
+        let mut harness = Harness::new(Charge { bank: bank.clone() });
+        go_wrong(&mut harness);
+        harness.deliver(PAYMENT).await;
+        assert!(!harness.is_waiting_for_faults());
+        (bank.charges(), harness.attempts())
+    }
+    assert_eq!(charges(|harness| _ = harness.crash_at(Moment::BeforeHandler)).await, (1, 1));
+    assert_eq!(charges(|harness| _ = harness.crash_at(Moment::AfterEffect)).await, (2, 2));
+    assert_eq!(charges(|harness| _ = harness.lose_lease()).await, (2, 2));
+    assert_eq!(charges(|harness| _ = harness.store_down(Duration::from_secs(3600))).await, (1, 1));
+}

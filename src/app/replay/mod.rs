@@ -1,0 +1,267 @@
+//! `replay`: what has never taken effect in a range of the past does so now.
+
+mod args;
+mod progress;
+pub(super) mod shown;
+
+use std::{io::IsTerminal, process::ExitCode, slice, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::{runtime::Handle, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+pub(super) use args::Replay;
+
+use super::{
+    FAILED, FINE, INTERRUPTED, failed,
+    inspect::inspect,
+    operator::{chosen, confirmed, ended},
+    refuse,
+    run::connect,
+    signals::Signals,
+};
+use crate::{
+    Service,
+    audit::{Act, Audit, Outcome},
+    check::{self, Finding},
+    config::Settings,
+    kafka::KafkaClient,
+    replay::{Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey},
+    store::DedupeStore,
+    worker::Control,
+};
+
+pub(super) async fn run(
+    settings: &Settings,
+    services: &[Service],
+    args: &Replay,
+    topics: &[String],
+    handlers: &Handle,
+) -> ExitCode {
+    let store = match connect(settings) {
+        Ok(store) => store,
+        Err(fault) => return refuse(fault),
+    };
+    let wanted = match wanted(services, args, topics, &store).await {
+        Ok(wanted) => wanted,
+        Err(error) => return ended(args.json, error),
+    };
+    let (mut signals, control) = match (Signals::listen(), Control::start()) {
+        (Ok(signals), Ok(control)) => (signals, control),
+        (Err(error), _) => return failed(format!("signals cannot be received: {error}")),
+        (_, Err(reason)) => return failed(reason),
+    };
+    let cancel = CancellationToken::new();
+    let (service, order) = match &wanted {
+        Wanted::New(service, order) => (*service, order),
+        Wanted::Resumed(service, entry) => (*service, &entry.order),
+    };
+    let replayer = Replayer {
+        settings,
+        service,
+        kafka: KafkaClient::from_settings(&settings.kafka),
+        store,
+        handlers: handlers.clone(),
+        control: control.handle(),
+        cancel: cancel.clone(),
+        ledger: Default::default(),
+    };
+    let verb = Verb { settings, args, order, replayer: &replayer };
+    let done = verb.act(&wanted);
+    tokio::pin!(done);
+    let code = tokio::select! {
+        code = &mut done => Some(code),
+        _ = signals.next() => {
+            eprintln!("stopping; once more does not wait for what runs");
+            cancel.cancel();
+            tokio::select! {
+                code = &mut done => Some(code),
+                _ = signals.next() => None,
+            }
+        }
+    };
+    control.finish().await;
+    code.unwrap_or(ExitCode::from(INTERRUPTED))
+}
+
+/// What is to be replayed.
+enum Wanted<'a> {
+    New(&'a Service, Order),
+    Resumed(&'a Service, Entry),
+}
+
+/// All that is wrong with the command line comes at once.
+async fn wanted<'a>(
+    services: &'a [Service],
+    args: &Replay,
+    topics: &[String],
+    store: &Arc<dyn DedupeStore>,
+) -> Result<Wanted<'a>, ReplayError> {
+    let refused = |problem: String| Err(ReplayError::Order(problem));
+    let named = |name: &str| services.iter().find(|service| service.name() == name);
+    if let Some(id) = &args.resume {
+        if !topics.is_empty() {
+            return refused(
+                "--topic does not go with --resume: a replay goes on as it was ordered".to_owned(),
+            );
+        }
+        let journal = Journal::new(Arc::clone(store));
+        let Some(mut entry) = journal.find(id).await? else {
+            let entries = journal.all().await?;
+            let open = entries.values().filter(|entry| entry.state != State::Finished);
+            let open = open.map(|entry| entry.id.as_str()).collect::<Vec<_>>().join(", ");
+            let known = if open.is_empty() {
+                "there is none to resume".to_owned()
+            } else {
+                format!("there are {open}")
+            };
+            return refused(format!("--resume {id}: there is no such replay; {known}"));
+        };
+        if entry.state == State::Finished {
+            return refused(format!("--resume {id}: it is finished"));
+        }
+        let Some(service) = named(&entry.order.service) else {
+            return refused(format!(
+                "--resume {id}: its service {} is not in this binary",
+                entry.order.service
+            ));
+        };
+        args.amend(&mut entry.order);
+        entry.order.check().map_err(|problems| ReplayError::Order(problems.join("\n")))?;
+        return Ok(Wanted::Resumed(service, entry));
+    }
+    let service = chosen(services, args.service.as_deref());
+    let order = args.order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
+    match (service, order) {
+        (Ok(service), Ok(order)) => Ok(Wanted::New(service, order)),
+        (service, order) => {
+            let problems: Vec<String> =
+                service.err().into_iter().chain(order.err().into_iter().flatten()).collect();
+            refused(problems.join("\n"))
+        }
+    }
+}
+
+/// One call of the verb.
+struct Verb<'a> {
+    settings: &'a Settings,
+    args: &'a Replay,
+    order: &'a Order,
+    replayer: &'a Replayer<'a>,
+}
+
+impl Verb<'_> {
+    async fn act(&self, wanted: &Wanted<'_>) -> ExitCode {
+        let done = match wanted {
+            _ if self.args.dry_run || self.order.mode == Mode::Verify => self.look().await,
+            Wanted::New(_, order) => self.begin(order).await,
+            Wanted::Resumed(_, entry) => self.go(entry.clone(), None).await,
+        };
+        done.unwrap_or_else(|error| ended(self.args.json, error))
+    }
+
+    /// Says what would become of every event. To verify is to expect that nothing is left to do.
+    async fn look(&self) -> Result<ExitCode, ReplayError> {
+        let survey = self.survey().await?;
+        if self.args.json {
+            println!("{}", shown::json(&survey));
+        } else {
+            println!("{}", shown::survey(&survey));
+        }
+        let tally = survey.tally();
+        let is_settled = tally.ran + tally.in_progress + tally.unknown + tally.undecodable == 0;
+        Ok(ExitCode::from(if self.args.dry_run || is_settled { FINE } else { FAILED }))
+    }
+
+    async fn survey(&self) -> Result<Survey, ReplayError> {
+        let (survey, warnings) = self.replayer.survey(self.order).await?;
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(survey)
+    }
+
+    async fn begin(&self, order: &Order) -> Result<ExitCode, ReplayError> {
+        let reaches_beyond = self.replayer.reaches_beyond_memory(order).await?;
+        let asks = !self.args.yes;
+        if asks && !std::io::stdin().is_terminal() {
+            let how = "add --yes to replay: there is no terminal to ask at; --dry-run says what it would do";
+            return Err(ReplayError::Order(how.to_owned()));
+        }
+        let mut survey = None;
+        if asks || reaches_beyond {
+            let found = self.survey().await?;
+            let unknown = found.tally().unknown;
+            if unknown > 0 && !order.allow_unknown {
+                let reason = format!(
+                    "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for the store does not reach back that far. --allow-unknown runs them."
+                );
+                if self.args.json {
+                    println!("{}", shown::refused(&found, &reason));
+                } else {
+                    eprintln!("{}\n\n{reason}", shown::survey(&found));
+                }
+                return Ok(ExitCode::from(FAILED));
+            }
+            if asks {
+                eprintln!("{}\n", shown::survey(&found));
+                eprint!("Replay this? {} would run. [y/N] ", found.tally().ran + found.tally().unknown);
+                if !confirmed() {
+                    return Ok(failed("Nothing was replayed."));
+                }
+            }
+            survey = Some(found);
+        }
+        let (entry, warnings) = self.replayer.enter(order.clone()).await?;
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        self.go(entry, survey.as_ref()).await
+    }
+
+    /// What keeps a worker from starting keeps a replay from it, too; topics of ours that are missing are made.
+    async fn inspect(&self) -> Result<(), ReplayError> {
+        let Replayer { service, kafka, store, .. } = self.replayer;
+        let create = self.settings.topics.create;
+        let findings = inspect(self.settings, slice::from_ref(*service), kafka, &**store, create).await;
+        let problems = findings.iter().filter(|finding| finding.state == check::State::Problem);
+        let problems: Vec<String> = problems
+            .map(|Finding { subject, found, advice, .. }| {
+                format!("{subject}: {found}; {}", advice.as_deref().unwrap_or_default())
+            })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(ReplayError::Trouble(problems.join("\n"))) }
+    }
+
+    /// Writes down that it begins, runs it, writes down how it went, and says so.
+    async fn go(&self, entry: Entry, survey: Option<&Survey>) -> Result<ExitCode, ReplayError> {
+        self.inspect().await?;
+        let audit =
+            Audit::open(self.settings).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+        let act = Act {
+            verb: if self.args.resume.is_some() { "replay --resume" } else { "replay" },
+            group: entry.group.clone(),
+            handler: None,
+            key: None,
+            before: shown::before(&entry, survey),
+        };
+        let intent = audit.intend(act).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+        eprintln!("replay {}: {} partitions of {}", entry.id, entry.parts.len(), entry.order.service);
+        let (told, news) = watch::channel(entry.clone());
+        let shown = tokio::spawn(progress::show(news));
+        let ran = self.replayer.run(entry, &told).await;
+        drop(told);
+        // It ends with the last of its news.
+        drop(shown.await);
+        let (outcome, reason) = match &ran {
+            Ok(entry) => (Outcome::Done, shown::after(entry)),
+            Err(error) => (Outcome::Refused, error.to_string()),
+        };
+        if let Err(error) = audit.amend(&intent, outcome, &reason).await {
+            eprintln!("how it went could not be written down: {error}");
+        }
+        let entry = ran?;
+        if self.args.json {
+            println!("{}", shown::entry_json(&entry));
+        } else {
+            println!("{}", shown::entry(&entry));
+        }
+        Ok(ExitCode::from(if entry.state == State::Finished { FINE } else { FAILED }))
+    }
+}

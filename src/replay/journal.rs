@@ -1,0 +1,124 @@
+//! What is written down of replays, so that one can go on where it was left, and people can see what was run.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use super::{Order, Tally};
+use crate::store::{DedupeStore, StoreFault};
+
+/// The kind of these notes.
+const KIND: &str = "replays";
+/// Entries that have ended stay this long.
+const KEPT_DAYS: i64 = 30;
+
+/// One replay, as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Names it.
+    pub id: String,
+    /// What was wanted.
+    pub order: Order,
+    /// The consumer group of the service.
+    pub group: String,
+    /// How it stands.
+    pub state: State,
+    /// Why it stands so, where there is something to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// When it was ordered.
+    pub started_at: Timestamp,
+    /// When this was written.
+    pub updated_at: Timestamp,
+    /// What it reads, and how far it is.
+    pub parts: Vec<Part>,
+}
+
+/// One partition of a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Physical name.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset.
+    pub begin: i64,
+    /// The offset after the last, frozen when the replay began.
+    pub end: i64,
+    /// Everything below needs no more work.
+    pub at: i64,
+    /// What became of it.
+    pub tally: Tally,
+}
+
+/// How a replay stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It runs, or its process has died: then it can be resumed.
+    Running,
+    /// Everything in its range is settled.
+    Finished,
+    /// It was told to stop, or had run as many as it might; it can be resumed.
+    Stopped,
+    /// It cannot go on by itself; it can be resumed.
+    Failed,
+}
+
+impl Entry {
+    /// All its partitions together.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut all = Tally::default();
+        self.parts.iter().for_each(|part| all += part.tally);
+        all
+    }
+
+    /// Offsets that were passed, and offsets in all.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        let sum = |length: fn(&Part) -> i64| {
+            self.parts.iter().map(|part| u64::try_from(length(part)).unwrap_or(0)).sum()
+        };
+        (sum(|part| part.at - part.begin), sum(|part| part.end - part.begin))
+    }
+}
+
+/// Where replays are written down: beside the claims, so that every machine finds them.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    store: Arc<dyn DedupeStore>,
+}
+
+impl Journal {
+    pub(crate) fn new(store: Arc<dyn DedupeStore>) -> Self {
+        Self { store }
+    }
+
+    /// All entries that can be read, by their names, which begin with their time.
+    pub(crate) async fn all(&self) -> Result<BTreeMap<String, Entry>, StoreFault> {
+        let notes = self.store.notes(KIND).await?;
+        Ok(notes.into_iter().filter_map(|(id, text)| Some((id, serde_json::from_str(&text).ok()?))).collect())
+    }
+
+    pub(crate) async fn find(&self, id: &str) -> Result<Option<Entry>, StoreFault> {
+        Ok(self.all().await?.remove(id))
+    }
+
+    pub(crate) async fn write(&self, entry: &Entry) -> Result<(), StoreFault> {
+        let text = serde_json::to_string(entry).map_err(|error| StoreFault::refused(error.to_string()))?;
+        self.store.note(KIND, &entry.id, Some(&text)).await
+    }
+
+    /// Takes away what ended long ago.
+    pub(crate) async fn prune(&self) -> Result<(), StoreFault> {
+        let Ok(oldest) = Timestamp::now().checked_sub((KEPT_DAYS * 24).hours()) else { return Ok(()) };
+        for (id, entry) in self.all().await? {
+            if entry.updated_at < oldest {
+                self.store.note(KIND, &id, None).await?;
+            }
+        }
+        Ok(())
+    }
+}

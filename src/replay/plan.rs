@@ -1,0 +1,126 @@
+//! From a range to stretches of partitions, with ends that are frozen before anything is read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Bound, Order};
+use crate::kafka::{KafkaClient, KafkaFault, LogReader, Stretch};
+
+/// What will be read of one topic.
+#[derive(Debug)]
+pub(super) struct TopicPlan {
+    /// Physical name.
+    pub(super) topic: Arc<str>,
+    pub(super) stretches: Vec<Stretch>,
+    /// What the live group has committed, by partition.
+    pub(super) committed: Vec<(i32, i64)>,
+    pub(super) reader: LogReader,
+}
+
+/// What will be read, and what a person should know about it.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) topics: Vec<TopicPlan>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PlanError {
+    /// What was asked for cannot be; all problems at once.
+    #[error("{}", .0.join("\n"))]
+    Problems(Vec<String>),
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaFault),
+}
+
+impl Plan {
+    /// Asks Kafka where the range lies. Blocks while it asks.
+    pub(super) fn make(
+        client: &KafkaClient,
+        group: &str,
+        order: &Order,
+        topics: &[String],
+    ) -> Result<Self, PlanError> {
+        let mut plan = Self::default();
+        let mut problems = Vec::new();
+        for topic in topics {
+            let topic: Arc<str> = topic.as_str().into();
+            let reader = LogReader::open(client, group, &topic)?;
+            let Some(there) = reader.partitions()? else {
+                problems.push(format!("topic {topic} does not exist"));
+                continue;
+            };
+            let unknown: Vec<String> = order.partitions.difference(&there).map(ToString::to_string).collect();
+            if !unknown.is_empty() {
+                problems.push(format!(
+                    "topic {topic} has no partition {}; it has 0 to {}",
+                    unknown.join(", "),
+                    there.len() - 1
+                ));
+                continue;
+            }
+            let wanted = if order.partitions.is_empty() { there } else { order.partitions.clone() };
+            plan.add(order, topic, reader, &wanted, &mut problems)?;
+        }
+        if problems.is_empty() { Ok(plan) } else { Err(PlanError::Problems(problems)) }
+    }
+
+    fn add(
+        &mut self,
+        order: &Order,
+        topic: Arc<str>,
+        reader: LogReader,
+        wanted: &BTreeSet<i32>,
+        problems: &mut Vec<String>,
+    ) -> Result<(), PlanError> {
+        let begins = order.from.time().map(|time| reader.at(wanted, time)).transpose()?;
+        let ends = order.to.time().map(|time| reader.at(wanted, time)).transpose()?;
+        let committed = reader.committed(wanted)?;
+        let mut stretches = Vec::new();
+        let mut gone = Vec::new();
+        for partition in wanted {
+            let (low, high) = reader.log(*partition)?;
+            let place = |bound: Bound, found: &Option<BTreeMap<i32, i64>>| match bound {
+                Bound::Offset(offset) => offset,
+                // Every record is older.
+                Bound::Time(_) => found.as_ref().and_then(|at| at.get(partition)).copied().unwrap_or(high),
+            };
+            let (begin, first_after) = (place(order.from, &begins), place(order.to, &ends));
+            let end = match order.to {
+                // A record younger than the end may lie before one that is older: only the log's end is certain.
+                Bound::Time(_) if !order.in_order => high,
+                _ => first_after.min(high),
+            };
+            if Self::begins_before(order.from, begin, low) {
+                gone.push((*partition, low, first_after <= low));
+            }
+            stretches.push(Stretch { partition: *partition, begin: begin.clamp(low, high), end });
+        }
+        if gone.len() == wanted.len() && gone.iter().all(|(.., all)| *all) {
+            let begins =
+                gone.iter().map(|(partition, low, _)| format!("partition {partition} at offset {low}"));
+            problems.push(format!(
+                "nothing of the range is left in {topic}: its log begins later, {}",
+                begins.collect::<Vec<_>>().join(", ")
+            ));
+        } else {
+            self.warnings.extend(gone.iter().map(|(partition, low, _)| {
+                format!("partition {partition} of {topic} begins at offset {low}: what was before is deleted, and may have been in the range")
+            }));
+        }
+        self.topics.push(TopicPlan { topic, stretches, committed: committed.into_iter().collect(), reader });
+        Ok(())
+    }
+
+    /// Whether a range from `from`, found at `begin`, may hold records that are not in the log any more. A time is
+    /// found at the first record that is not older: where that is the first of all, older ones may have been there.
+    fn begins_before(from: Bound, begin: i64, low: i64) -> bool {
+        match from {
+            Bound::Offset(_) => begin < low,
+            Bound::Time(_) => low > 0 && begin <= low,
+        }
+    }
+}

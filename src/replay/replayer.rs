@@ -1,0 +1,345 @@
+//! From an order to its end: plan, dry run, and the run itself, written down as it goes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, watch},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Entry, Journal, Mode, Order, Part, State, Survey,
+    judge::Judge,
+    order,
+    plan::{Plan, PlanError},
+    run::{Ended, Notes, Reading, Run, What},
+    survey::SurveyError,
+    taken::{TakeError, Taken},
+};
+use crate::{
+    Service,
+    config::Settings,
+    kafka::{KafkaClient, RecordProducer},
+    ledger::{Keeper, Ledger},
+    pipeline::{Bounds, Crowd, Epoch, Replaying, ServiceRun, Topic},
+    store::{Clock, DedupeStore, OwnerFactory, StoreFault},
+    telemetry::{Health, Metrics},
+    worker::{Assembly, ledger_of, memory},
+};
+
+/// Replays events of one service.
+#[derive(Debug)]
+pub(crate) struct Replayer<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) service: &'a Service,
+    pub(crate) kafka: KafkaClient,
+    pub(crate) store: Arc<dyn DedupeStore>,
+    /// Where handlers run.
+    pub(crate) handlers: Handle,
+    /// Where claims are renewed.
+    pub(crate) control: Handle,
+    pub(crate) cancel: CancellationToken,
+    /// Read when it is needed for the first time.
+    pub(crate) ledger: OnceCell<Arc<Ledger>>,
+}
+
+/// Why nothing could be replayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReplayError {
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Order(String),
+    /// It could be, but not now.
+    #[error("{0}")]
+    Trouble(String),
+}
+
+impl From<PlanError> for ReplayError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Problems(_) => Self::Order(error.to_string()),
+            PlanError::Kafka(_) => Self::Trouble(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreFault> for ReplayError {
+    fn from(fault: StoreFault) -> Self {
+        Self::Trouble(format!("the dedupe store: {fault}"))
+    }
+}
+
+impl From<TakeError> for ReplayError {
+    fn from(error: TakeError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+impl From<SurveyError> for ReplayError {
+    fn from(error: SurveyError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+impl Replayer<'_> {
+    /// What would become of every event in the range. Nothing is run or written.
+    pub(crate) async fn survey(&self, order: &Order) -> Result<(Survey, Vec<String>), ReplayError> {
+        let mut plan = self.plan(order).await?;
+        let mut warnings = std::mem::take(&mut plan.warnings);
+        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        warnings.extend(scene.judge.ledger.iter().flat_map(|ledger| ledger.warnings.clone()));
+        let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
+        let look = move || Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
+        Ok((blocking(look).await??, warnings))
+    }
+
+    /// Whether there may be events in the range that took effect and are forgotten.
+    pub(crate) async fn reaches_beyond_memory(&self, order: &Order) -> Result<bool, ReplayError> {
+        if matches!(order.mode, Mode::Force { .. }) {
+            return Ok(false);
+        }
+        let plan = self.plan(order).await?;
+        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_known(end.time())))
+    }
+
+    /// A new entry for this order, with ends that are frozen now.
+    pub(crate) async fn enter(&self, order: Order) -> Result<(Entry, Vec<String>), ReplayError> {
+        let plan = self.plan(&order).await?;
+        let now = Timestamp::now();
+        let part = |topic: &Arc<str>, stretch: &crate::kafka::Stretch| Part {
+            topic: topic.to_string(),
+            partition: stretch.partition,
+            begin: stretch.begin,
+            end: stretch.end.max(stretch.begin),
+            at: stretch.begin,
+            tally: super::Tally::default(),
+        };
+        let parts = plan
+            .topics
+            .iter()
+            .flat_map(|planned| planned.stretches.iter().map(|stretch| part(&planned.topic, stretch)));
+        let entry = Entry {
+            id: order::name(now),
+            group: self.group(),
+            parts: parts.collect(),
+            order,
+            state: State::Running,
+            why: None,
+            started_at: now,
+            updated_at: now,
+        };
+        Ok((entry, plan.warnings))
+    }
+
+    /// Runs what is left of an entry, and keeps it written down. `progress` is told how far it is.
+    pub(crate) async fn run(
+        &self,
+        mut entry: Entry,
+        progress: &watch::Sender<Entry>,
+    ) -> Result<Entry, ReplayError> {
+        let journal = Journal::new(Arc::clone(&self.store));
+        let settings = self.settings.service(self.service.name());
+        let places: Vec<(String, i32)> =
+            entry.parts.iter().map(|part| (part.topic.clone(), part.partition)).collect();
+        let taken = Taken::take(&self.store, &settings.dedupe.prefix, &entry.group, &places).await?;
+        entry.state = State::Running;
+        entry.why = None;
+        journal.prune().await?;
+        journal.write(&entry).await?;
+        let (ended, parts) = self.work(&entry, &taken, &journal, progress).await?;
+        entry.parts = parts;
+        entry.updated_at = Timestamp::now();
+        (entry.state, entry.why) = match ended {
+            Ended::Finished => (State::Finished, None),
+            Ended::Cancelled => (State::Stopped, Some("it was told to stop".to_owned())),
+            Ended::Enough => (State::Stopped, Some("it has taken as many records as it may".to_owned())),
+            Ended::Failed(why) => (State::Failed, Some(why)),
+        };
+        journal.write(&entry).await?;
+        taken.release().await?;
+        Ok(entry)
+    }
+
+    async fn work(
+        &self,
+        entry: &Entry,
+        taken: &Taken,
+        journal: &Journal,
+        progress: &watch::Sender<Entry>,
+    ) -> Result<(Ended, Vec<Part>), ReplayError> {
+        let order = entry.order.clone();
+        let plan = self.plan(&order).await?;
+        let notes = Arc::new(Notes::default());
+        let scene = self.replaying(&order, &plan, Arc::clone(&notes)).await?;
+        let settings = self.settings.service(self.service.name());
+        let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
+        let mut topics = Vec::new();
+        for planned in plan.topics {
+            let Some(topic) = scene.topics.iter().find(|topic| topic.name == planned.topic) else { continue };
+            let parts = entry.parts.iter().filter(|part| part.topic == *topic.name).cloned();
+            let reading = Reading::begin(Arc::clone(topic), planned, parts, &self.handlers);
+            topics.push(reading.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?);
+        }
+        let (asked, cancel, lost) = (self.control.clone(), self.cancel.clone(), taken.lost.clone());
+        let (entry, journal, progress) = (entry.clone(), journal.clone(), progress.clone());
+        let judge = scene.judge;
+        let ended = blocking(move || {
+            let run = Run {
+                order: &order,
+                judge: &judge,
+                notes: &notes,
+                topics,
+                bounds: Bounds {
+                    records: settings.worker.max_in_flight,
+                    bytes: usize::try_from(settings.worker.max_in_flight_bytes).unwrap_or(usize::MAX),
+                },
+                asked: &asked,
+                drain_timeout: settings.worker.drain_timeout,
+                cancel,
+                lost,
+            };
+            run.work(|parts| {
+                let entry = Entry { parts, updated_at: Timestamp::now(), ..entry.clone() };
+                // What cannot be written now is written with the next report; until then less is skipped.
+                if let Err(fault) = asked.block_on(journal.write(&entry)) {
+                    tracing::debug!(%fault, "how far the replay is could not be written down");
+                }
+                progress.send_replace(entry);
+            })
+        })
+        .await;
+        renewing.abort();
+        ended
+    }
+
+    pub(super) async fn plan(&self, order: &Order) -> Result<Plan, ReplayError> {
+        let (client, group, order) = (self.kafka.clone(), self.group(), order.clone());
+        let topics = self.physical(&order)?;
+        Ok(blocking(move || Plan::make(&client, &group, &order, &topics)).await??)
+    }
+
+    /// The physical names of the topics; those of the order that the service does not consume are problems.
+    fn physical(&self, order: &Order) -> Result<Vec<String>, ReplayError> {
+        let all: BTreeMap<String, &str> = self
+            .service
+            .table()
+            .topics()
+            .map(|topic| (self.settings.topics.physical(topic).to_owned(), topic))
+            .collect();
+        let knows =
+            |wanted: &String| all.iter().any(|(physical, logical)| physical == wanted || logical == wanted);
+        let unknown: Vec<String> = order.topics.iter().filter(|topic| !knows(topic)).cloned().collect();
+        if !unknown.is_empty() {
+            let known = all.values().copied().collect::<Vec<_>>().join(", ");
+            let service = self.service.name();
+            let text = |topic| format!("--topic {topic}: {service} does not consume it; it consumes {known}");
+            return Err(ReplayError::Order(unknown.iter().map(text).collect::<Vec<_>>().join("\n")));
+        }
+        let wanted = |(physical, logical): &(&String, &&str)| {
+            order.topics.is_empty()
+                || order.topics.iter().any(|topic| topic == *physical || topic == **logical)
+        };
+        Ok(all.iter().filter(wanted).map(|(physical, _)| physical.clone()).collect())
+    }
+
+    /// The service as it replays this order, with the ledger where the order reaches beyond the store's memory.
+    async fn replaying(
+        &self,
+        order: &Order,
+        plan: &Plan,
+        notes: Arc<Notes>,
+    ) -> Result<Scene<'_>, ReplayError> {
+        let mut scene = self.scene(Some(replaying(order, plan)), notes).await?;
+        if [order.from, order.to].into_iter().any(|end| !scene.judge.is_remembered(end.time())) {
+            scene.judge.ledger = self.ledger().await?;
+        }
+        Ok(scene)
+    }
+
+    /// The service, as the pipeline has it when it replays, or as the live group has it.
+    pub(super) async fn scene(
+        &self,
+        replaying: Option<Replaying>,
+        notes: Arc<Notes>,
+    ) -> Result<Scene<'_>, ReplayError> {
+        let memory = memory::Memory::of(self.service, self.settings);
+        let sources = memory::sources(self.service, self.settings);
+        let is_new = memory::is_new(&self.kafka, &memory.group, &sources);
+        let is_new = is_new.await.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
+        let horizons = memory.horizons(&*self.store, is_new).await?;
+        let producer = RecordProducer::new(self.kafka.clone(), self.settings.dead_letter.delivery_timeout);
+        let producer = producer.map_err(|fault| ReplayError::Trouble(fault.to_string()))?;
+        let assembly = Assembly {
+            settings: self.settings,
+            store: Arc::clone(&self.store),
+            producer: Arc::new(producer),
+            metrics: Metrics::new(),
+            health: Health::default(),
+            crowd: Crowd::default(),
+            owners: OwnerFactory::new(),
+            control: self.control.clone(),
+            clock: Clock::System,
+            chance: rand::random,
+            told: Some(Arc::new(move |record, how| {
+                notes.add(&record.topic, record.partition, record.offset, What::Settled(how));
+            })),
+            replay: replaying.map(Arc::new),
+        };
+        let _entered = self.handlers.enter();
+        let service: Arc<ServiceRun> = assembly.run(self.service);
+        let topic = |(topic, table)| Arc::new(assembly.topic(&service, topic, table));
+        let topics = self.service.table().tables().into_iter().map(topic).collect();
+        let (store, horizons) = (Arc::clone(&self.store), horizons.into());
+        // A live group asks the store alone.
+        let judge = Judge { service, store, memory, is_new, horizons, ledger: None };
+        Ok(Scene { assembly, judge, topics })
+    }
+
+    /// What the store may have forgotten, where it is written down. Read once.
+    async fn ledger(&self) -> Result<Option<Arc<Ledger>>, ReplayError> {
+        let Some(topic) = ledger_of(self.service, self.settings) else { return Ok(None) };
+        let read = async || {
+            let keeper = Keeper::new(self.settings, self.service, &self.kafka);
+            let keeper = keeper.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
+            let noted = keeper.noted(&*self.store).await?;
+            let (client, group, topic) = (self.kafka.clone(), self.group(), Arc::from(topic.as_str()));
+            let cancel = self.cancel.clone();
+            let read = move || Ledger::read(&client, &group, &topic, &noted, &cancel);
+            let ledger = blocking(read).await?.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+            tracing::info!(events = ledger.len(), "the ledger is read");
+            Ok(Arc::new(ledger))
+        };
+        self.ledger.get_or_try_init(read).await.cloned().map(Some)
+    }
+
+    pub(super) fn group(&self) -> String {
+        crate::worker::group_of(self.service, &self.settings.service(self.service.name()))
+    }
+}
+
+pub(super) struct Scene<'a> {
+    assembly: Assembly<'a>,
+    pub(super) judge: Judge,
+    pub(super) topics: Vec<Arc<Topic>>,
+}
+
+fn replaying(order: &Order, plan: &Plan) -> Replaying {
+    let epoch = match &order.mode {
+        Mode::Force { epoch, new_keys } => Some(Epoch { name: epoch.clone(), new_keys: *new_keys }),
+        Mode::SkipDone | Mode::Verify => None,
+    };
+    let committed = plan.topics.iter().flat_map(|planned| {
+        planned.committed.iter().map(|(partition, offset)| ((planned.topic.to_string(), *partition), *offset))
+    });
+    Replaying { epoch, committed: committed.collect() }
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReplayError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ReplayError::Trouble(format!("the replay ended before its time: {error}")))
+}

@@ -1,0 +1,161 @@
+//! A dry run: reads the range, asks what is known of every event, and changes nothing.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Order, Part, Tally,
+    judge::{Judge, Verdict},
+    order::Containment,
+    plan::{Plan, TopicPlan},
+};
+use crate::{
+    Record,
+    kafka::{KafkaFault, Read},
+    pipeline::Topic,
+    store::StoreFault,
+};
+
+/// Records that are asked about in one round trip.
+const CHUNK: usize = 500;
+/// Records shown of each verdict.
+const SAMPLE: usize = 5;
+/// How long one look at Kafka waits.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a dry run has found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Survey {
+    /// By partition.
+    pub parts: Vec<Part>,
+    /// The first few records of each verdict.
+    pub samples: BTreeMap<Verdict, Vec<Sample>>,
+}
+
+/// A record of which something is said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Physical name.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// Its time, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
+}
+
+/// Why a range could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SurveyError {
+    #[error("interrupted")]
+    Interrupted,
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaFault),
+    #[error("the dedupe store: {0}")]
+    Store(#[from] StoreFault),
+}
+
+impl Survey {
+    /// All partitions together.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut all = Tally::default();
+        self.parts.iter().for_each(|part| all += part.tally);
+        all
+    }
+
+    /// Reads everything. Blocks, so it must not run where async code does.
+    pub(super) fn of(
+        order: &Order,
+        judge: &Judge,
+        topics: &[Arc<Topic>],
+        plan: Plan,
+        asked: &Handle,
+        cancel: &CancellationToken,
+    ) -> Result<Self, SurveyError> {
+        let mut survey = Self::default();
+        for planned in plan.topics {
+            if let Some(topic) = topics.iter().find(|topic| topic.name == planned.topic) {
+                survey.read(order, judge, topic, planned, asked, cancel)?;
+            }
+        }
+        Ok(survey)
+    }
+
+    fn read(
+        &mut self,
+        order: &Order,
+        judge: &Judge,
+        topic: &Topic,
+        planned: TopicPlan,
+        asked: &Handle,
+        cancel: &CancellationToken,
+    ) -> Result<(), SurveyError> {
+        let TopicPlan { mut reader, stretches, .. } = planned;
+        let mut tallies: BTreeMap<i32, Tally> = BTreeMap::new();
+        reader.begin(&stretches)?;
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut would_run = HashSet::new();
+        while !reader.is_finished() {
+            if cancel.is_cancelled() {
+                return Err(SurveyError::Interrupted);
+            }
+            let read = reader.read(LOOK)?;
+            let pause = matches!(read, Read::Nothing);
+            if let Read::Record(record) = read {
+                let tally = tallies.entry(record.partition).or_default();
+                match order.contains(record.timestamp) {
+                    Containment::Inside => chunk.push(Arc::new(record)),
+                    Containment::Outside => tally.outside += 1,
+                    Containment::Timeless => tally.timeless += 1,
+                }
+            }
+            if chunk.len() >= CHUNK || pause || reader.is_finished() {
+                let verdicts = asked.block_on(judge.verdicts(topic, &chunk))?;
+                for (record, (verdict, key)) in chunk.drain(..).zip(verdicts) {
+                    // Of several records of one key only the first would run.
+                    let repeats = verdict == Verdict::WillRun && !key.is_none_or(|key| would_run.insert(key));
+                    let verdict = if repeats { Verdict::AlreadyDone } else { verdict };
+                    self.count(tallies.entry(record.partition).or_default(), &record, verdict);
+                }
+            }
+        }
+        self.parts.extend(stretches.iter().map(|stretch| Part {
+            topic: topic.name.to_string(),
+            partition: stretch.partition,
+            begin: stretch.begin,
+            end: stretch.end.max(stretch.begin),
+            at: stretch.end.max(stretch.begin),
+            tally: tallies.remove(&stretch.partition).unwrap_or_default(),
+        }));
+        Ok(())
+    }
+
+    fn count(&mut self, tally: &mut Tally, record: &Record, verdict: Verdict) {
+        *match verdict {
+            Verdict::WillRun => &mut tally.ran,
+            Verdict::AlreadyDone => &mut tally.already_done,
+            Verdict::AlreadyDead => &mut tally.already_dead,
+            Verdict::InProgress => &mut tally.in_progress,
+            Verdict::Unknown => &mut tally.unknown,
+            Verdict::LeftOut => &mut tally.left_out,
+            Verdict::Skipped => &mut tally.skipped,
+            Verdict::Undecodable => &mut tally.undecodable,
+        } += 1;
+        let sample = self.samples.entry(verdict).or_default();
+        if sample.len() < SAMPLE {
+            let Record { topic, partition, offset, timestamp, .. } = record;
+            let (topic, partition, offset, timestamp) = (topic.to_string(), *partition, *offset, *timestamp);
+            sample.push(Sample { topic, partition, offset, timestamp });
+        }
+    }
+}

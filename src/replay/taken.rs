@@ -1,0 +1,137 @@
+//! Keeps two replays from the same partition: whoever replays one holds a claim on it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::store::{
+    Claim, ClaimRequest, DedupeStore, Held, OwnerFactory, Release, Renewal, Renewed, Run, StoreFault,
+    StoreKey,
+};
+
+/// How long a partition stays taken after its replay has died.
+const LEASE: Duration = Duration::from_secs(6);
+/// Long enough to outlive any pause of a machine between two renewals.
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// Between two tries to take a partition.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// The partitions of a replay, taken; free again when this is released, or some seconds after it is dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    store: Arc<dyn DedupeStore>,
+    held: Vec<Held>,
+    /// Fires when another replay has taken one of them over, or the store has forgotten that they are taken.
+    pub(super) lost: CancellationToken,
+    _renewing: DropGuard,
+}
+
+/// Why partitions could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TakeError {
+    #[error(
+        "partition {partition} of {topic} is being replayed already; two replays of one partition do not run at once"
+    )]
+    Busy { topic: String, partition: i32 },
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl Taken {
+    /// Takes these partitions, all or none. Waits for the lease of a replay that may have died.
+    pub(super) async fn take(
+        store: &Arc<dyn DedupeStore>,
+        prefix: &str,
+        group: &str,
+        partitions: &[(String, i32)],
+    ) -> Result<Self, TakeError> {
+        let owners = OwnerFactory::new();
+        let requests: Vec<ClaimRequest> = partitions
+            .iter()
+            // No handler has an empty name.
+            .map(|(topic, partition)| ClaimRequest {
+                key: StoreKey::new(prefix, group, "", format!("replay:{topic}:{partition}")),
+                owner: owners.delivery(0, topic, *partition, 0),
+                lease: LEASE,
+                retention: RETENTION,
+                max_deliveries: u32::MAX,
+                fingerprint: None,
+            })
+            .collect();
+        let patience = Instant::now() + LEASE + TRY_AGAIN;
+        loop {
+            let answers = store.claim(&requests).await?;
+            let mut held = Vec::new();
+            let mut busy = None;
+            for ((request, answer), place) in requests.iter().zip(answers).zip(partitions) {
+                match answer {
+                    Claim::Won(grant) | Claim::TakenOver(grant) | Claim::Spent(grant) => held.push(Held {
+                        key: request.key.clone(),
+                        owner: request.owner.clone(),
+                        token: grant.token,
+                    }),
+                    _ => busy = Some(place.clone()),
+                }
+            }
+            let Some((topic, partition)) = busy else { return Ok(Self::renewed(store, held)) };
+            release(&**store, held).await?;
+            if Instant::now() >= patience {
+                return Err(TakeError::Busy { topic, partition });
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    fn renewed(store: &Arc<dyn DedupeStore>, held: Vec<Held>) -> Self {
+        let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
+        let renewing = renew(Arc::clone(store), held.clone(), lost.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(renewing));
+        Self { store: Arc::clone(store), held, lost, _renewing: stop.drop_guard() }
+    }
+
+    /// Lets others have them at once.
+    pub(super) async fn release(self) -> Result<(), StoreFault> {
+        release(&*self.store, self.held).await
+    }
+}
+
+async fn renew(store: Arc<dyn DedupeStore>, held: Vec<Held>, lost: CancellationToken) {
+    let renewals: Vec<Renewal> = held
+        .into_iter()
+        .map(|held| Renewal {
+            held,
+            lease: LEASE,
+            retention: RETENTION,
+            attempts: 0,
+            first_failure_ms: None,
+            run: Run::Unknown,
+            fingerprint: None,
+        })
+        .collect();
+    let mut turns = tokio::time::interval(LEASE / 3);
+    loop {
+        turns.tick().await;
+        // While the store cannot be asked nobody else can take them either. One that has forgotten this has forgotten
+        // more: what it does not know may well have taken effect.
+        if let Ok(answers) = store.renew(&renewals).await
+            && answers.iter().any(|answer| {
+                matches!(answer, Renewed::Stolen | Renewed::Finished | Renewed::Recreated | Renewed::Foreign)
+            })
+        {
+            lost.cancel();
+        }
+    }
+}
+
+async fn release(store: &dyn DedupeStore, held: Vec<Held>) -> Result<(), StoreFault> {
+    let free = |held| Release {
+        held,
+        delay: Duration::ZERO,
+        retention: RETENTION,
+        attempts: 0,
+        first_failure_ms: None,
+        in_doubt: false,
+    };
+    store.release(&held.into_iter().map(free).collect::<Vec<_>>()).await.map(drop)
+}
