@@ -82,15 +82,20 @@ impl Run<'_> {
         (ended, parts)
     }
 
-    fn is_over(&self, taken_now: u64) -> Option<Ended> {
+    /// Whatever there is left to do.
+    fn is_told_to_end(&self) -> Option<Ended> {
         if self.lost.is_cancelled() {
             return Some(Ended::Failed(LOST.to_owned()));
         }
         if let Some(why) = self.judge.service.status.failure() {
             return Some(Ended::Failed(why.to_owned()));
         }
-        if self.cancel.is_cancelled() {
-            return Some(Ended::Cancelled);
+        self.cancel.is_cancelled().then_some(Ended::Cancelled)
+    }
+
+    fn is_over(&self, taken_now: u64) -> Option<Ended> {
+        if let Some(ended) = self.is_told_to_end() {
+            return Some(ended);
         }
         let is_idle = || self.goings().all(|going| going.partition.is_idle());
         if self.topics.iter().all(|reading| reading.reader.is_finished()) && is_idle() {
@@ -175,8 +180,8 @@ impl Run<'_> {
                 Ok(verdicts) => return Ok(verdicts),
                 Err(fault) => self.judge.service.status.store_fault(&fault),
             }
-            if self.cancel.is_cancelled() {
-                return Err(Ended::Cancelled);
+            if let Some(ended) = self.is_told_to_end() {
+                return Err(ended);
             }
             std::thread::sleep(AGAIN);
         }
