@@ -168,6 +168,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_server_is_waited_for_no_longer_than_its_handler_may_take() {
+        let email = |reply_timeout: &str, handler_timeout: &str| {
+            loaded(&[
+                ("ONCEWISE__SHOP__EMAIL__SMTP_URL", "smtp://mail"),
+                ("ONCEWISE__SHOP__EMAIL__FROM", "shop@example.com"),
+                ("ONCEWISE__SHOP__EMAIL__REPLY_TIMEOUT", reply_timeout),
+                ("ONCEWISE__WORKER__HANDLER_TIMEOUT", handler_timeout),
+            ])
+        };
+        assert_eq!(email("4m", "5m").unwrap().email.unwrap().reply_timeout, Duration::from_secs(240));
+        for (reply_timeout, handler_timeout) in [("4m", "256s"), ("10m", "5m")] {
+            let problem = email(reply_timeout, handler_timeout).unwrap_err();
+            let text = format!("shop.email.reply_timeout = \"{reply_timeout}\"");
+            assert!(problem.contains(&text) && problem.contains("`worker.handler_timeout`"), "{problem}");
+        }
+    }
+
+    #[test]
     fn what_belongs_together_is_missed() {
         let problem = loaded(&[("ONCEWISE__SHOP__EMAIL__SMTP_URL", "smtp://mail")]).unwrap_err();
         assert!(problem.contains("shop.email.from: is missing beside `shop.email.smtp_url`"), "{problem}");
