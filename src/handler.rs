@@ -39,12 +39,17 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// Whether this event has already taken effect. Asked only after another worker's claim ran out, that
-    /// is, when it may have died between the effect and the mark. `Ok(true)` marks the event as done without
-    /// running [`handle`](Self::handle); the default does not know and lets it run.
+    /// Whether this event has already taken effect. Asked after another worker's claim ran out, that is, when it may
+    /// have died between the effect and the mark, and before an event that was tried before is dead-lettered.
+    /// `Ok(true)` marks the event as done without running [`handle`](Self::handle); the default does not know and lets
+    /// it run.
+    ///
+    /// **A handler that publishes has to publish here, too, before it answers `Ok(true)`**: what was to go out with
+    /// the effect may not have been sent, and is lost otherwise. An inbox does so by
+    /// [`Context::restore_publications`].
     ///
     /// # Errors
-    /// A [`Failure`] counts as a failed attempt.
+    /// A [`Failure`] counts as a failed attempt; before a dead letter it is asked for again.
     fn was_applied(
         &self,
         _event: &Self::Event,
@@ -90,16 +95,19 @@ impl DedupeKey {
         }
     }
 
-    /// Topic, partition and offset of the record: every record is an event of its own. It takes effect once however
-    /// often Kafka delivers it; one that was produced twice takes effect twice.
+    /// Topic, partition, offset and time of the record: every record is an event of its own. It takes effect once
+    /// however often Kafka delivers it; one that was produced twice takes effect twice. The time tells it from a record
+    /// that has its place after the topic was created again.
     #[must_use]
     pub fn record(meta: &Metadata) -> Self {
-        Self::of(format_args!("{}/{}/{}", meta.topic, meta.partition, meta.offset))
+        let Metadata { topic, partition, offset, timestamp, .. } = meta;
+        Self::of(format_args!("{topic}/{partition}/{offset}@{}", timestamp.unwrap_or(-1)))
     }
 
-    /// The key `scope:id`, for an id that is unique only within its scope. Where the id is empty the key is too:
-    /// `scope:` would make all events without an id the same one.
-    pub fn scoped(scope: impl fmt::Display, id: impl fmt::Display) -> Self {
+    /// The key `scope:id`, for an id that is unique only within its scope: a word of the code's own, such as
+    /// `"invoices"`. (A scope out of the data could run into its id; make one text of both with a length in front.)
+    /// Where the id is empty the key is too: `scope:` would make all events without an id the same one.
+    pub fn scoped(scope: &'static str, id: impl fmt::Display) -> Self {
         let id = id.to_string();
         if id.is_empty() { Self::of("") } else { Self::of(format_args!("{scope}:{id}")) }
     }

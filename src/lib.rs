@@ -23,6 +23,7 @@ mod crash;
 mod erased;
 mod handler;
 pub mod kafka;
+mod ledger;
 mod outcome;
 pub mod pipeline;
 mod publication;

@@ -7,8 +7,9 @@ use crate::{
     check::{self, Creation, Finding, Horizon, Reliance},
     config::Settings,
     kafka::KafkaClient,
+    ledger::Keeper,
     store::DedupeStore,
-    worker::group_of,
+    worker::{group_of, ledger_of},
 };
 
 /// How long each question may take.
@@ -24,8 +25,32 @@ pub(super) async fn inspect(
     let relied: Vec<Reliance> = services.iter().map(|service| reliance(settings, service)).collect();
     let creation = Creation { create, replication_factor: settings.topics.replication_factor };
     let mut findings = check::kafka(kafka, PATIENCE, &relied, creation).await;
-    findings.extend(check::store(&store.describe().await));
+    let store_findings = check::store(&store.describe().await);
+    let all_answer = !check::failed(&findings) && !check::failed(&store_findings);
+    findings.extend(store_findings);
+    // Whoever does not answer has been named by then.
+    if all_answer {
+        for service in services {
+            findings.extend(ledger(settings, service, kafka, store).await);
+        }
+    }
     findings
+}
+
+async fn ledger(
+    settings: &Settings,
+    service: &Service,
+    kafka: &KafkaClient,
+    store: &dyn DedupeStore,
+) -> Vec<Finding> {
+    let Ok(keeper) = Keeper::new(settings, service, kafka) else { return Vec::new() };
+    match keeper.report(store).await {
+        Ok(reports) => reports.iter().map(check::ledger).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "since when the ledger is complete is not known");
+            Vec::new()
+        }
+    }
 }
 
 fn reliance(settings: &Settings, service: &Service) -> Reliance {
@@ -44,6 +69,7 @@ fn reliance(settings: &Settings, service: &Service) -> Reliance {
         group: group_of(service, &settings.service(service.name())),
         topics: topics.collect(),
         publishes: published.collect(),
+        ledger: ledger_of(service, settings),
         horizons: horizons.collect(),
     }
 }

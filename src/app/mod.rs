@@ -6,9 +6,11 @@ mod config;
 mod dedupe;
 mod demo;
 mod inspect;
+mod operator;
 mod probe;
 mod produce;
 mod replay;
+mod rewind;
 mod run;
 mod signals;
 
@@ -143,6 +145,10 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                 Ok(services) => replay::run(&loaded.settings, &services, &args, &targets, handlers).await,
                 Err(code) => code,
             },
+            Verb::Rewind(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => rewind::run(&loaded.settings, &services, &args, &targets, handlers).await,
+                Err(code) => code,
+            },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {
                 Ok(services) => check::run(&loaded.settings, &services, &args).await,
                 Err(code) => code,
@@ -170,6 +176,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             known.iter().map(|(service, handlers)| (*service, handlers.as_slice())).collect();
         problems.extend(loaded.settings.unknown_services(&borrowed).iter().map(ToString::to_string));
         problems.extend(shared_groups(&loaded.settings, &services));
+        problems.extend(shared_topics(&loaded.settings, &services));
         let handlers = services
             .iter()
             .flat_map(|service| service.table().iter().map(move |(_, handler)| (service, handler)));
@@ -218,6 +225,24 @@ fn shared_groups(settings: &Settings, services: &[Service]) -> Vec<String> {
         ))
     });
     shared.collect()
+}
+
+/// Two topics of one service under one name in Kafka: whose handler should take its records?
+fn shared_topics(settings: &Settings, services: &[Service]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for service in services {
+        let mut logical: BTreeMap<&str, &str> = BTreeMap::new();
+        for topic in service.table().topics() {
+            let physical = settings.topics.physical(topic);
+            if let Some(first) = logical.insert(physical, topic) {
+                problems.push(format!(
+                    "service `{}` consumes `{first}` and `{topic}`, and [topics.names] calls both `{physical}`; they must differ",
+                    service.name()
+                ));
+            }
+        }
+    }
+    problems
 }
 
 /// The command line or the configuration is wrong.

@@ -14,6 +14,7 @@ use std::{
 
 pub use accept::{Accept, AcceptError};
 pub use finding::{Finding, State, failed};
+pub(crate) use rules::ledger;
 pub use rules::{Horizon, store};
 pub use table::{render, terminal_width};
 
@@ -28,6 +29,8 @@ pub struct Reliance {
     pub topics: Vec<String>,
     /// Physical names of the topics it publishes to.
     pub publishes: Vec<String>,
+    /// Physical name of its ledger, where it keeps one.
+    pub ledger: Option<String>,
     /// One for each handler.
     pub horizons: Vec<Horizon>,
 }
@@ -99,6 +102,10 @@ async fn ask(
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
             findings.extend(dead_letters(admin, source, &service.group, creation).await);
+        }
+        if let Some(ledger) = &service.ledger {
+            let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);
+            findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
         }
         for horizon in &service.horizons {
             findings.extend(rules::memory(horizon, known(), offsets_kept));

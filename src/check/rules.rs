@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Finding, State};
 use crate::{
     kafka::{Cluster, Ensured, FaultKind, KafkaFault, Kept, TopicConfig, TopicInfo, TopicPlan},
+    ledger::{Report, Since},
     store::{self, StoreFault, StoreReport},
 };
 
@@ -105,6 +106,26 @@ pub(super) fn audit(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> 
         });
     }
     findings
+}
+
+/// Since when a handler's ledger has everything.
+pub(crate) fn ledger(report: &Report) -> Finding {
+    let subject = format!("ledger of {}", report.handler);
+    let since = report.since.as_ref().map(Since::since_ms);
+    match (&report.loss, since) {
+        (Some(loss), _) => {
+            let advice =
+                "replays refuse what neither it nor the store knows; it begins anew with the next start";
+            Finding::warning(subject, loss.as_str(), advice)
+        }
+        (None, None) => Finding::fine(subject, "begins with the first start"),
+        (None, Some(0)) => Finding::fine(subject, "has everything from the start"),
+        (None, Some(since)) => {
+            let time = jiff::Timestamp::from_millisecond(since)
+                .map_or_else(|_| since.to_string(), |at| at.to_string());
+            Finding::fine(subject, format!("has everything since {time}"))
+        }
+    }
 }
 
 /// A topic that could not be looked at or made; `grant` is what to do where we may not.

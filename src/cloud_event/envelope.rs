@@ -19,6 +19,9 @@ pub(super) struct Envelope<'a> {
     flaw: Option<&'static str>,
 }
 
+/// More than any event has: each of them becomes a header, and is looked for among the others.
+const MOST_ATTRIBUTES: usize = 256;
+
 const REQUIRED: [&str; 4] = ["id", "source", "type", "specversion"];
 /// May be missing, must not be empty.
 const OPTIONAL: [&str; 4] = ["subject", "time", "dataschema", "datacontenttype"];
@@ -66,6 +69,8 @@ impl<'a> Envelope<'a> {
         };
         if name.is_empty() || !name.bytes().all(allowed) {
             self.flaw = Some("the name of an attribute is not of a-z and 0-9");
+        } else if self.attributes.len() == MOST_ATTRIBUTES {
+            self.flaw = Some("it has more than 256 attributes");
         } else if self.get(&name).is_some() {
             self.flaw = Some("an attribute occurs twice");
         } else {

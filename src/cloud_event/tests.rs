@@ -134,6 +134,10 @@ fn what_the_specification_forbids_is_refused_without_being_quoted() {
         (with(r#","subject":"""#), "the attribute `subject` is empty"),
         (with(r#","time":"4111""#), "the attribute `time` is no RFC 3339 time"),
         (with(r#","id":"4111""#), "an attribute occurs twice"),
+        (
+            with(&(0..300).map(|n| format!(r#","a{n}":"4111""#)).collect::<String>()),
+            "it has more than 256 attributes",
+        ),
         (with(r#","Card":"4111""#), "the name of an attribute is not of a-z and 0-9"),
         (with(r#","card":4111.5"#), "an attribute is no string, whole number or boolean"),
         (with(r#","card":{"n":4111}"#), "an attribute is no string, whole number or boolean"),

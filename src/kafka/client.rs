@@ -40,6 +40,8 @@ pub struct KafkaClient {
     pub client_id: String,
     /// librdkafka's own properties, by their own names.
     pub properties: BTreeMap<String, String>,
+    /// Whether the brokers tell the ids of topics. One that does not is not asked: it would not even say no.
+    pub(super) tells_topic_ids: bool,
 }
 
 impl fmt::Debug for KafkaClient {
@@ -82,7 +84,12 @@ impl KafkaClient {
     /// A client of these brokers with nothing set beyond the framework's own choices.
     #[must_use]
     pub fn new(brokers: impl Into<String>) -> Self {
-        Self { brokers: brokers.into(), client_id: "oncewise".to_owned(), properties: BTreeMap::new() }
+        Self {
+            brokers: brokers.into(),
+            client_id: "oncewise".to_owned(),
+            properties: BTreeMap::new(),
+            tells_topic_ids: true,
+        }
     }
 
     /// As the configuration says.
@@ -93,6 +100,7 @@ impl KafkaClient {
             brokers: settings.brokers.clone(),
             client_id: settings.client_id.clone(),
             properties: properties.map(|(key, value)| (key.clone(), value.reveal().to_owned())).collect(),
+            tells_topic_ids: true,
         }
     }
 
@@ -113,6 +121,11 @@ impl KafkaClient {
     pub(crate) fn poll_interval(&self) -> Duration {
         let millis = self.properties.get("max.poll.interval.ms").and_then(|millis| millis.parse().ok());
         millis.map_or(Duration::from_secs(300), Duration::from_millis)
+    }
+
+    /// Whether the brokers tell the ids of topics.
+    pub(crate) fn tells_topic_ids(&self) -> bool {
+        self.tells_topic_ids
     }
 
     /// For reading assigned partitions outside of any group, as replays do.

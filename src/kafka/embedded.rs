@@ -8,7 +8,7 @@ use std::{
 
 use rdkafka::{error::KafkaError, mocking::MockCluster};
 
-use super::{FaultKind, KafkaFault};
+use super::{FaultKind, KafkaClient, KafkaFault};
 
 /// A broker inside the process, reachable for any Kafka client on this machine until it is dropped.
 ///
@@ -49,6 +49,12 @@ impl EmbeddedBroker {
     #[must_use]
     pub fn brokers(&self) -> &str {
         &self.brokers
+    }
+
+    /// A client of it, with nothing set beyond the framework's own choices.
+    #[must_use]
+    pub fn client(&self) -> KafkaClient {
+        KafkaClient { tells_topic_ids: false, ..KafkaClient::new(&self.brokers) }
     }
 }
 
@@ -109,18 +115,24 @@ mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
 
     use super::*;
-    use crate::kafka::KafkaClient;
 
     #[test]
     fn topics_have_their_partitions() {
         let broker = EmbeddedBroker::start(&[("one", 1), ("three", 3)]).expect("a broker");
-        let consumer: BaseConsumer =
-            KafkaClient::new(broker.brokers()).consumer("group").create().expect("a consumer");
+        let consumer: BaseConsumer = broker.client().consumer("group").create().expect("a consumer");
         let metadata = consumer.fetch_metadata(None, Duration::from_secs(30)).expect("metadata");
         let mut found: Vec<_> =
             metadata.topics().iter().map(|topic| (topic.name(), topic.partitions().len())).collect();
         found.sort_unstable();
         assert_eq!(found, [("one", 1), ("three", 3)]);
+    }
+
+    /// It lets such questions run out of time, five seconds each: nothing would begin before.
+    #[test]
+    fn it_is_not_asked_what_it_does_not_answer() {
+        let broker = EmbeddedBroker::start(&[]).expect("a broker");
+        assert!(!broker.client().tells_topic_ids());
+        assert!(KafkaClient::new(broker.brokers()).tells_topic_ids(), "others are asked");
     }
 
     #[test]

@@ -9,12 +9,14 @@ use std::{
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{MetadataPartition, MetadataTopic},
 };
 
-use super::{FaultKind, KafkaFault, client::KafkaClient, headers::record_of, watcher::Watcher};
+use super::{
+    FaultKind, KafkaFault, client::KafkaClient, headers::record_of, topic_ids::topic_id, watcher::Watcher,
+};
 use crate::Record;
 
 /// How long Kafka may take to answer one question.
@@ -76,6 +78,11 @@ impl LogReader {
         Ok(numbers.filter(|numbers| !numbers.is_empty()))
     }
 
+    /// The id that the topic was given when it was made; `None` where the brokers do not tell.
+    pub(crate) fn topic_id(&self) -> Option<String> {
+        topic_id(self.consumer.client(), &self.topic, ANSWERS)
+    }
+
     /// The first offset in the log, and the one after the last that can be read.
     ///
     /// # Errors
@@ -113,6 +120,28 @@ impl LogReader {
                 Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
                 answer => return offsets(&answer?),
             }
+        }
+    }
+
+    /// Moves the committed offsets of the group. Kafka itself sees to it that a group with members is left alone: the
+    /// answer is `false` then, and nothing has moved.
+    ///
+    /// # Errors
+    /// Nobody answers, or lets us.
+    pub(crate) fn commit(&self, offsets: &[(i32, i64)]) -> Result<bool, KafkaFault> {
+        use RDKafkaErrorCode::{
+            FencedMemberEpoch, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, UnknownMemberId,
+        };
+        let mut moved = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            moved.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+        }
+        let busy =
+            [UnknownMemberId, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, FencedMemberEpoch];
+        match self.consumer.commit(&moved, CommitMode::Sync) {
+            Ok(()) => Ok(true),
+            Err(error) if error.rdkafka_error_code().is_some_and(|code| busy.contains(&code)) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

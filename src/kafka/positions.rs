@@ -30,6 +30,8 @@ pub(crate) struct Positions {
     pub(crate) group: String,
     pub(crate) start_from: StartFrom,
     pub(crate) store: Arc<dyn DedupeStore>,
+    /// Whether the brokers tell the ids of topics.
+    pub(crate) topic_ids: bool,
     /// Where nothing waits for handlers.
     pub(crate) control: Handle,
 }
@@ -93,13 +95,23 @@ impl Positions {
         if partitions.iter().any(|partition| *partition >= count) {
             return Err(format!("Kafka does not know all partitions of {topic} yet, only {count}"));
         }
-        let id = topic_id(consumer, topic, KAFKA_ANSWERS);
+        let id = self.topic_id(consumer, topic, KAFKA_ANSWERS);
         Ok(Topic {
             count,
             id,
             committed: committed(consumer, topic, count).map_err(kafka)?,
             anchors: self.anchors(topic)?,
         })
+    }
+
+    /// The topic's id, if the broker tells it within `patience`.
+    pub(super) fn topic_id(
+        &self,
+        consumer: &GroupConsumer,
+        topic: &str,
+        patience: Duration,
+    ) -> Option<String> {
+        if self.topic_ids { topic_id(consumer.client(), topic, patience) } else { None }
     }
 
     /// Whether the log still has what this partition reads next.

@@ -24,6 +24,10 @@ const MOST: usize = 10_000;
 /// Bytes of keys and values on their way at the same time.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
+/// How long the library may take to free a place, in moments.
+const FREED_AFTER: usize = 1000;
+const A_MOMENT: Duration = Duration::from_millis(1);
+
 /// Records on their way, each with a note of the sender's that comes back with its acknowledgement. Those of one
 /// partition arrive in the order in which they were sent.
 pub(crate) struct Outflow<T> {
@@ -74,7 +78,19 @@ impl<T: Unpin> Outflow<T> {
             FutureRecord::<[u8], [u8]>::to(&record.topic).headers(headers::write(&record.headers));
         (message.partition, message.timestamp) = (record.partition, record.timestamp);
         (message.key, message.payload) = (record.key.as_deref(), record.value.as_deref());
-        match self.producer.send_result(message) {
+        let mut sent = self.producer.send_result(message);
+        // The library frees a place a moment after it has answered for it: with nothing on its way that is all there
+        // is to wait for.
+        for _ in 0..FREED_AFTER {
+            match sent {
+                Err((KafkaError::MessageProduction(Code::QueueFull), message)) if self.is_empty() => {
+                    std::thread::sleep(A_MOMENT);
+                    sent = self.producer.send_result(message);
+                }
+                _ => break,
+            }
+        }
+        match sent {
             Ok(delivery) => {
                 let length = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
                 let bytes = length(&record.key) + length(&record.value);
@@ -82,7 +98,6 @@ impl<T: Unpin> Outflow<T> {
                 self.on_the_way.push(OnTheWay { delivery, bytes, note: Some(note) });
                 Ok(None)
             }
-            // With nothing on its way there is nothing to wait for.
             Err((KafkaError::MessageProduction(Code::QueueFull), _)) if !self.is_empty() => Ok(Some(note)),
             Err((error, _)) => Err(error.into()),
         }

@@ -8,17 +8,19 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::{bindings as c, consumer::Consumer, error::IsError};
-
-use super::group::GroupConsumer;
+use rdkafka::{ClientContext, bindings as c, client::Client, error::IsError};
 
 /// The topic's id in base 64. `None` where the broker does not tell within `patience`, or has no ids.
-pub(super) fn topic_id(consumer: &GroupConsumer, topic: &str, patience: Duration) -> Option<String> {
-    let client = consumer.client().native_ptr();
+pub(super) fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    patience: Duration,
+) -> Option<String> {
+    let client = client.native_ptr();
     let name = CString::new(topic).ok()?;
     let mut names = [name.as_ptr()];
     let patience = c_int::try_from(patience.as_millis()).unwrap_or(c_int::MAX);
-    // SAFETY: the client is alive as long as `consumer` is borrowed. The library copies the name. Queue, collection and
+    // SAFETY: the client is alive as long as it is borrowed. The library copies the name. Queue, collection and
     // event are made here and given back here, each once; the answer belongs to the event and is read before that. An
     // answer that comes after the queue was given back is dropped by the library.
     unsafe {

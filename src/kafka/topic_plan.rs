@@ -69,6 +69,8 @@ impl TopicConfig {
 /// A topic of ours as it should be: it keeps everything, and takes whatever its source takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPlan {
+    /// Of the records with one key only the last is needed, and it is needed for ever.
+    compact: bool,
     /// Physical name.
     pub name: String,
     /// As many as the source has.
@@ -104,6 +106,7 @@ impl TopicPlan {
     pub fn copy_of(source: &TopicInfo, name: String, replication_factor: Option<i32>) -> Self {
         let config = source.config.as_ref();
         Self {
+            compact: false,
             name,
             partitions: source.partitions,
             replication_factor: Some(replication_factor.unwrap_or(source.replication_factor)),
@@ -116,6 +119,7 @@ impl TopicPlan {
     /// For what operators do: one partition, so that it is read in the order in which it happened.
     pub fn audit(name: &str, replication_factor: Option<i32>) -> Self {
         Self {
+            compact: false,
             name: name.to_owned(),
             partitions: 1,
             replication_factor,
@@ -126,12 +130,31 @@ impl TopicPlan {
         }
     }
 
+    /// For the ledger of a group that consumes these sources: as many partitions and copies as the largest of them.
+    pub fn ledger<'a>(
+        name: String,
+        sources: impl IntoIterator<Item = &'a TopicInfo>,
+        replication_factor: Option<i32>,
+    ) -> Self {
+        let shapes = sources.into_iter().map(|source| (source.partitions, source.replication_factor));
+        let largest = shapes.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)));
+        Self {
+            compact: true,
+            name,
+            partitions: largest.map_or(1, |(partitions, _)| partitions),
+            replication_factor: replication_factor.or(largest.map(|(_, copies)| copies)),
+            max_message_bytes: None,
+            source_keeps: None,
+            any_timestamp: false,
+        }
+    }
+
     /// The settings to create it with.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         // A copy carries its source's timestamp, and Kafka deletes by timestamp: with any age limit a letter
         // of an old record would be gone at the next clean-up.
         let mut settings = vec![
-            ("cleanup.policy", "delete".to_owned()),
+            ("cleanup.policy", self.policy().to_owned()),
             ("retention.ms", "-1".to_owned()),
             ("retention.bytes", "-1".to_owned()),
             ("message.timestamp.type", "CreateTime".to_owned()),
@@ -144,6 +167,10 @@ impl TopicPlan {
             settings.push(("message.timestamp.after.max.ms", i64::MAX.to_string()));
         }
         settings
+    }
+
+    fn policy(&self) -> &'static str {
+        if self.compact { "compact" } else { "delete" }
     }
 
     /// The command that creates it, for whoever may.
@@ -169,6 +196,9 @@ impl TopicPlan {
 
     /// What is wrong with the topic that stands there under this name.
     pub fn flaws(&self, found: &TopicInfo) -> Vec<Flaw> {
+        if self.compact {
+            return self.flaws_of_compaction(found);
+        }
         let mut flaws = Vec::new();
         let mut flaw = |grave, found: String, advice: String| flaws.push(Flaw { grave, found, advice });
         let name = &self.name;
@@ -219,6 +249,25 @@ impl TopicPlan {
             flaw(false, text, set("message.timestamp.type=CreateTime"));
         }
         flaws
+    }
+
+    /// Where the last record of every key is needed, its age and its partition are no matter.
+    fn flaws_of_compaction(&self, found: &TopicInfo) -> Vec<Flaw> {
+        let Some(config) = &found.config else { return Vec::new() };
+        let advice =
+            format!("kafka-configs.sh --alter --topic {} --add-config cleanup.policy=compact", self.name);
+        let policy = &config.cleanup_policy;
+        let flaw = |grave, found| vec![Flaw { grave, found, advice }];
+        match (config.deletes(), config.compacts()) {
+            (true, _) if config.retention_ms >= 0 || config.retention_bytes >= 0 => {
+                let text = "entries vanish, and what they said is not known any more";
+                flaw(true, format!("cleanup.policy={policy}: {text}"))
+            }
+            (_, false) => {
+                flaw(false, format!("cleanup.policy={policy}: repeated entries stay and take room"))
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

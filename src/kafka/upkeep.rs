@@ -17,7 +17,6 @@ use super::{
     group::{Group, GroupConsumer, by_topic},
     positions::{Position, Positions},
     start::Start,
-    topic_ids::topic_id,
 };
 
 /// How long the look at a topic's id may hold up the loop that polls.
@@ -83,7 +82,7 @@ impl Group {
         };
         let names: Vec<Name> = running.iter().map(|(name, _)| name.clone()).collect();
         for topic in by_topic(&names).into_keys() {
-            let Some(now) = topic_id(consumer, &topic, TOPIC_ANSWERS) else { continue };
+            let Some(now) = self.positions.topic_id(consumer, &topic, TOPIC_ANSWERS) else { continue };
             let others = running.iter().filter(|((name, _), began_in)| {
                 *name == topic && began_in.as_ref().is_some_and(|began_in| *began_in != now)
             });

@@ -23,6 +23,7 @@ use crate::{
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// How an event ends that cannot be handled.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Ending<'a> {
     pub(super) disposition: Disposition,
     pub(super) attempts: u32,
@@ -34,8 +35,9 @@ pub(super) struct Ending<'a> {
 }
 
 impl Delivery<'_> {
-    /// The event does not run once more.
-    pub(super) async fn spent(
+    /// The event has killed its workers. Nothing of its handler is called once more, not even to ask whether it took
+    /// effect: that might kill this one.
+    pub(super) async fn deadly(
         &self,
         event: &Event<'_>,
         claimed: &Claimed,
@@ -123,7 +125,7 @@ impl Delivery<'_> {
     }
 
     /// Ends when the partition was told to stop this long ago.
-    async fn stopped_for(&self, time: Duration) {
+    pub(super) async fn stopped_for(&self, time: Duration) {
         self.partition.stop.cancelled().await;
         tokio::time::sleep(time).await;
     }

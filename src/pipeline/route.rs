@@ -50,6 +50,8 @@ pub(crate) struct ServiceRun {
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
     pub(crate) replay: Option<Arc<Replaying>>,
+    /// The topic where the ends of its events are written down, if they are.
+    pub(crate) ledger: Option<String>,
 }
 
 impl fmt::Debug for ServiceRun {

@@ -101,8 +101,8 @@ impl Delivery<'_> {
                     in_doubt = true;
                     grant
                 }
-                Claim::Done => return Ok(How::Duplicate),
-                Claim::Dead => return Ok(How::WasDead),
+                Claim::Done => return self.enter(&request.key, How::Duplicate).await,
+                Claim::Dead => return self.enter(&request.key, How::WasDead).await,
                 Claim::Busy { left } => {
                     drop(near);
                     // Whoever has it may finish at any moment.
@@ -121,7 +121,9 @@ impl Delivery<'_> {
                         grant.takeovers
                     );
                     drop(near);
-                    return self.spent(event, &service.claims.hold(&request, grant, asked), &why).await;
+                    let claimed = service.claims.hold(&request, grant, asked);
+                    let how = self.deadly(event, &claimed, &why).await?;
+                    return self.enter(&request.key, how).await;
                 }
                 Claim::Mismatch => {
                     drop(near);
@@ -141,7 +143,7 @@ impl Delivery<'_> {
             crash_point("after_claim");
             let claimed = service.claims.hold(&request, grant, asked);
             match self.claimed(event, claimed, near, &mut in_doubt).await? {
-                Step::Settled(how) => return Ok(how),
+                Step::Settled(how) => return self.enter(&request.key, how).await,
                 Step::AskAgain(delay) => {
                     self.wait(delay).await?;
                     pause = ASK_AGAIN.0;
@@ -163,7 +165,11 @@ impl Delivery<'_> {
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
             drop(near);
-            return self.spent(event, &claimed, SPENT_ELSEWHERE).await.map(Step::Settled);
+            let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
+            let failed = &Failed::finally(SPENT_ELSEWHERE);
+            let disposition = Disposition::Exhausted;
+            let end = Ending { disposition, attempts, first_failure, in_doubt: false, failed };
+            return self.give_up(event, &claimed, &end).await.map(Step::Settled);
         }
         let ctx = self.context(event, &claimed);
         let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
@@ -185,7 +191,14 @@ impl Delivery<'_> {
                 if handled == Handled::Done
                     && let Err(refused) = self.publish(&ctx).await
                 {
-                    return self.failed(event, claimed, ctx.attempt, &refused, *in_doubt).await;
+                    let end = Ending {
+                        disposition: Disposition::Rejected,
+                        attempts: ctx.attempt,
+                        first_failure: claimed.grant.first_failure_ms,
+                        in_doubt: *in_doubt,
+                        failed: &refused,
+                    };
+                    return self.end(event, &claimed, &end).await.map(Step::Settled);
                 }
                 crash_point("after_publish");
                 claims.complete(&claimed, End::Done, ctx.attempt).await;
@@ -261,7 +274,14 @@ impl Delivery<'_> {
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
         let end = Ending { disposition, attempts, first_failure: Some(first_failure), in_doubt, failed };
-        self.end(event, &claimed, &end).await.map(Step::Settled)
+        // The first refusal of an event that nobody has tried before is the handler's word that it did nothing.
+        let is_untouched = !failed.retryable && attempts == 1 && !in_doubt;
+        let ended = if is_untouched {
+            self.end(event, &claimed, &end).await
+        } else {
+            self.give_up(event, &claimed, &end).await
+        };
+        ended.map(Step::Settled)
     }
 
     /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.
@@ -311,7 +331,7 @@ impl Delivery<'_> {
         }
     }
 
-    fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
+    pub(super) fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
         let (handler, service) = (event.route.handler.name(), self.service());
         let replay = service.replay.as_deref();
         let suffix = replay.map(Replaying::suffix).unwrap_or_default();

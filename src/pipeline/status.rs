@@ -1,7 +1,10 @@
 //! What a service at work tells the outside: logs, counts and health, for each happening in one place.
 
 use std::{
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -34,6 +37,8 @@ pub(crate) struct Status {
     on_unavailable: OnUnavailable,
     /// Since when, if it is.
     store_down: Mutex<Option<Instant>>,
+    /// The broker does not take what is to be written into the ledger.
+    ledger_down: AtomicBool,
     /// Fires when the service cannot go on.
     pub(crate) failed: CancellationToken,
     failure: OnceLock<String>,
@@ -46,6 +51,7 @@ impl Status {
             health,
             on_unavailable,
             store_down: Mutex::new(None),
+            ledger_down: AtomicBool::new(false),
             failed: CancellationToken::new(),
             failure: OnceLock::new(),
         }
@@ -123,6 +129,20 @@ impl Status {
         self.metrics.fault(Component::Publish);
         let Record { topic, partition, offset, .. } = record;
         tracing::error!(%topic, partition, offset, %error, "the events out are not there yet; their record is not committed");
+    }
+
+    /// Said once: everything that is finished waits for the same topic.
+    pub(crate) fn ledger_fault(&self, ledger: &str, error: &ProduceError) {
+        self.metrics.fault(Component::Ledger);
+        if !self.ledger_down.swap(true, Relaxed) {
+            tracing::error!(ledger, %error, "the ledger takes nothing; what is finished is not committed until it does");
+        }
+    }
+
+    pub(crate) fn ledger_written(&self) {
+        if self.ledger_down.load(Relaxed) && self.ledger_down.swap(false, Relaxed) {
+            tracing::info!("the ledger takes what is finished again");
+        }
     }
 
     pub(crate) fn dead_lettered(&self, record: &Record, verdict: &Verdict<'_>, disposition: Disposition) {

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,10 +22,11 @@ use crate::{
     Service,
     config::Settings,
     kafka::{KafkaClient, RecordProducer},
+    ledger::{Keeper, Ledger},
     pipeline::{Bounds, Crowd, Epoch, Replaying, ServiceRun, Topic},
     store::{Clock, DedupeStore, OwnerFactory, StoreFault},
     telemetry::{Health, Metrics},
-    worker::{Assembly, memory},
+    worker::{Assembly, ledger_of, memory},
 };
 
 /// Replays events of one service.
@@ -37,6 +41,8 @@ pub(crate) struct Replayer<'a> {
     /// Where claims are renewed.
     pub(crate) control: Handle,
     pub(crate) cancel: CancellationToken,
+    /// Read when it is needed for the first time.
+    pub(crate) ledger: OnceCell<Arc<Ledger>>,
 }
 
 /// Why nothing could be replayed.
@@ -81,8 +87,9 @@ impl Replayer<'_> {
     /// What would become of every event in the range. Nothing is run or written.
     pub(crate) async fn survey(&self, order: &Order) -> Result<(Survey, Vec<String>), ReplayError> {
         let mut plan = self.plan(order).await?;
-        let warnings = std::mem::take(&mut plan.warnings);
-        let scene = self.scene(order, &plan, Arc::default()).await?;
+        let mut warnings = std::mem::take(&mut plan.warnings);
+        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        warnings.extend(scene.judge.ledger.iter().flat_map(|ledger| ledger.warnings.clone()));
         let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
         let look = move || Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
         Ok((blocking(look).await??, warnings))
@@ -94,8 +101,8 @@ impl Replayer<'_> {
             return Ok(false);
         }
         let plan = self.plan(order).await?;
-        let scene = self.scene(order, &plan, Arc::default()).await?;
-        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_remembered(end.time())))
+        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_known(end.time())))
     }
 
     /// A new entry for this order, with ends that are frozen now.
@@ -166,7 +173,7 @@ impl Replayer<'_> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
-        let scene = self.scene(&order, &plan, Arc::clone(&notes)).await?;
+        let scene = self.replaying(&order, &plan, Arc::clone(&notes)).await?;
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
         let mut topics = Vec::new();
@@ -208,7 +215,7 @@ impl Replayer<'_> {
         ended
     }
 
-    async fn plan(&self, order: &Order) -> Result<Plan, ReplayError> {
+    pub(super) async fn plan(&self, order: &Order) -> Result<Plan, ReplayError> {
         let (client, group, order) = (self.kafka.clone(), self.group(), order.clone());
         let topics = self.physical(&order)?;
         Ok(blocking(move || Plan::make(&client, &group, &order, &topics)).await??)
@@ -238,8 +245,26 @@ impl Replayer<'_> {
         Ok(all.iter().filter(wanted).map(|(physical, _)| physical.clone()).collect())
     }
 
-    /// The service, as the pipeline has it when it replays.
-    async fn scene(&self, order: &Order, plan: &Plan, notes: Arc<Notes>) -> Result<Scene<'_>, ReplayError> {
+    /// The service as it replays this order, with the ledger where the order reaches beyond the store's memory.
+    async fn replaying(
+        &self,
+        order: &Order,
+        plan: &Plan,
+        notes: Arc<Notes>,
+    ) -> Result<Scene<'_>, ReplayError> {
+        let mut scene = self.scene(Some(replaying(order, plan)), notes).await?;
+        if [order.from, order.to].into_iter().any(|end| !scene.judge.is_remembered(end.time())) {
+            scene.judge.ledger = self.ledger().await?;
+        }
+        Ok(scene)
+    }
+
+    /// The service, as the pipeline has it when it replays, or as the live group has it.
+    pub(super) async fn scene(
+        &self,
+        replaying: Option<Replaying>,
+        notes: Arc<Notes>,
+    ) -> Result<Scene<'_>, ReplayError> {
         let memory = memory::Memory::of(self.service, self.settings);
         let sources = memory::sources(self.service, self.settings);
         let is_new = memory::is_new(&self.kafka, &memory.group, &sources);
@@ -261,25 +286,44 @@ impl Replayer<'_> {
             told: Some(Arc::new(move |record, how| {
                 notes.add(&record.topic, record.partition, record.offset, What::Settled(how));
             })),
-            replay: Some(Arc::new(replaying(order, plan))),
+            replay: replaying.map(Arc::new),
         };
         let _entered = self.handlers.enter();
         let service: Arc<ServiceRun> = assembly.run(self.service);
         let topic = |(topic, table)| Arc::new(assembly.topic(&service, topic, table));
         let topics = self.service.table().tables().into_iter().map(topic).collect();
-        let judge = Judge { service, store: Arc::clone(&self.store), horizons };
+        let (store, horizons) = (Arc::clone(&self.store), horizons.into());
+        // A live group asks the store alone.
+        let judge = Judge { service, store, memory, is_new, horizons, ledger: None };
         Ok(Scene { assembly, judge, topics })
     }
 
-    fn group(&self) -> String {
+    /// What the store may have forgotten, where it is written down. Read once.
+    async fn ledger(&self) -> Result<Option<Arc<Ledger>>, ReplayError> {
+        let Some(topic) = ledger_of(self.service, self.settings) else { return Ok(None) };
+        let read = async || {
+            let keeper = Keeper::new(self.settings, self.service, &self.kafka);
+            let keeper = keeper.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
+            let noted = keeper.noted(&*self.store).await?;
+            let (client, group, topic) = (self.kafka.clone(), self.group(), Arc::from(topic.as_str()));
+            let cancel = self.cancel.clone();
+            let read = move || Ledger::read(&client, &group, &topic, &noted, &cancel);
+            let ledger = blocking(read).await?.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+            tracing::info!(events = ledger.len(), "the ledger is read");
+            Ok(Arc::new(ledger))
+        };
+        self.ledger.get_or_try_init(read).await.cloned().map(Some)
+    }
+
+    pub(super) fn group(&self) -> String {
         crate::worker::group_of(self.service, &self.settings.service(self.service.name()))
     }
 }
 
-struct Scene<'a> {
+pub(super) struct Scene<'a> {
     assembly: Assembly<'a>,
-    judge: Judge,
-    topics: Vec<Arc<Topic>>,
+    pub(super) judge: Judge,
+    pub(super) topics: Vec<Arc<Topic>>,
 }
 
 fn replaying(order: &Order, plan: &Plan) -> Replaying {
@@ -293,7 +337,9 @@ fn replaying(order: &Order, plan: &Plan) -> Replaying {
     Replaying { epoch, committed: committed.collect() }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ReplayError> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReplayError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ReplayError::Trouble(format!("the replay ended before its time: {error}")))
 }

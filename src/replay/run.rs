@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const TAKE: usize = 500;
 /// Between two reports of how far it is.
 const REPORT: Duration = Duration::from_millis(500);
+/// Between two looks at how far back the store remembers: far less than what is told too late for safety.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// While Kafka is out of reach.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -161,6 +163,7 @@ impl Run<'_> {
     pub(super) fn work(mut self, mut report: impl FnMut(Vec<Part>)) -> (Ended, Vec<Part>) {
         let began = Instant::now();
         let mut next_report = began;
+        let mut next_look = began + LOOK_AGAIN;
         let mut taken_now = 0;
         let ended = loop {
             if let Some(ended) = self.is_over(taken_now) {
@@ -170,6 +173,12 @@ impl Run<'_> {
             match self.turn(may_take) {
                 Ok(taken) => taken_now += taken,
                 Err(ended) => break ended,
+            }
+            if Instant::now() >= next_look {
+                next_look = Instant::now() + LOOK_AGAIN;
+                if let Err(fault) = self.asked.block_on(self.judge.look_again()) {
+                    self.judge.service.status.store_fault(&fault);
+                }
             }
             if Instant::now() >= next_report {
                 next_report = Instant::now() + REPORT;
@@ -244,23 +253,25 @@ impl Run<'_> {
         let records: Vec<Arc<Record>> = records.into_iter().map(Arc::new).collect();
         let is_doubtful = |record: &&Arc<Record>| {
             self.order.contains(record.timestamp) == Containment::Inside
-                && !self.order.allow_unknown
                 && !self.judge.is_remembered(record.timestamp)
         };
+        // What the store may have forgotten must not be claimed as if it had never been.
         let doubtful: Vec<Arc<Record>> = records.iter().filter(is_doubtful).cloned().collect();
         let verdicts = self.verdicts(index, &doubtful)?;
-        let unknown = |(record, verdict)| (verdict == Verdict::Unknown).then_some(record);
-        let unknown: Option<Arc<Record>> = doubtful.into_iter().zip(verdicts).find_map(unknown);
+        let mut verdicts = doubtful.into_iter().zip(verdicts).peekable();
         let mut taken = 0;
         // In order: a partition takes no record that lies before one it has taken.
         for record in records {
-            if unknown.as_ref().is_some_and(|unknown| Arc::ptr_eq(unknown, &record)) {
-                return Err(Ended::Failed(describe_unknown(&record)));
-            }
-            match self.order.contains(record.timestamp) {
-                Containment::Outside => self.pass(index, &record, What::Outside),
-                Containment::Timeless => self.pass(index, &record, What::Timeless),
-                Containment::Inside => {
+            let verdict = verdicts.next_if(|(doubtful, _)| Arc::ptr_eq(doubtful, &record));
+            match (self.order.contains(record.timestamp), verdict.map(|(_, verdict)| verdict)) {
+                (Containment::Outside, _) => self.pass(index, &record, What::Outside),
+                (Containment::Timeless, _) => self.pass(index, &record, What::Timeless),
+                (_, Some(Verdict::AlreadyDone)) => self.pass(index, &record, What::Settled(How::Duplicate)),
+                (_, Some(Verdict::AlreadyDead)) => self.pass(index, &record, What::Settled(How::WasDead)),
+                (_, Some(Verdict::Unknown)) if !self.order.allow_unknown => {
+                    return Err(Ended::Failed(describe_unknown(&record)));
+                }
+                (Containment::Inside, _) => {
                     taken += 1;
                     self.admit(index, Arc::unwrap_or_clone(record));
                 }
@@ -273,8 +284,8 @@ impl Run<'_> {
     fn verdicts(&self, index: usize, records: &[Arc<Record>]) -> Result<Vec<Verdict>, Ended> {
         loop {
             let topic = &self.topics[index].topic;
-            match self.asked.block_on(self.judge.verdicts(topic, records, &mut Default::default())) {
-                Ok(verdicts) => return Ok(verdicts),
+            match self.asked.block_on(self.judge.verdicts(topic, records)) {
+                Ok(verdicts) => return Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect()),
                 Err(fault) => self.judge.service.status.store_fault(&fault),
             }
             if self.cancel.is_cancelled() {

@@ -120,8 +120,11 @@ impl Survey {
                 }
             }
             if chunk.len() >= CHUNK || pause || reader.is_finished() {
-                let verdicts = asked.block_on(judge.verdicts(topic, &chunk, &mut would_run))?;
-                for (record, verdict) in chunk.drain(..).zip(verdicts) {
+                let verdicts = asked.block_on(judge.verdicts(topic, &chunk))?;
+                for (record, (verdict, key)) in chunk.drain(..).zip(verdicts) {
+                    // Of several records of one key only the first would run.
+                    let repeats = verdict == Verdict::WillRun && !key.is_none_or(|key| would_run.insert(key));
+                    let verdict = if repeats { Verdict::AlreadyDone } else { verdict };
                     self.count(tallies.entry(record.partition).or_default(), &record, verdict);
                 }
             }

@@ -33,6 +33,14 @@ impl StoreKey {
         Self(format!("{prefix}:{{{bucket}}}:{}", &hash.to_hex()[..32]).into())
     }
 
+    /// The 32 digits as a number. The prefix is no part of it.
+    pub(crate) fn digest(&self) -> u128 {
+        let digits = self.0.bytes().rev().take(32).enumerate();
+        let value =
+            |digit: u8| u128::from(if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 });
+        digits.fold(0, |number, (place, digit)| number | value(digit) << (4 * place))
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0

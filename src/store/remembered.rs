@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{StoreReport, millis};
 
 /// What is told a moment too late, for clocks that differ and work that was under way.
-const MARGIN_MS: i64 = 60_000;
+pub(crate) const MARGIN_MS: i64 = 60_000;
 
 /// Since when the store has remembered every event that a handler finished, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use super::group_of;
+use super::{group_of, ledger_of};
 use crate::{
     Service,
     config::Settings,
@@ -62,6 +62,7 @@ impl Assembly<'_> {
             chance: self.chance,
             told: self.told.clone(),
             replay: self.replay.clone(),
+            ledger: ledger_of(service, self.settings),
         })
     }
 

@@ -8,6 +8,7 @@ use crate::{
     config::Settings,
     erased::ErasedHandler,
     kafka::{KafkaClient, KafkaFault, LogReader},
+    ledger::Keeper,
     pipeline::now_ms,
     store::{DedupeStore, Remembered, StoreFault, StoreReport},
 };
@@ -86,21 +87,34 @@ impl Memory {
 }
 
 /// Before the first record is taken in: whether a group is new can only be told until it commits.
-pub(super) async fn begin(settings: &Settings, services: &[Service], parts: &Parts) -> Vec<Memory> {
+pub(super) async fn begin(
+    settings: &Settings,
+    services: &[Service],
+    parts: &Parts,
+) -> Result<(Vec<Memory>, Vec<Keeper>), KafkaFault> {
     let memories: Vec<Memory> = services.iter().map(|service| Memory::of(service, settings)).collect();
-    let written = memories.iter().zip(services).map(|(memory, service)| async move {
+    let keepers: Result<Vec<Keeper>, KafkaFault> =
+        services.iter().map(|service| Keeper::new(settings, service, &parts.kafka)).collect();
+    let keepers = keepers?;
+    let written = memories.iter().zip(&keepers).zip(services).map(|((memory, keeper), service)| async move {
         let is_new = is_new(&parts.kafka, &memory.group, &sources(service, settings)).await;
         let is_new =
             is_new.inspect_err(|fault| tracing::debug!(%fault, "whether a group is new")).unwrap_or(false);
         let report = parts.store.describe().await?;
-        memory.keep(&*parts.store, &report, is_new).await
+        memory.keep(&*parts.store, &report, is_new).await?;
+        keeper.keep(&*parts.store, is_new).await
     });
     for written in futures_util::future::join_all(written).await {
-        if let Err(fault) = written {
-            tracing::warn!(%fault, "how far memory reaches back could not be written down yet");
+        match written {
+            Ok(losses) => {
+                losses.iter().for_each(|loss| tracing::error!(loss, "the ledger is not what it was"))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "how far memory reaches back could not be written down yet");
+            }
         }
     }
-    memories
+    Ok((memories, keepers))
 }
 
 /// The physical names of the topics that a service consumes.

@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use assembly::Assembly;
 pub(crate) use control::Control;
-pub(crate) use wiring::group_of;
+pub(crate) use wiring::{group_of, ledger_of};
 
 use crate::{
     Service,
     config::Settings,
     kafka::{Ended, KafkaClient, RecordProducer},
+    ledger,
     pipeline::{Crowd, ServiceRun},
     store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics},
@@ -109,13 +110,16 @@ impl Worker {
             handlers,
             stop: &stop,
         };
-        let memories = memory::begin(settings, services, parts).await;
+        let (memories, keepers) =
+            memory::begin(settings, services, parts).await.map_err(|fault| fault.to_string())?;
         let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();
         let drain_timeouts =
             services.iter().map(|service| settings.service(service.name()).worker.drain_timeout);
         let drain_timeout = drain_timeouts.max().unwrap_or(settings.worker.drain_timeout);
         let services = running.inspect_err(|_| stop.cancel())?;
-        let statuses = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
+        let statuses: Vec<_> = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
+        let keepers = keepers.into_iter().zip(statuses.clone()).collect();
+        control.handle().spawn(ledger::watch(Arc::clone(&parts.store), keepers));
         control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses, memories));
         Ok(Self { services, stop, drain_timeout, control })
     }

@@ -10,6 +10,7 @@ use crate::{
     Service,
     config::{ServiceSettings, Settings},
     kafka::{Group, Poller, Positions, Watcher},
+    ledger,
     pipeline::{Bounds, Topic},
 };
 
@@ -37,6 +38,7 @@ impl Wiring<'_> {
                 group: run.group.clone(),
                 start_from: settings.worker.start_from,
                 store: Arc::clone(&self.parts.store),
+                topic_ids: self.parts.kafka.tells_topic_ids(),
                 control: self.control.handle(),
             },
             service: Arc::clone(&run),
@@ -59,6 +61,12 @@ impl Wiring<'_> {
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
         Ok(Running { run, poller })
     }
+}
+
+/// The topic of a service's ledger, where the configuration wants one.
+pub(crate) fn ledger_of(service: &Service, settings: &Settings) -> Option<String> {
+    let own = settings.service(service.name());
+    settings.ledger.enabled.then(|| ledger::topic(&own.dedupe.prefix, &group_of(service, &own)))
 }
 
 /// The consumer group: the configuration's word counts before the code's.

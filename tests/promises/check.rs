@@ -30,6 +30,7 @@ fn reliance(topic: &str) -> Reliance {
         group: "shop".to_owned(),
         topics: vec![topic.to_owned()],
         publishes: vec![],
+        ledger: None,
         horizons: vec![horizon],
     }
 }

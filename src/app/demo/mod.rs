@@ -12,7 +12,7 @@ use super::{Build, FAILED, FINE, build_on, failed, signals::Signals};
 use crate::{
     BoxError, Service,
     config::{AppConfig, Loaded, Settings},
-    kafka::{EmbeddedBroker, KafkaClient, produce_all},
+    kafka::{EmbeddedBroker, produce_all},
     pipeline::dead_letter::dead_letter_topic,
     store::MemoryStore,
     telemetry::{Health, Metrics, metrics::Totals},
@@ -109,7 +109,7 @@ async fn show<C: AppConfig + Clone>(
     let services = build_on(handlers, build, app).await?;
     let records = (demo.records)(orders);
     let broker = embedded(&services, &settings)?;
-    let kafka = KafkaClient::new(broker.brokers());
+    let kafka = broker.client();
     let count = u64::try_from(records.len())?;
     println!("Oncewise at work: an embedded broker, a store in memory, {} services.", services.len());
     println!("{count} records are in `{}`, some of them twice, some of them broken.\n", demo.topic);

@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 pub use dedupe::{DedupeSettings, Layout, OnUnavailable};
 pub use kafka::{KafkaSettings, Property};
 pub(crate) use outside::is_topic;
-pub use outside::{DeadLetterSettings, HttpSettings, LogFormat, TelemetrySettings, TopicsSettings};
+pub use outside::{
+    DeadLetterSettings, HttpSettings, LedgerSettings, LogFormat, TelemetrySettings, TopicsSettings,
+};
 pub use retry::RetryOverrides;
 pub use services::{HandlerSettings, ServiceSettings};
 pub use store::{RedisMode, RedisSettings};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub retry: RetryOverrides,
     /// How dead letters are written.
     pub dead_letter: DeadLetterSettings,
+    /// Whether what took effect is also written down in Kafka.
+    pub ledger: LedgerSettings,
     /// What topics are called.
     pub topics: TopicsSettings,
     /// Metrics and probes.
@@ -60,12 +64,14 @@ impl Settings {
             worker: WorkerSettings::read(reader, "worker", &WorkerSettings::default()),
             retry: RetryOverrides::read(reader, "retry", &RetryOverrides::default()),
             dead_letter: DeadLetterSettings::read(reader),
+            ledger: LedgerSettings::read(reader),
             topics: TopicsSettings::read(reader),
             http: HttpSettings::read(reader),
             telemetry: TelemetrySettings::read(reader),
             ..Self::default()
         };
         let (dedupe, retry) = (&settings.dedupe, &settings.retry);
+        settings.ledger.check(reader, "dedupe.prefix", &dedupe.prefix);
         rules::horizon(reader, &[String::new()], dedupe.ttl, dedupe.lease, retry.budget);
         settings.read_services(reader);
         settings

@@ -1,4 +1,4 @@
-//! `[dead_letter]`, `[topics]`, `[http]` and `[telemetry]`: what others see of a worker.
+//! `[dead_letter]`, `[ledger]`, `[topics]`, `[http]` and `[telemetry]`: what others see of a worker.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +26,28 @@ impl DeadLetterSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let default = Self::default().delivery_timeout;
         Self { delivery_timeout: reader.duration("dead_letter.delivery_timeout", default) }
+    }
+}
+
+/// `[ledger]`: whether what took effect is also written down in Kafka, for longer than the store remembers it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// Whether every settled event is written there before it is committed.
+    pub enabled: bool,
+}
+
+impl LedgerSettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        Self { enabled: reader.flag("ledger.enabled", Self::default().enabled) }
+    }
+
+    /// Its topics are named after the prefix of the store's keys, which may hold more than a topic's name may.
+    pub(super) fn check(&self, reader: &mut Reader, key: &str, prefix: &str) {
+        if self.enabled && !is_topic(prefix) {
+            let allowed =
+                "with ledger.enabled it begins the name of a topic; allowed are A-Z, a-z, 0-9, _, - and .";
+            reader.problem(key, allowed);
+        }
     }
 }
 

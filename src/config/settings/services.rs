@@ -171,6 +171,9 @@ impl Settings {
             dedupe: DedupeSettings::read(reader, &format!("{section}.dedupe"), &self.dedupe),
             retry: RetryOverrides::read(reader, &format!("{section}.retry"), &self.retry),
         };
+        if settings.dedupe.prefix != self.dedupe.prefix {
+            self.ledger.check(reader, &format!("{section}.dedupe.prefix"), &settings.dedupe.prefix);
+        }
         let scopes = [format!("{section}."), String::new()];
         rules::horizon(reader, &scopes, settings.dedupe.ttl, settings.dedupe.lease, settings.retry.budget);
 

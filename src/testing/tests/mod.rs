@@ -1,6 +1,7 @@
 //! The harness, by handlers that are right and handlers that are wrong.
 
 mod faults;
+mod giving_up;
 mod harness;
 mod idempotence;
 

@@ -6,6 +6,7 @@ mod modes;
 mod outages;
 mod ranges;
 mod resume;
+mod rewind;
 mod unknown;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -1,0 +1,19 @@
+//! What took effect, written down in Kafka for longer than the store remembers it.
+//!
+//! Each group has a compacted topic of its own, `<prefix>.ledger.<group>`, with one record per event and handler. It is
+//! written after the store has heard the end of an event and before the event is settled: what the ledger does not have
+//! yet is not committed and comes again. So it lags behind the store by unsettled events alone.
+//!
+//! Only replays read it, once and as a whole, and only where they reach beyond what the store remembers.
+
+mod entry;
+mod keeper;
+mod known;
+mod reader;
+mod since;
+
+pub(crate) use entry::{record, topic};
+pub(crate) use keeper::{Keeper, Report, watch};
+pub(crate) use known::Known;
+pub(crate) use reader::Ledger;
+pub(crate) use since::{Look, Since};

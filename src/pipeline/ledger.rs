@@ -1,0 +1,47 @@
+//! The end of an event, written down in the ledger before its record is settled.
+
+use std::time::Duration;
+
+use super::{
+    How,
+    dedupe::Stopped,
+    settle::{Delivery, HAND_OVER},
+};
+use crate::{
+    crash::crash_point,
+    ledger,
+    store::{End, StoreKey},
+};
+
+/// Between two tries to write; doubles from the first to the second.
+const WRITE_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+impl Delivery<'_> {
+    /// Writes down how an event ended, where its service keeps a ledger, until the broker has it or the partition is
+    /// told to stop. Duplicates are written, too: whoever finished the event may have died before this.
+    pub(super) async fn enter(&self, key: &StoreKey, how: How) -> Result<How, Stopped> {
+        let service = self.service();
+        let Some(topic) = &service.ledger else { return Ok(how) };
+        let end = match how {
+            How::DeadLettered | How::WasDead => End::Dead,
+            How::Done | How::Skipped | How::Duplicate | How::LeftOut => End::Done,
+        };
+        crash_point("before_ledger");
+        let entry = [ledger::record(topic, key, end)];
+        let mut pause = WRITE_AGAIN.0;
+        loop {
+            let sent = tokio::select! {
+                sent = service.producer.send(&entry) => sent,
+                () = self.stopped_for(HAND_OVER) => return Err(Stopped),
+            };
+            match sent {
+                Ok(()) => break,
+                Err(error) => service.status.ledger_fault(topic, &error),
+            }
+            self.wait(pause).await?;
+            pause = (pause * 2).min(WRITE_AGAIN.1);
+        }
+        service.status.ledger_written();
+        Ok(how)
+    }
+}
