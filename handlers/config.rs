@@ -14,7 +14,8 @@ pub struct ShopConfig {
     /// How many connections one worker has to PostgreSQL at most, 1 to 1000. SQLite has one.
     pub database_connections: u32,
     /// How long an effect's mark is kept in the database. Longer than every `dedupe.ttl`, and than the range of any
-    /// replay: what the store has forgotten, the mark still knows.
+    /// replay: what the store has forgotten, the mark still knows. It is compared with that of `[dedupe]` only, not
+    /// with what a service or a handler has for itself.
     pub inbox_retention: Duration,
     /// What a wallet holds when it is opened, at its user's first payment; 0 or more hundredths.
     pub opening_credit_cents: i64,
@@ -77,8 +78,7 @@ fn inbox_retention(reader: &mut Reader, default: Duration) -> Duration {
     const KEY: &str = "shop.inbox_retention";
     let retention = reader.duration(KEY, default);
     if retention < reader.duration("dedupe.ttl", DedupeSettings::DEFAULT_TTL) {
-        reader
-            .problem(KEY, "is shorter than `dedupe.ttl`; allowed is what is longer than every `dedupe.ttl`");
+        reader.problem(KEY, "is shorter than `dedupe.ttl`; allowed is as long or longer");
     }
     retention
 }
@@ -164,6 +164,24 @@ mod tests {
             let problem = email(url, starttls).unwrap_err();
             assert!(problem.contains("shop.email.") && problem.contains(text), "{problem}");
             assert!(!problem.contains("hunter2"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_mail_server_is_waited_for_no_longer_than_its_handler_may_take() {
+        let email = |reply_timeout: &str, handler_timeout: &str| {
+            loaded(&[
+                ("ONCEWISE__SHOP__EMAIL__SMTP_URL", "smtp://mail"),
+                ("ONCEWISE__SHOP__EMAIL__FROM", "shop@example.com"),
+                ("ONCEWISE__SHOP__EMAIL__REPLY_TIMEOUT", reply_timeout),
+                ("ONCEWISE__WORKER__HANDLER_TIMEOUT", handler_timeout),
+            ])
+        };
+        assert_eq!(email("4m", "5m").unwrap().email.unwrap().reply_timeout, Duration::from_secs(240));
+        for (reply_timeout, handler_timeout) in [("4m", "256s"), ("10m", "5m")] {
+            let problem = email(reply_timeout, handler_timeout).unwrap_err();
+            let text = format!("shop.email.reply_timeout = \"{reply_timeout}\"");
+            assert!(problem.contains(&text) && problem.contains("`worker.handler_timeout`"), "{problem}");
         }
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod gateway;
 #[allow(dead_code, unreachable_pub, reason = "the tests of other packages use the rest of it")]
 pub(crate) mod mail_server;
 
-use std::env;
+use std::{env, time::Duration};
 
 use oncewise::{Failure, Outcome};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlSafeStr};
@@ -91,6 +91,16 @@ pub(crate) fn is_reject(outcome: &Outcome) -> bool {
     matches!(outcome, Err(Failure::Reject { .. }))
 }
 
+/// Asks until it is so, and not for ever.
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+}
+
 impl Database {
     /// The only number that a query answers.
     pub(crate) async fn number(&self, sql: &'static str) -> i64 {
@@ -127,7 +137,8 @@ impl Database {
     pub(crate) async fn waits_for_a_lock(&self) {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while !self.is_sqlite() && self.number(waiting).await == 0 {}
+        let waits = async || self.is_sqlite() || self.number(waiting).await > 0;
+        until("a transaction waits for another", waits).await;
     }
 }
 

@@ -8,6 +8,8 @@ use sqlx::{
 };
 use thiserror::Error;
 
+use super::postgres::PARAMETERS;
+
 /// A statement that failed.
 #[derive(Debug, Error)]
 #[error("database: {0}")]
@@ -56,6 +58,9 @@ pub enum OpenError {
     /// No URL.
     #[error("[database] url: not a URL; allowed are sqlite://PATH and postgres://HOST/DATABASE")]
     NoScheme,
+    /// A parameter of the server's URL that nobody reads.
+    #[error("[database] url: the parameter `{0}` is not known; allowed are {allowed}", allowed = PARAMETERS.join(", "))]
+    Parameter(String),
     /// No file.
     #[error("[database] url: `sqlite://` names no file; allowed is sqlite://PATH")]
     NoPath,

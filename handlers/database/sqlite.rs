@@ -27,7 +27,8 @@ pub(super) async fn open(path: &str) -> Result<SqlitePool, OpenError> {
         .create_if_missing(true)
         .busy_timeout(BUSY_TIMEOUT)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        // What was acknowledged to Kafka and Redis must survive a power loss here too.
+        .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true);
     let pool = connect(options).await.map_err(|source| OpenError::Open { place: path.into(), source })?;
     migrate(&pool).await.map_err(|source| OpenError::Migrate { place: path.into(), source })?;

@@ -58,6 +58,13 @@ async fn another_url_is_refused_without_its_password() {
         "[database] url: cannot open `postgres://***@127.0.0.1:1/shop`"
     );
     assert_eq!(
+        refusal("postgres://me@db/shop?sslmode=disable&sslpassword=hunter2").await,
+        "[database] url: the parameter `sslpassword` is not known; allowed are sslmode, sslrootcert, sslcert, \
+         sslkey, statement-cache-capacity, host, hostaddr, port, dbname, user, password, application_name, options"
+    );
+    let not_a_name = refusal("postgres://me:12?hunter2@db/shop").await;
+    assert!(not_a_name.contains("the parameter `***` is not known"), "{not_a_name}");
+    assert_eq!(
         refusal("postgres://me:12/hunter2@db/shop").await,
         "[database] url: cannot open `postgres://***@db/shop`"
     );
@@ -157,7 +164,11 @@ mod sqlite {
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&pool).await.unwrap();
         assert_eq!(mode, "wal");
         assert_eq!(database.number("PRAGMA busy_timeout").await, 10_000);
-        assert_eq!(database.number("PRAGMA synchronous").await, 1, "NORMAL");
+        assert_eq!(
+            database.number("PRAGMA synchronous").await,
+            2,
+            "FULL: what is acknowledged survives a power loss"
+        );
         assert_eq!(database.number("PRAGMA foreign_keys").await, 1);
     }
 }

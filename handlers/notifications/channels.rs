@@ -2,11 +2,12 @@
 
 use oncewise::{Context, Failure};
 use serde::Serialize;
+use thiserror::Error;
 
 use super::confirmation::{Channel, Confirmation};
 use crate::{
     config::ShopConfig,
-    outside::{HttpGateway, Mail, Mailer, SetupError},
+    outside::{GatewayError, HttpGateway, Mail, MailError, Mailer, SetupError},
 };
 
 /// A mail server and an SMS gateway; what is not configured goes to the log.
@@ -38,7 +39,7 @@ impl Channels {
     }
 
     /// Sends the message. It is acknowledged when this returns.
-    pub(super) async fn send(&self, message: &Confirmation<'_>, ctx: &Context) -> Result<(), Failure> {
+    pub(super) async fn send(&self, message: &Confirmation<'_>, ctx: &Context) -> Result<(), SendError> {
         let (key, to, text) = (message.key(ctx.idempotency_key()), message.recipient, message.to_string());
         match (message.channel, &self.email, &self.sms) {
             (Channel::Email, Some(mailer), _) => {
@@ -52,5 +53,23 @@ impl Channels {
             }
         }
         Ok(())
+    }
+}
+
+/// A message that was not acknowledged.
+#[derive(Debug, Error)]
+pub(super) enum SendError {
+    #[error(transparent)]
+    Email(#[from] MailError),
+    #[error(transparent)]
+    Sms(#[from] GatewayError),
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Email(error) => error.into(),
+            SendError::Sms(error) => error.into(),
+        }
     }
 }

@@ -3,21 +3,35 @@
 use oncewise::{Context, Failure};
 use thiserror::Error;
 
-use super::{Channels, confirmation::Confirmation, sql};
+use super::{Channels, channels::SendError, confirmation::Confirmation, sql};
 use crate::{
     database::{Database, DatabaseError},
     event::OrderCreated,
+    outside::MailError,
 };
 
 /// Sends each message that has no mark, and marks it once it is acknowledged.
 ///
 /// Between the acknowledgement and the mark there is a moment in which the worker may die, the database may
 /// fail or the attempt may be cut off, and the message is sent again then. The SMS gateway knows the idempotency
-/// key and does nothing the second time. A second e-mail arrives, under the same `Message-ID`.
+/// key and does nothing the second time. A second e-mail arrives, under the same `Message-ID`. So it does where the
+/// mail server was given the message and did not acknowledge it, [`MOST_DOUBTS`] times in all.
 #[derive(Debug)]
 pub(super) struct Postbox {
     pub(super) database: Database,
     pub(super) channels: Channels,
+}
+
+/// After so many mails, each of which may have arrived, a person has to look: better than a fourth copy, and better than
+/// to say that one was sent.
+const MOST_DOUBTS: i64 = 3;
+
+/// Nobody knows, and nobody goes on.
+#[derive(Debug, Error)]
+#[error("sent {times} times, and it is not known whether it has arrived")]
+struct InDoubt {
+    times: i64,
+    source: MailError,
 }
 
 /// Another worker has the event now.
@@ -58,8 +72,16 @@ impl Postbox {
         if ctx.cancelled().is_cancelled() {
             return Err(Failure::retry(TakenOver));
         }
-        self.channels.send(message, ctx).await?;
-        sql::mark_sent(&self.database, message).await?;
-        Ok(())
+        match self.channels.send(message, ctx).await {
+            Err(SendError::Email(error @ MailError::InDoubt(_))) => Err(self.doubt(message, error).await?),
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(sql::mark_sent(&self.database, message).await?),
+        }
+    }
+
+    async fn doubt(&self, message: &Confirmation<'_>, error: MailError) -> Result<Failure, DatabaseError> {
+        let times = sql::add_doubt(&self.database, message).await?;
+        let may_go_on = times < MOST_DOUBTS;
+        Ok(if may_go_on { error.into() } else { Failure::reject(InDoubt { times, source: error }) })
     }
 }

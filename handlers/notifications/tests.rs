@@ -1,4 +1,9 @@
-use oncewise::{prelude::*, testing::context};
+use std::time::Duration;
+
+use oncewise::{
+    prelude::*,
+    testing::{Disposition, Harness, How, TestRecord, context},
+};
 
 use super::*;
 use crate::{
@@ -9,7 +14,7 @@ use crate::{
         gateway::{Gateway, Reply, Request},
         is_reject, is_retry,
         mail_server::{Answer, MailServer},
-        order, text_of,
+        order, text_of, until,
     },
 };
 
@@ -27,13 +32,14 @@ impl Shop {
         sms: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Shop {
         let (mail, sms) = (MailServer::that(mail).await, Gateway::that(sms).await);
-        let timeout = std::time::Duration::from_secs(10);
+        let timeout = Duration::from_secs(10);
         let (host, port) = (mail.address.ip().to_string(), mail.address.port());
         let config = ShopConfig {
             email: Some(EmailSettings {
                 server: Place { host, port, tls: MailTls::None, login: None },
                 from: "shop@example.com".parse().unwrap(),
                 timeout,
+                reply_timeout: timeout,
             }),
             sms: Some(GatewaySettings {
                 url: oncewise::config::Secret::new(sms.url()),
@@ -92,7 +98,7 @@ async fn an_order_of_another_event_is_the_same_order() {
     };
     assert_eq!(key("o-7"), "notification:orders:o-7");
     assert_eq!(key(""), "", "is dead-lettered: `notification:orders:` would be one order for all");
-    assert_eq!(handler.ttl(), Some(std::time::Duration::from_secs(86_400)));
+    assert_eq!(handler.ttl(), Some(Duration::from_secs(86_400)));
     assert!(handler.ttl() > Some(handler.retry_policy().budget));
 }
 
@@ -153,7 +159,7 @@ async fn a_mail_whose_acknowledgement_got_lost_comes_again_under_the_same_id() {
     let (order, ctx) = (order("e1"), context("e1"));
     tokio::select! {
         outcome = shop.handler.handle(&order, &ctx) => panic!("{outcome:?}"),
-        () = async { while shop.mail.mails().is_empty() { tokio::task::yield_now().await } } => (),
+        () = until("a mail to arrive", async || !shop.mail.mails().is_empty()) => (),
     }
     shop.handle("e1").await.unwrap();
     let ids: Vec<_> = shop.mail.mails().iter().map(|mail| mail.header("Message-ID").to_owned()).collect();
@@ -194,4 +200,46 @@ async fn what_is_not_configured_goes_to_the_log_and_is_marked_all_the_same() {
     let handler = SendConfirmation { postbox: Postbox { database: database.clone(), channels } };
     handler.handle(&order("e1"), &context("e1")).await.unwrap();
     assert_eq!(database.number("SELECT count(*) FROM notifications").await, 2);
+}
+
+/// What becomes of one order with a mail server that answers so, where the reply has this long: its harness, and how many
+/// mails there are.
+async fn confirmed(answer: Answer, reply_timeout: Duration) -> (Harness, usize) {
+    let mail = MailServer::that(move |_, _| answer).await;
+    let (database, _home) = database().await;
+    let (host, port) = (mail.address.ip().to_string(), mail.address.port());
+    let email = EmailSettings {
+        server: Place { host, port, tls: MailTls::None, login: None },
+        from: "shop@example.com".parse().unwrap(),
+        timeout: SHORT,
+        reply_timeout,
+    };
+    let config = ShopConfig { email: Some(email), ..ShopConfig::default() };
+    let start = move || service(database.clone(), Channels::new(&config).unwrap());
+    let mut harness = Harness::restarting(start);
+    harness.deliver(TestRecord::json(&order("e1"))).await;
+    (harness, mail.mails().len())
+}
+
+const SHORT: Duration = Duration::from_millis(500);
+
+#[tokio::test]
+async fn a_mail_server_that_thinks_a_while_is_waited_for() {
+    let (harness, mails) = confirmed(Answer::Late(2 * SHORT), Duration::from_secs(60)).await;
+    assert_eq!((harness.outcomes(), mails), (vec![How::Done], 1));
+}
+
+#[tokio::test]
+async fn a_mail_server_that_never_acknowledges_is_given_three_mails() {
+    for answer in [Answer::Silence, Answer::TakeAndHangUp] {
+        let (harness, mails) = confirmed(answer, Duration::from_millis(100)).await;
+        assert_eq!((harness.outcomes(), mails), (vec![How::DeadLettered], 3), "{answer:?}");
+        let letters = harness.letters();
+        let [letter] = &letters[..] else { panic!("{letters:?}") };
+        assert_eq!(letter.disposition, Disposition::Rejected);
+        assert!(
+            letter.error.contains("sent 3 times, and it is not known whether it has arrived"),
+            "{letter:?}"
+        );
+    }
 }

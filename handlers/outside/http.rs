@@ -87,9 +87,9 @@ impl fmt::Debug for HttpGateway {
 fn judge(status: StatusCode, retry_after: Option<Duration>) -> Result<(), GatewayError> {
     match status.as_u16() {
         200..=299 => Ok(()),
-        // Our token or our URL is wrong, which is not the event's fault; the first request with this key is still
-        // at work (409); or it says itself that it may do better later.
-        300..=399 | 401 | 407 | 408 | 409 | 425 | 429 | 500.. => {
+        // Our token or our URL is wrong (3xx, 401, 403, 404, 405, 407), which is not the event's fault; the first
+        // request with this key is still at work (409); or it says itself that it may do better later.
+        300..=399 | 401 | 403..=405 | 407..=409 | 425 | 429 | 500.. => {
             Err(GatewayError::Later { status, retry_after })
         }
         _ => Err(GatewayError::Refused { status }),

@@ -4,7 +4,6 @@ use std::fmt;
 
 use lettre::{
     Address, Message,
-    address::Envelope,
     message::{Mailbox, header::ContentType},
     transport::smtp::{
         self,
@@ -19,10 +18,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{EmailSettings, MailError, settings::MailTls};
+use super::{EmailSettings, MailError, announce::announce, settings::MailTls};
 
 /// Mail servers refuse clients that open many.
 const CONNECTIONS: usize = 10;
+/// A longer key is told by its hash: no line of a message may have more than 998 characters, and nobody reads one.
+const LONGEST_ID: usize = 200;
 /// What may not stand before the `@` of a `Message-ID`, and the dots that may not stand everywhere.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
@@ -60,19 +61,39 @@ impl Mailer {
 
     /// Sends a mail; the server has taken it over when this returns.
     ///
+    /// Until the server has asked for the message all must go fast. Then it has minutes: who gives up while a server
+    /// makes up its mind and comes again sends a second mail (RFC 5321, 4.5.3.2.6).
+    ///
     /// # Errors
-    /// The server has not acknowledged it.
+    /// The server has not acknowledged it. Only with [`MailError::InDoubt`] may the mail be on its way all the same.
     pub async fn send(&self, mail: &Mail<'_>) -> Result<(), MailError> {
         let message = self.message(mail)?;
-        let _place = self.places.acquire().await;
-        let delivery = self.deliver(message.envelope(), message.formatted());
-        timeout(self.settings.timeout, delivery).await.unwrap_or(Err(MailError::TimedOut))
+        let (envelope, message) = (message.envelope(), message.formatted());
+        let EmailSettings { timeout: soon, reply_timeout, .. } = self.settings;
+        let place = timeout(soon, self.places.acquire());
+        let _place = place.await.map_err(|_| MailError::Unusable("all connections are in use".to_owned()))?;
+        let announced = timeout(soon, async {
+            let mut connection = self.connection().await?;
+            announce(&mut connection, envelope, &message).await?;
+            Ok(connection)
+        });
+        let mut connection = announced.await.unwrap_or(Err(MailError::TimedOut))?;
+        let reply = timeout(reply_timeout, connection.message(&message)).await;
+        let silence = |_| Err(MailError::InDoubt("no answer in time".to_owned()));
+        reply.map_or_else(silence, |reply| reply.map_err(|error| MailError::handing_over(&error)))?;
+        // A connection is kept only after an acknowledgement. Wherever else this ends, also because nobody waits any
+        // longer, an answer may be on its way, and the next mail would take it for its own.
+        self.idle.lock().await.push(connection);
+        Ok(())
     }
 
     fn message(&self, mail: &Mail<'_>) -> Result<Message, MailError> {
         let to: Address = mail.to.parse().map_err(|_| MailError::Address)?;
         let from = &self.settings.from;
-        let id = utf8_percent_encode(mail.idempotency_key, ESCAPED);
+        let mut id = utf8_percent_encode(mail.idempotency_key, ESCAPED).to_string();
+        if id.len() > LONGEST_ID {
+            id = blake3::hash(mail.idempotency_key.as_bytes()).to_string();
+        }
         Message::builder()
             .message_id(Some(format!("<{id}@{}>", from.email.domain())))
             .from(from.clone())
@@ -81,15 +102,6 @@ impl Mailer {
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text.to_owned())
             .map_err(|error| MailError::Message(error.to_string()))
-    }
-
-    /// A connection is kept only after an acknowledgement. Wherever else this ends, also because nobody waits any
-    /// longer, an answer may be on its way, and the next mail would take it for its own.
-    async fn deliver(&self, envelope: &Envelope, message: Vec<u8>) -> Result<(), MailError> {
-        let mut connection = self.connection().await?;
-        connection.send(envelope, &message).await.map_err(|error| MailError::sending(&error))?;
-        self.idle.lock().await.push(connection);
-        Ok(())
     }
 
     async fn connection(&self) -> Result<AsyncSmtpConnection, MailError> {

@@ -18,12 +18,15 @@ pub enum MailError {
     /// The server was not reached, or does not accept us.
     #[error("the mail server cannot be used: {0}")]
     Unusable(String),
-    /// The server did not answer in time. Whether it has the message is not known.
+    /// The server did not answer in time, and has not seen the message.
     #[error("the mail server did not answer in time")]
     TimedOut,
-    /// The conversation broke off. Whether the server has the message is not known.
+    /// The conversation broke off before the message.
     #[error("the conversation with the mail server broke off: {0}")]
     Broken(String),
+    /// The message went to the server, and what became of it is not known.
+    #[error("the mail server was given the message and did not acknowledge it: {0}")]
+    InDoubt(String),
     /// The server may take it later.
     #[error("the mail server answered {0}")]
     Later(Code),
@@ -38,8 +41,8 @@ impl MailError {
         Self::Unusable(describe(error))
     }
 
-    /// With the message under way.
-    pub(super) fn sending(error: &smtp::Error) -> Self {
+    /// With the message announced.
+    pub(super) fn announcing(error: &smtp::Error) -> Self {
         match error.status() {
             // It wants a login first, which is a matter of our configuration.
             Some(code) if u16::from(code) == 530 => Self::Unusable(describe(error)),
@@ -47,6 +50,14 @@ impl MailError {
             Some(code) => Self::Later(code),
             None if error.is_client() => Self::Message(describe(error)),
             None => Self::Broken(describe(error)),
+        }
+    }
+
+    /// With the message under way. A number that says no is an answer; anything else is none.
+    pub(super) fn handing_over(error: &smtp::Error) -> Self {
+        match error.status() {
+            Some(_) => Self::announcing(error),
+            None => Self::InDoubt(describe(error)),
         }
     }
 }
@@ -65,9 +76,11 @@ impl From<MailError> for Failure {
     fn from(error: MailError) -> Self {
         match error {
             MailError::Address | MailError::Message(_) | MailError::Refused(_) => Self::reject(error),
-            MailError::Unusable(_) | MailError::TimedOut | MailError::Broken(_) | MailError::Later(_) => {
-                Self::retry(error)
-            }
+            MailError::Unusable(_)
+            | MailError::TimedOut
+            | MailError::Broken(_)
+            | MailError::InDoubt(_)
+            | MailError::Later(_) => Self::retry(error),
         }
     }
 }

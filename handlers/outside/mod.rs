@@ -5,12 +5,13 @@
 //!
 //! * A gateway that honours the header `Idempotency-Key` does once what is asked twice. Nothing can double.
 //! * Mail servers know no such thing. A message carries the key as its `Message-ID`, by which people and some
-//!   servers recognise a repetition.
+//!   servers recognise a repetition. [`MailError::InDoubt`] tells apart what may have been sent all the same.
 //!
 //! Each client says in one place which answers are worth another try: its error's conversion into
 //! [`Failure`](oncewise::Failure). Error texts reach dead letters, so they hold neither addresses nor what the
 //! other side wrote.
 
+mod announce;
 mod http;
 mod mail;
 mod mail_error;
@@ -33,6 +34,9 @@ pub use self::{
 
 /// How long one call may take unless the configuration says otherwise: shorter than a lease.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a mail server may take to acknowledge a message unless the configuration says otherwise. RFC 5321 has ten
+/// minutes; this is what a handler's time limit leaves.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(4 * 60);
 
 /// A section of the configuration that no client can be made from.
 #[derive(Debug, Error)]

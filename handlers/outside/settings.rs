@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use oncewise::config::{Reader, Secret};
+use oncewise::config::{Reader, Secret, WorkerSettings};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::TIMEOUT;
+use super::{REPLY_TIMEOUT, TIMEOUT};
 
 /// How to reach the mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,10 @@ pub struct EmailSettings {
     pub server: MailServer,
     /// Who writes. Its domain is that of the `Message-ID` too.
     pub from: Mailbox,
-    /// How long one e-mail may take in all, the connection included.
+    /// How long it may take until the server asks for the message, the connection included.
     pub timeout: Duration,
+    /// How long the server may then take to acknowledge the message. What is not acknowledged comes again.
+    pub reply_timeout: Duration,
 }
 
 /// A mail server.
@@ -55,6 +57,7 @@ impl EmailSettings {
         let from = reader.optional_parsed(FROM, allowed, |text| text.parse().ok());
         let starttls = reader.flag(STARTTLS, true);
         let timeout = reader.duration("shop.email.timeout", TIMEOUT);
+        let reply_timeout = reply_timeout(reader, timeout);
         let Some(server) = MailServer::parse(url?.reveal(), starttls) else {
             let allowed = "allowed is smtp://[user:password@]host[:port], or smtps://; what is special in a URL \
                            is written as %XX in user and password";
@@ -68,8 +71,21 @@ impl EmailSettings {
         if from.is_none() && !reader.has(FROM) {
             reader.problem(FROM, format!("is missing beside `{URL}`; allowed is {allowed}"));
         }
-        Some(Self { server, from: from?, timeout })
+        Some(Self { server, from: from?, timeout, reply_timeout })
     }
+}
+
+/// Whoever is cut off by the handler's time limit does not know what became of the mail, and nobody would count it.
+fn reply_timeout(reader: &mut Reader, timeout: Duration) -> Duration {
+    const KEY: &str = "shop.email.reply_timeout";
+    let reply_timeout = reader.duration(KEY, REPLY_TIMEOUT);
+    let limit = reader.duration("worker.handler_timeout", WorkerSettings::default().handler_timeout);
+    // Once for a free connection, once for the conversation before the message.
+    if reply_timeout.saturating_add(timeout.saturating_mul(2)) >= limit {
+        let text = "with twice `shop.email.timeout` is not shorter than `worker.handler_timeout`; allowed is what is";
+        reader.problem(KEY, text);
+    }
+    reply_timeout
 }
 
 impl MailServer {

@@ -48,10 +48,9 @@ impl Gateway {
     }
 
     /// Asks whether the payment may go ahead. Asked again with the same idempotency key, a gateway repeats
-    /// its answer and does nothing, so an attempt that was cut off may simply be made again. An order that cannot be
-    /// is refused without asking.
+    /// its answer and does nothing, so an attempt that was cut off may simply be made again. A yes is a hold on the
+    /// customer's money that expires, and no payment yet.
     pub(super) async fn authorize(&self, ctx: &Context, order: &OrderCreated) -> Result<(), Failure> {
-        order.check()?;
         let OrderCreated { order_id, amount_cents, currency, .. } = order;
         match self {
             Self::Http(gateway) => {

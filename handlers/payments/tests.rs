@@ -1,7 +1,7 @@
 use oncewise::{
     config::Secret,
     prelude::*,
-    testing::{TestRecord, check_idempotent, context, published},
+    testing::{Fault, Harness, How, Moment, TestRecord, check_idempotent, context, published},
 };
 
 use super::*;
@@ -143,17 +143,65 @@ async fn an_order_that_cannot_be_never_reaches_the_gateway() {
     assert_eq!(rows(&database).await, [0, 0, 0]);
 }
 
+fn over_http(stub: &HttpStub) -> Gateway {
+    let (url, timeout) = (Secret::new(stub.url()), std::time::Duration::from_secs(10));
+    Gateway::at(&GatewaySettings { url, token: None, timeout }).unwrap()
+}
+
+#[tokio::test]
+async fn nobody_is_asked_about_a_payment_that_cannot_be_made() {
+    let asked = HttpStub::that(|_| Reply::Do).await;
+    let (mut handler, database, _home) = handler(2500).await;
+    handler.gateway = over_http(&asked);
+    handler.handle(&order("e1"), &context("e1")).await.unwrap();
+    let same_order = OrderCreated { event_id: "e2".into(), ..order("e1") };
+    let yen = OrderCreated { currency: "JPY".into(), amount_cents: 1, ..order("e3") };
+    for refused in [same_order, yen, order("e4")] {
+        let outcome = handler.handle(&refused, &context(&refused.event_id)).await;
+        assert!(is_reject(&outcome), "{refused:?}: {outcome:?}");
+    }
+    assert_eq!(asked.effects().into_keys().collect::<Vec<_>>(), ["e1"]);
+    assert_eq!((rows(&database).await, balance(&database).await), ([1, 1, 1], 501));
+}
+
+/// Cut off at any moment, the `COMMIT` included: whatever the gateway says the next time, a payment that was made is
+/// told of.
+#[tokio::test]
+async fn a_gateway_that_has_changed_its_mind_parts_no_payment_from_its_event() {
+    for (status, otherwise) in [(402, How::DeadLettered), (503, How::Done)] {
+        let mut paid_before = 0;
+        for wait in 1.. {
+            let (inbox, database, _home) = inbox().await;
+            let asked = HttpStub::that(move |request| match request.attempt {
+                2..=4 => Reply::Status(status),
+                _ => Reply::Do,
+            });
+            let asked = asked.await;
+            let stub = std::sync::Arc::new(asked);
+            let gateway = std::sync::Arc::clone(&stub);
+            let mut harness =
+                Harness::restarting(move || service(inbox.clone(), over_http(&gateway), 1_000_000));
+            harness.at(Moment::InHandler(wait), Fault::TimeOut);
+            harness.deliver(TestRecord::json(&order("e1"))).await;
+            if harness.attempts() == 1 {
+                break;
+            }
+            let (rows, published) = (rows(&database).await, harness.published());
+            let ids: std::collections::BTreeSet<_> = published.iter().map(|event| &event.id).collect();
+            let expected = if rows == [0, 0, 0] { (otherwise, 0) } else { (How::Done, 1) };
+            assert_eq!((harness.outcomes(), ids.len()), (vec![expected.0], expected.1), "{status}, {wait}");
+            paid_before += usize::from(expected.1 == 1 && stub.requests().len() == 1);
+        }
+        assert!(paid_before > 0, "{status}: some attempt was cut off behind its COMMIT");
+    }
+}
+
 #[tokio::test]
 async fn a_gateway_over_http_is_asked_once_for_each_payment() {
     let asked =
         HttpStub::that(|request| if request.attempt == 1 { Reply::DoBut(503) } else { Reply::Do }).await;
     let (mut handler, database, _home) = handler(1_000_000).await;
-    let settings = GatewaySettings {
-        url: Secret::new(asked.url()),
-        token: None,
-        timeout: std::time::Duration::from_secs(10),
-    };
-    handler.gateway = Gateway::at(&settings).unwrap();
+    handler.gateway = over_http(&asked);
     assert!(is_retry(&handler.handle(&order("e1"), &context("e1")).await));
     assert_eq!(rows(&database).await, [0, 0, 0]);
     handler.handle(&order("e1"), &context("e1")).await.unwrap();

@@ -1,11 +1,11 @@
 //! The users' credits.
 
-use oncewise::Failure;
+use oncewise::{Context, Failure};
 use thiserror::Error;
 
 use super::sql;
 use crate::{
-    database::{DatabaseError, Transaction, inbox::Inbox},
+    database::inbox::{Inbox, InboxTransaction},
     event::OrderCreated,
 };
 
@@ -17,16 +17,23 @@ pub(super) struct Wallets {
 }
 
 impl Wallets {
-    /// Deducts the order from its user's wallet, which the first payment opens, and notes the payment.
-    pub(super) async fn deduct(&self, tx: &mut Transaction, order: &OrderCreated) -> Result<(), WalletError> {
-        if sql::open_wallet(tx, order, self.opening_credit_cents).await? != order.currency {
-            return Err(WalletError::OtherCurrency);
+    /// Deducts the order from its user's wallet, which the first payment opens, and notes the payment, in a
+    /// transaction that is still open. `None` if this has been committed before.
+    pub(super) async fn deduct(
+        &self,
+        order: &OrderCreated,
+        ctx: &Context,
+    ) -> Result<Option<InboxTransaction>, Failure> {
+        order.check()?;
+        let Some(mut tx) = self.inbox.begin(ctx).await? else { return Ok(None) };
+        if sql::open_wallet(&mut tx, order, self.opening_credit_cents).await? != order.currency {
+            return Err(WalletError::OtherCurrency.into());
         }
-        if !sql::deduct(tx, order).await? {
-            return Err(WalletError::InsufficientFunds);
+        if !sql::deduct(&mut tx, order).await? {
+            return Err(WalletError::InsufficientFunds.into());
         }
-        sql::insert_payment(tx, order).await?;
-        Ok(())
+        sql::insert_payment(&mut tx, order).await?;
+        Ok(Some(tx))
     }
 }
 
@@ -39,17 +46,11 @@ pub(super) enum WalletError {
     /// Hundredths of one currency are not those of another.
     #[error("the wallet is in another currency than the order")]
     OtherCurrency,
-    /// The database, not the wallet.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
 }
 
-/// The one place that says which payments are worth another try: money does not come by waiting.
+/// Money does not come by waiting.
 impl From<WalletError> for Failure {
     fn from(error: WalletError) -> Self {
-        match error {
-            WalletError::InsufficientFunds | WalletError::OtherCurrency => Self::reject(error),
-            WalletError::Database(error) => error.into(),
-        }
+        Self::reject(error)
     }
 }

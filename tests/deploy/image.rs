@@ -26,8 +26,20 @@ fn what_is_copied_exists_and_is_sent_to_the_builder() {
     for source in copies.iter().flat_map(|(sources, _)| sources) {
         assert!(root().join(source).exists(), "{source} does not exist");
         let top = source.split('/').next().unwrap();
-        assert!(sent.contains(&top), "{source} is not sent");
+        assert!(sent.contains(&top) || sent.contains(&source.as_str()), "{source} is not sent");
     }
+}
+
+/// A profile beside it may hold the passwords of whoever builds, and anybody can unpack an image.
+#[test]
+fn of_the_configuration_only_the_defaults_are_sent_and_copied() {
+    let ignore = fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let sent: Vec<&str> = ignore.lines().filter(|line| line.starts_with("!config")).collect();
+    assert_eq!(sent, ["!config/default.toml"]);
+    let (builder, image): (Vec<_>, Vec<_>) =
+        copies().into_iter().partition(|(_, target)| target != "config/");
+    assert_eq!(image, [(vec!["config/default.toml".to_owned()], "config/".to_owned())]);
+    assert!(builder.iter().flat_map(|(sources, _)| sources).all(|source| !source.starts_with("config")));
 }
 
 /// The layer of what others wrote: the manifests and stubs are enough for Cargo.

@@ -7,12 +7,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
+    time::sleep,
 };
 
 /// A server on a port of its own; gone when dropped.
@@ -51,8 +53,12 @@ pub enum Answer {
     ToRecipient(&'static str),
     /// Says this to the message itself, and has not taken it.
     ToMessage(&'static str),
+    /// Takes it over, and says so after this long.
+    Late(Duration),
     /// Takes it over, and never says so.
     Silence,
+    /// Takes it over, and breaks off.
+    TakeAndHangUp,
     /// Breaks off.
     HangUp,
 }
@@ -149,10 +155,16 @@ impl Behaviour {
                     match answer {
                         Answer::HangUp => return Ok(()),
                         Answer::ToMessage(said) => say(&mut stream, said).await?,
-                        Answer::Take | Answer::Silence | Answer::ToRecipient(_) => {
+                        _ => {
                             self.take(Mail { connection, to: to.clone(), text });
-                            if answer != Answer::Silence {
-                                say(&mut stream, "250 taken").await?;
+                            match answer {
+                                Answer::Silence => {}
+                                Answer::TakeAndHangUp => return Ok(()),
+                                Answer::Late(delay) => {
+                                    sleep(delay).await;
+                                    say(&mut stream, "250 taken").await?;
+                                }
+                                _ => say(&mut stream, "250 taken").await?,
                             }
                         }
                     }

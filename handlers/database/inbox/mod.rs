@@ -79,11 +79,15 @@ impl Inbox {
     pub async fn begin(&self, ctx: &Context) -> Result<Option<InboxTransaction>, InboxError> {
         let mut tx = self.database.begin().await?;
         let key = ctx.idempotency_key();
-        if sql::insert_mark(&mut tx, key).await? {
-            return Ok(Some(InboxTransaction { tx, key: key.to_owned() }));
+        loop {
+            if sql::insert_mark(&mut tx, key).await? {
+                return Ok(Some(InboxTransaction { tx, key: key.to_owned() }));
+            }
+            // Or it has been pruned since, and is in nobody's way any more.
+            if restore(&mut tx, ctx).await? {
+                return Ok(None);
+            }
         }
-        restore(&mut tx, ctx).await?;
-        Ok(None)
     }
 
     /// Whether this event's effect has been applied; if so, the events that went with it are published. It is what a

@@ -1,7 +1,7 @@
 use oncewise::testing::{context, published};
 
 use super::*;
-use crate::testing::{database, inbox};
+use crate::testing::{database, inbox, until};
 
 /// Adds a cent to a wallet and publishes the attempt that did. False if it had been applied before.
 async fn effect(inbox: &Inbox, ctx: &Context, attempt: u32) -> Result<bool, InboxError> {
@@ -51,6 +51,28 @@ async fn who_finds_the_mark_publishes_what_was_stored_with_it() {
     let asked = context("k1");
     assert!(inbox.was_applied(&asked).await.unwrap());
     assert_eq!(asked.stored_publications().unwrap(), again.stored_publications().unwrap());
+}
+
+/// Another process prunes the mark between the moment in which it is in the way and that in which it is looked at.
+#[tokio::test]
+async fn a_mark_that_is_gone_before_it_is_read_was_none() {
+    let (inbox, database, _home) = inbox().await;
+    let once = if database.is_sqlite() {
+        "CREATE TRIGGER once BEFORE INSERT ON inbox WHEN (SELECT count(*) FROM gone) > 0
+         BEGIN DELETE FROM gone; SELECT RAISE(IGNORE); END"
+    } else {
+        "CREATE FUNCTION once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NOT EXISTS (SELECT FROM gone) THEN RETURN NEW; END IF;
+             DELETE FROM gone;
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER once BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION once()"
+    };
+    for sql in ["CREATE TABLE gone (n INTEGER)", "INSERT INTO gone VALUES (1)", once] {
+        database.execute(sql).await.unwrap();
+    }
+    assert!(effect(&inbox, &context("k1"), 1).await.unwrap(), "nobody else applies it");
+    assert_eq!(database.number("SELECT balance_cents FROM wallets").await, 1);
 }
 
 #[tokio::test]
@@ -134,7 +156,7 @@ async fn what_grows_old_is_pruned_by_and_by() {
     for _ in 0..2 {
         effect(&inbox, &context("k1"), 1).await.unwrap();
         database.execute("UPDATE inbox SET applied_at = '2026-01-01 00:00:00'").await.unwrap();
-        while inbox.was_applied(&context("k1")).await.unwrap() {}
+        until("the mark is pruned", async || !inbox.was_applied(&context("k1")).await.unwrap()).await;
     }
     upkeep.abort();
 }

@@ -11,9 +11,29 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
+use url::{Url, form_urlencoded};
 
 pub use self::transaction::PostgresTransaction;
 use super::OpenError;
+
+/// What may stand behind the `?` of a URL, beside `options[NAME]`.
+pub(super) const PARAMETERS: [&str; 13] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+/// Stands for what may be a secret.
+const MASK: &str = "***";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -29,6 +49,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connects at once, so that a start names what is wrong, and brings the tables up to date: one process after
 /// the other, under an advisory lock, and without the timeouts, as a large table may take its time.
 pub(super) async fn open(url: &str, max_connections: u32) -> Result<PgPool, OpenError> {
+    known_parameters(url)?;
     let place = mask_url(url);
     let failed = |source| OpenError::Open { place: place.clone(), source };
     let options: PgConnectOptions = url.parse().map_err(failed)?;
@@ -39,6 +60,20 @@ pub(super) async fn open(url: &str, max_connections: u32) -> Result<PgPool, Open
     within(ANSWER_TIMEOUT, connection.close()).await.map_err(failed)?;
     let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_TIMEOUT);
     Ok(pool.connect_lazy_with(options.options(SERVER_TIMEOUTS)))
+}
+
+/// What `sqlx` does not know it would write to the log, with its value, which may be a password.
+fn known_parameters(url: &str) -> Result<(), OpenError> {
+    let query = Url::parse(url).ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
+    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+        let is_setting = name.starts_with("options[") && name.ends_with(']');
+        if !is_setting && !PARAMETERS.contains(&&*name) {
+            // With an `@` behind the `?`, it is the rest of a password that should have been escaped.
+            let name = if query.contains('@') { MASK } else { &name };
+            return Err(OpenError::Parameter(name.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// What the server answers, or that it does not.

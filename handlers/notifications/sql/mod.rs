@@ -1,4 +1,5 @@
-//! The table `notifications`: one row per order and channel, written after the acknowledgement.
+//! The tables `notifications`, one row per order and channel, written after the acknowledgement, and `doubts`, the same
+//! for what was sent and not acknowledged.
 
 mod postgres;
 mod sqlite;
@@ -22,4 +23,15 @@ pub(super) async fn mark_sent(database: &Database, message: &Confirmation<'_>) -
         Transaction::Postgres(tx) => postgres::mark_sent(tx, message).await?,
     }
     tx.commit().await
+}
+
+/// Counts a message that was sent and not acknowledged, and answers how many these are.
+pub(super) async fn add_doubt(database: &Database, message: &Confirmation<'_>) -> Result<i64, DatabaseError> {
+    let mut tx = database.begin().await?;
+    let times = match &mut tx {
+        Transaction::Sqlite(tx) => sqlite::add_doubt(tx, message).await?,
+        Transaction::Postgres(tx) => postgres::add_doubt(tx, message).await?,
+    };
+    tx.commit().await?;
+    Ok(times)
 }

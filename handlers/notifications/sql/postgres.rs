@@ -23,3 +23,14 @@ pub(super) async fn mark_sent(db: &mut PgConnection, message: &Confirmation<'_>)
     .await?;
     Ok(())
 }
+
+pub(super) async fn add_doubt(db: &mut PgConnection, message: &Confirmation<'_>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO doubts (order_id, channel, times) VALUES ($1, $2, 1)
+         ON CONFLICT (order_id, channel) DO UPDATE SET times = doubts.times + 1 RETURNING times",
+    )
+    .bind(&message.order.order_id)
+    .bind(message.channel.as_str())
+    .fetch_one(db)
+    .await
+}

@@ -65,8 +65,12 @@ async fn an_answer_is_judged_by_its_status_and_never_quoted() {
         judgement
     };
     assert_eq!(judgement(&[408, 409, 425, 429, 500, 502, 503, 504]).await, "RRRRRRRR");
-    assert_eq!(judgement(&[301, 307, 401, 407]).await, "RRRR", "wrongly configured: not the event's fault");
-    assert_eq!(judgement(&[400, 402, 403, 404, 410, 413, 422]).await, "XXXXXXX");
+    assert_eq!(
+        judgement(&[301, 307, 401, 403, 404, 405, 407]).await,
+        "RRRRRRR",
+        "wrongly configured: not the event's fault"
+    );
+    assert_eq!(judgement(&[400, 402, 410, 413, 422]).await, "XXXXX");
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@ use oncewise::config::Secret;
 use super::*;
 use crate::{
     outside::{EmailSettings, Mail, MailError, MailServer as Place, MailTls, Mailer},
-    testing::mail_server::{Answer, MailServer},
+    testing::{
+        mail_server::{Answer, MailServer},
+        until,
+    },
 };
 
 const MAIL: Mail<'_> = Mail {
@@ -19,7 +22,7 @@ fn mailer(server: impl Display, change: impl FnOnce(&mut EmailSettings)) -> Mail
     let server =
         Place { host: host.to_owned(), port: port.parse().unwrap(), tls: MailTls::None, login: None };
     let from = "The Shop <shop@example.com>".parse().unwrap();
-    let mut settings = EmailSettings { server, from, timeout: PATIENCE };
+    let mut settings = EmailSettings { server, from, timeout: PATIENCE, reply_timeout: PATIENCE };
     change(&mut settings);
     Mailer::new(settings).unwrap()
 }
@@ -33,7 +36,7 @@ async fn answered(answer: Answer) -> (char, String) {
     let server = MailServer::that(move |_, _| answer).await;
     let mailer = mailer(server.address, |settings| {
         if answer == Answer::Silence {
-            settings.timeout = IMPATIENCE;
+            settings.reply_timeout = IMPATIENCE;
         }
     });
     let (kind, after, text) = judged(mailer.send(&MAIL).await.unwrap_err());
@@ -60,6 +63,29 @@ async fn a_mail_says_who_what_to_whom_and_always_under_the_same_id() {
     assert_eq!([first.header("Message-ID"), second.header("Message-ID")], [id, id]);
     assert_eq!(second.header("Bcc"), "", "a subject cannot forge a header: {second:?}");
     assert!(second.text.ends_with("\r\n\r\nZ3LDvMOfZQ==\r\n.\r\n"), "`grüße` in base64: {second:?}");
+}
+
+#[tokio::test]
+async fn a_long_key_becomes_an_id_of_a_length_that_mail_servers_take() {
+    let server = MailServer::start().await;
+    let mailer = plain(&server);
+    let long = |end: &str| "ключ\r\n".repeat(400) + end;
+    for end in ["1", "1", "2"] {
+        mailer.send(&Mail { idempotency_key: &long(end), ..MAIL }).await.unwrap();
+    }
+    let mails = server.mails();
+    let ids: Vec<_> = mails.iter().map(|mail| mail.header("Message-ID")).collect();
+    assert!(ids[0] == ids[1] && ids[1] != ids[2], "{ids:?}");
+    let longest = mails.iter().flat_map(|mail| mail.text.lines()).map(str::len).max();
+    assert!(longest < Some(998), "{longest:?}");
+}
+
+#[tokio::test]
+async fn until_the_server_asks_for_the_message_it_has_to_be_quick() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mailer = mailer(silent.local_addr().unwrap(), |settings| settings.timeout = IMPATIENCE);
+    let (kind, _, text) = judged(mailer.send(&MAIL).await.unwrap_err());
+    assert_eq!((kind, &*text), ('R', "the mail server did not answer in time"));
 }
 
 #[tokio::test]
@@ -96,8 +122,16 @@ async fn an_answer_is_judged_by_its_number_and_never_quoted() {
             'R',
             "the conversation with the mail server broke off: its answer cannot be read",
         ),
-        (Answer::HangUp, 'R', "the conversation with the mail server broke off: its answer cannot be read"),
-        (Answer::Silence, 'R', "the mail server did not answer in time"),
+        (
+            Answer::HangUp,
+            'R',
+            "the mail server was given the message and did not acknowledge it: its answer cannot be read",
+        ),
+        (
+            Answer::Silence,
+            'R',
+            "the mail server was given the message and did not acknowledge it: no answer in time",
+        ),
     ];
     for (answer, kind, text) in cases {
         assert_eq!(answered(answer).await, (kind, text.to_owned()), "{answer:?}");
@@ -146,7 +180,7 @@ async fn a_mail_that_was_cut_off_leaves_no_answer_behind() {
     mailer.send(&MAIL).await.unwrap();
     tokio::select! {
         sent = mailer.send(&MAIL) => panic!("{sent:?}"),
-        () = async { while server.mails().len() < 2 { tokio::task::yield_now().await } } => (),
+        () = until("two mails to arrive", async || server.mails().len() == 2) => (),
     }
     mailer.send(&MAIL).await.unwrap();
     let connections: Vec<_> = server.mails().iter().map(|mail| mail.connection).collect();
