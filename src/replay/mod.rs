@@ -11,22 +11,26 @@
 //! | without a time                | in no range of time: passed over and counted; in a range of offsets, replayed  |
 //! | which cannot be decoded       | dead-lettered, unless the live group has passed them and done so before        |
 
+mod act;
 mod bound;
 mod journal;
 mod judge;
 mod order;
 mod plan;
 mod replayer;
+mod request;
 mod run;
 mod survey;
 mod taken;
 mod tally;
 
+pub(crate) use act::{Acted, refuse_unknown};
 pub use bound::{Bound, BoundError};
-pub(crate) use journal::Journal;
+pub(crate) use journal::{Journal, ResumeError};
 pub use journal::{Entry, Part, State};
 pub use judge::Verdict;
 pub use order::{Mode, Order, parse_partitions};
 pub(crate) use replayer::{ReplayError, Replayer};
+pub(crate) use request::{Request, RequestedMode};
 pub use survey::{Sample, Survey};
 pub use tally::Tally;

@@ -45,6 +45,12 @@ pub(crate) enum ReplayError {
     /// What was asked for cannot be.
     #[error("{0}")]
     Order(String),
+    /// Events in the range may have taken effect, and nobody knows.
+    #[error("{0}")]
+    Unknown(String),
+    /// Another replay has a partition of it.
+    #[error("{0}")]
+    Busy(String),
     /// It could be, but not now.
     #[error("{0}")]
     Trouble(String),
@@ -67,7 +73,10 @@ impl From<StoreFault> for ReplayError {
 
 impl From<TakeError> for ReplayError {
     fn from(error: TakeError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            TakeError::Busy { .. } => Self::Busy(error.to_string()),
+            TakeError::Store(fault) => fault.into(),
+        }
     }
 }
 
@@ -141,6 +150,8 @@ impl Replayer<'_> {
         entry.state = State::Running;
         entry.why = None;
         journal.prune().await?;
+        // It may have been told to stop when it was not running.
+        journal.let_run(&entry.id).await?;
         journal.write(&entry).await?;
         let (ended, parts) = self.work(&entry, &taken, &journal, progress).await?;
         entry.parts = parts;
@@ -178,6 +189,7 @@ impl Replayer<'_> {
         }
         let (asked, cancel, lost) = (self.control.clone(), self.cancel.clone(), taken.lost.clone());
         let (entry, journal, progress) = (entry.clone(), journal.clone(), progress.clone());
+        let stop = cancel.clone();
         let judge = scene.judge;
         let ended = blocking(move || {
             let run = Run {
@@ -199,6 +211,9 @@ impl Replayer<'_> {
                 // What cannot be written now is written with the next report; until then less is skipped.
                 if let Err(fault) = asked.block_on(journal.write(&entry)) {
                     tracing::debug!(%fault, "how far the replay is could not be written down");
+                }
+                if matches!(asked.block_on(journal.is_to_stop(&entry.id)), Ok(true)) {
+                    stop.cancel();
                 }
                 progress.send_replace(entry);
             })

@@ -16,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::{FAILED, FINE, INTERRUPTED, args, failed, refuse, run::connect, signals::Signals};
 use crate::{
     Service,
-    audit::{Act, Audit, Outcome},
+    audit::Audit,
     config::Settings,
     kafka::KafkaClient,
-    replay::{Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey},
+    replay::{
+        Acted, Entry, Journal, Mode, Order, ReplayError, Replayer, ResumeError, State, Survey, refuse_unknown,
+    },
     store::DedupeStore,
     worker::Control,
 };
@@ -91,28 +93,18 @@ async fn wanted<'a>(
 ) -> Result<Wanted<'a>, ExitCode> {
     let named = |name: &str| services.iter().find(|service| service.name() == name);
     if let Some(id) = &args.resume {
-        let journal = Journal::new(Arc::clone(store));
-        let entries = journal.all().await.map_err(failed)?;
-        let Some(entry) = entries.get(id) else {
-            let open = entries.values().filter(|entry| entry.state != State::Finished);
-            let open = open.map(|entry| entry.id.as_str()).collect::<Vec<_>>().join(", ");
-            let known = if open.is_empty() {
-                "there is none to resume".to_owned()
-            } else {
-                format!("there are {open}")
-            };
-            return Err(refuse(format!("--resume {id}: there is no such replay; {known}")));
+        let entry = match Journal::new(Arc::clone(store)).resumable(id).await {
+            Ok(entry) => entry,
+            Err(ResumeError::Store(fault)) => return Err(failed(fault)),
+            Err(error) => return Err(refuse(error)),
         };
-        if entry.state == State::Finished {
-            return Err(refuse(format!("--resume {id}: it is finished")));
-        }
         let Some(service) = named(&entry.order.service) else {
             return Err(refuse(format!(
                 "--resume {id}: its service {} is not in this binary",
                 entry.order.service
             )));
         };
-        return Ok(Wanted::Resumed(service, entry.clone()));
+        return Ok(Wanted::Resumed(service, entry));
     }
     let names = services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
     let service = match (&args.service, services) {
@@ -121,7 +113,7 @@ async fn wanted<'a>(
         (None, [only]) => Ok(only),
         (None, _) => Err(format!("--service: say which one; there are {names}")),
     };
-    let order = args.order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
+    let order = args.request().order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
     match (service, order) {
         (Ok(service), Ok(order)) => Ok(Wanted::New(service, order)),
         (service, order) => {
@@ -150,7 +142,7 @@ impl Verb<'_> {
         match done {
             Ok(code) => code,
             Err(ReplayError::Order(problem)) => refuse(problem),
-            Err(ReplayError::Trouble(reason)) => failed(reason),
+            Err(error) => failed(error),
         }
     }
 
@@ -183,12 +175,9 @@ impl Verb<'_> {
         let mut survey = None;
         if asks || self.replayer.reaches_beyond_memory(order).await? {
             let found = self.survey().await?;
-            let unknown = found.tally().unknown;
-            if unknown > 0 && !order.allow_unknown {
+            if let Err(error) = refuse_unknown(&found, order) {
                 eprintln!("{}", shown::survey(&found));
-                return Ok(failed(format!(
-                    "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for they are older than what the store remembers for certain. --allow-unknown runs them."
-                )));
+                return Err(error);
             }
             if asks {
                 eprintln!("{}\n", shown::survey(&found));
@@ -206,28 +195,16 @@ impl Verb<'_> {
 
     /// Writes down that it begins, runs it, writes down how it went, and says so.
     async fn go(&self, entry: Entry, survey: Option<&Survey>) -> Result<ExitCode, ReplayError> {
-        let audit =
-            Audit::open(self.settings).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
-        let act = Act {
-            verb: if self.args.resume.is_some() { "replay --resume" } else { "replay" },
-            group: entry.group.clone(),
-            handler: None,
-            key: None,
-            before: shown::before(&entry, survey),
-        };
-        let intent = audit.intend(act).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+        let audit = Audit::open(self.settings).await?;
+        let verb = if self.args.resume.is_some() { "replay --resume" } else { "replay" };
         eprintln!("replay {}: {} partitions of {}", entry.id, entry.parts.len(), entry.order.service);
         let (told, news) = watch::channel(entry.clone());
         let shown = tokio::spawn(progress::show(news));
-        let ran = self.replayer.run(entry, &told).await;
+        let Acted { ran, unwritten } = self.replayer.act(&audit, verb, entry, survey, &told).await?;
         drop(told);
         // It ends with the last of its news.
         drop(shown.await);
-        let (outcome, reason) = match &ran {
-            Ok(entry) => (Outcome::Done, shown::after(entry)),
-            Err(error) => (Outcome::Refused, error.to_string()),
-        };
-        if let Err(error) = audit.amend(&intent, outcome, &reason).await {
+        if let Some(error) = unwritten {
             eprintln!("how it went could not be written down: {error}");
         }
         let entry = ran?;
