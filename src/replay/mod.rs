@@ -26,8 +26,8 @@ mod tally;
 
 pub(crate) use act::{Acted, refuse_unknown};
 pub use bound::{Bound, BoundError};
-pub(crate) use journal::{Journal, ResumeError};
 pub use journal::{Entry, Part, State};
+pub(crate) use journal::{Journal, ResumeError};
 pub use judge::Verdict;
 pub use order::{Mode, Order, parse_partitions};
 pub(crate) use replayer::{ReplayError, Replayer};

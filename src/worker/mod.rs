@@ -21,6 +21,7 @@ pub(crate) use wiring::group_of;
 
 use crate::{
     Service,
+    admin::Admin,
     config::Settings,
     kafka::{Ended, KafkaClient, RecordProducer},
     pipeline::{Crowd, ServiceRun},
@@ -51,6 +52,7 @@ pub struct Worker {
     stop: CancellationToken,
     drain_timeout: Duration,
     control: Control,
+    admin: Option<Admin>,
 }
 
 #[derive(Debug)]
@@ -75,7 +77,7 @@ impl Worker {
     /// block all threads of their runtime.
     ///
     /// # Errors
-    /// What is wrong with the services' topics, with the store or with the address of the probes.
+    /// What is wrong with the services' topics, with the store or with the addresses of the probes and the admin API.
     pub async fn start(
         settings: &Settings,
         services: &[Service],
@@ -86,6 +88,7 @@ impl Worker {
         let stop = CancellationToken::new();
         let control = Control::start()?;
         control.serve(settings.http.listen, parts).await?;
+        let admin = Admin::start(settings, services, parts, handlers, &control.handle(), &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let wiring = wiring::Wiring {
@@ -117,7 +120,7 @@ impl Worker {
         let services = running.inspect_err(|_| stop.cancel())?;
         let statuses = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
         control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses, memories));
-        Ok(Self { services, stop, drain_timeout, control })
+        Ok(Self { services, stop, drain_timeout, control, admin })
     }
 
     /// Begins to drain. Nothing new starts; what runs may finish.
@@ -151,8 +154,20 @@ impl Worker {
         let all = tokio::task::spawn_blocking(move || {
             pollers.into_iter().map(|poller| poller.join().unwrap_or(Ended::CutOff)).max()
         });
-        if let Ok(Ok(Some(worst))) = tokio::time::timeout_at(deadline.into(), all).await {
+        let replays = async {
+            if let Some(admin) = &self.admin {
+                admin.finish().await;
+            }
+        };
+        let (left, replayed) = tokio::join!(
+            tokio::time::timeout_at(deadline.into(), all),
+            tokio::time::timeout_at(deadline.into(), replays)
+        );
+        if let Ok(Ok(Some(worst))) = left {
             ended = worst;
+        }
+        if replayed.is_err() {
+            ended = Ended::CutOff;
         }
         self.control.finish().await;
         match (failure, ended) {

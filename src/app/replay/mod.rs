@@ -113,7 +113,8 @@ async fn wanted<'a>(
         (None, [only]) => Ok(only),
         (None, _) => Err(format!("--service: say which one; there are {names}")),
     };
-    let order = args.request().order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
+    let order =
+        args.request().order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
     match (service, order) {
         (Ok(service), Ok(order)) => Ok(Wanted::New(service, order)),
         (service, order) => {
