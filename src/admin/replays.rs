@@ -86,8 +86,10 @@ async fn start(
             return Ok(json(StatusCode::OK, &found));
         }
         Asked::Begin(service, order) => (service, Wanted::New(order)),
-        Asked::Resume(id) => {
-            let entry = replays.journal().resumable(&id).await?;
+        Asked::Resume(id, wish) => {
+            let mut entry = replays.journal().resumable(&id).await?;
+            wish.amend(&mut entry.order);
+            entry.order.check().map_err(Refusal::bad)?;
             (replays.service(Some(&entry.order.service)).map_err(Refusal::conflict)?, Wanted::Resumed(entry))
         }
     };
@@ -104,7 +106,7 @@ async fn start(
 enum Asked {
     Look(usize, Order),
     Begin(usize, Order),
-    Resume(String),
+    Resume(String, Wish),
 }
 
 async fn read(request: Request, replays: &Replays) -> Result<Asked, Refusal> {
@@ -130,10 +132,15 @@ async fn read(request: Request, replays: &Replays) -> Result<Asked, Refusal> {
     let resume: Option<String> = fields.take("resume", text);
     let mut problems = fields.finish();
     if let Some(id) = resume {
-        if wish != Wish::default() || dry_run || service.is_some() || !topics.is_empty() {
-            problems.push("--resume goes on with what was ordered, and takes nothing else".to_owned());
+        let again =
+            Wish { rate: wish.rate, max: wish.max, allow_unknown: wish.allow_unknown, ..Wish::default() };
+        if wish != again || dry_run || service.is_some() || !topics.is_empty() {
+            problems.push(
+                "--resume goes on as it was ordered; it takes --rate, --max and --allow-unknown alone"
+                    .to_owned(),
+            );
         }
-        return if problems.is_empty() { Ok(Asked::Resume(id)) } else { Err(Refusal::bad(problems)) };
+        return if problems.is_empty() { Ok(Asked::Resume(id, wish)) } else { Err(Refusal::bad(problems)) };
     }
     let index = replays.service(service.as_deref()).map_err(|problem| problems.push(problem)).ok();
     if wish.max == Some(0) {

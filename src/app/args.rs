@@ -172,7 +172,7 @@ pub(super) struct Replay {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
     /// Goes on with a replay that was stopped, or whose process has died
-    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to", "partitions", "epoch", "rate", "max", "dry_run"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["service", "from", "to", "partitions", "mode", "epoch", "new_keys", "in_order", "dry_run"])]
     pub(super) resume: Option<String>,
     /// Also runs events of which nobody knows whether they took effect
     #[arg(long)]

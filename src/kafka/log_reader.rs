@@ -171,17 +171,6 @@ impl LogReader {
         Ok(())
     }
 
-    /// Reads no more of a partition.
-    ///
-    /// # Errors
-    /// It is none of ours.
-    pub(crate) fn leave(&mut self, partition: i32) -> Result<(), KafkaFault> {
-        if self.ends.remove(&partition).is_some() {
-            self.consumer.pause(&self.only(partition))?;
-        }
-        Ok(())
-    }
-
     /// Whether every stretch has been read to its end.
     pub(crate) fn is_finished(&self) -> bool {
         self.ends.is_empty()

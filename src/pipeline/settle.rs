@@ -125,6 +125,10 @@ impl Delivery<'_> {
                 }
                 Claim::Mismatch => {
                     drop(near);
+                    // Its letter was written when the live group met it.
+                    if service.replay.as_ref().is_some_and(|replay| replay.was_passed(self.record)) {
+                        return Ok(How::WasDead);
+                    }
                     return self.mismatch(event).await;
                 }
                 Claim::Foreign => {

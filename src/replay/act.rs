@@ -52,7 +52,7 @@ pub(crate) fn refuse_unknown(survey: &Survey, order: &super::Order) -> Result<()
         0 => Ok(()),
         _ if order.allow_unknown => Ok(()),
         unknown => Err(ReplayError::Unknown(format!(
-            "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for they are older than what the store remembers for certain. --allow-unknown runs them."
+            "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for the store does not reach back that far. --allow-unknown runs them."
         ))),
     }
 }

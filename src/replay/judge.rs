@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     Record,
-    pipeline::{Decoded, Event, ServiceRun, Topic, decode},
+    pipeline::{Decoded, Event, ServiceRun, Topic, decode, now_ms},
     store::{DedupeStore, End, Inspected, KnownState, StoreFault, StoreKey},
 };
 
@@ -35,6 +35,9 @@ pub enum Verdict {
     Undecodable,
 }
 
+/// How far ahead a producer's clock may be.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+
 /// Knows what the store remembers, and how far back that reaches.
 #[derive(Debug)]
 pub(super) struct Judge {
@@ -58,7 +61,7 @@ impl Judge {
     /// Whether a record of this time is certain to be remembered if it ever took effect, whoever handles it.
     pub(super) fn is_remembered(&self, timestamp: Option<i64>) -> bool {
         self.runs_everything()
-            || timestamp.is_some_and(|time| self.horizons.values().all(|horizon| time >= *horizon))
+            || self.horizons.values().all(|horizon| is_within(timestamp, *horizon, now_ms()))
     }
 
     /// In an epoch of its own nothing is taken for done that has not run there.
@@ -113,9 +116,15 @@ impl Judge {
         }
         let name = route.handler.name();
         let horizon = self.horizons.get(name).copied().unwrap_or(i64::MAX);
-        let is_certain = self.runs_everything() || record.timestamp.is_some_and(|time| time >= horizon);
+        let is_certain = self.runs_everything() || is_within(record.timestamp, horizon, now_ms());
         Question::Ask { key: self.service.store_key(name, job.key().as_str()), is_certain }
     }
+}
+
+/// Whether an event of this time must be remembered if it took effect. A time that has not come yet says nothing about
+/// when the event was handled.
+fn is_within(timestamp: Option<i64>, horizon: i64, now: i64) -> bool {
+    timestamp.is_some_and(|time| horizon <= time && time <= now.saturating_add(CLOCKS_DIFFER_MS))
 }
 
 fn verdict(known: &Inspected, is_certain: bool) -> Verdict {
@@ -128,5 +137,27 @@ fn verdict(known: &Inspected, is_certain: bool) -> Verdict {
             KnownState::Ended(End::Dead) => Verdict::AlreadyDead,
             KnownState::Claimed { .. } | KnownState::Waiting { .. } => Verdict::InProgress,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_between_the_horizon_and_now_are_certain() {
+        let certain = |time| is_within(time, 1_000_000, 5_000_000);
+        assert_eq!(
+            [999_999, 1_000_000, 5_060_000, 5_060_001].map(|time| certain(Some(time))),
+            [false, true, true, false]
+        );
+        assert!(!certain(None), "a record without a time may be of any");
+    }
+
+    #[test]
+    fn what_cannot_be_read_proves_nothing() {
+        assert_eq!(verdict(&Inspected::Foreign, true), Verdict::Unknown);
+        assert_eq!(verdict(&Inspected::Unknown, true), Verdict::WillRun);
+        assert_eq!(verdict(&Inspected::Unknown, false), Verdict::Unknown);
     }
 }

@@ -1,6 +1,9 @@
 //! From a range to stretches of partitions, with ends that are frozen before anything is read.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Bound, Order};
 use crate::kafka::{KafkaClient, KafkaFault, LogReader, Stretch};
@@ -80,38 +83,44 @@ impl Plan {
         let mut gone = Vec::new();
         for partition in wanted {
             let (low, high) = reader.log(*partition)?;
-            let begin = match order.from {
+            let place = |bound: Bound, found: &Option<BTreeMap<i32, i64>>| match bound {
                 Bound::Offset(offset) => offset,
-                // Every record is older: nothing of the range is there.
-                Bound::Time(_) => begins.as_ref().and_then(|at| at.get(partition)).copied().unwrap_or(high),
+                // Every record is older.
+                Bound::Time(_) => found.as_ref().and_then(|at| at.get(partition)).copied().unwrap_or(high),
             };
-            // A record younger than the end may lie before one that is older: only the log's end is certain.
+            let (begin, first_after) = (place(order.from, &begins), place(order.to, &ends));
             let end = match order.to {
-                Bound::Offset(offset) => offset.min(high),
-                Bound::Time(_) if order.in_order => {
-                    ends.as_ref().and_then(|at| at.get(partition)).copied().unwrap_or(high)
-                }
-                Bound::Time(_) => high,
+                // A record younger than the end may lie before one that is older: only the log's end is certain.
+                Bound::Time(_) if !order.in_order => high,
+                _ => first_after.min(high),
             };
-            if let Bound::Offset(offset) = order.from
-                && offset < low
-            {
-                gone.push((*partition, low, end <= low));
+            if Self::begins_before(order.from, begin, low) {
+                gone.push((*partition, low, first_after <= low));
             }
             stretches.push(Stretch { partition: *partition, begin: begin.clamp(low, high), end });
         }
-        if !gone.is_empty() && gone.iter().all(|(.., all)| *all) && gone.len() == wanted.len() {
-            let begins = gone.iter().map(|(partition, low, _)| format!("partition {partition} at {low}"));
+        if gone.len() == wanted.len() && gone.iter().all(|(.., all)| *all) {
+            let begins =
+                gone.iter().map(|(partition, low, _)| format!("partition {partition} at offset {low}"));
             problems.push(format!(
-                "nothing of the range is left in {topic}: the log begins later, {}",
+                "nothing of the range is left in {topic}: its log begins later, {}",
                 begins.collect::<Vec<_>>().join(", ")
             ));
         } else {
             self.warnings.extend(gone.iter().map(|(partition, low, _)| {
-                format!("partition {partition} of {topic} begins at offset {low}: what was before it is gone")
+                format!("partition {partition} of {topic} begins at offset {low}: what was before is deleted, and may have been in the range")
             }));
         }
         self.topics.push(TopicPlan { topic, stretches, committed: committed.into_iter().collect(), reader });
         Ok(())
+    }
+
+    /// Whether a range from `from`, found at `begin`, may hold records that are not in the log any more. A time is
+    /// found at the first record that is not older: where that is the first of all, older ones may have been there.
+    fn begins_before(from: Bound, begin: i64, low: i64) -> bool {
+        match from {
+            Bound::Offset(_) => begin < low,
+            Bound::Time(_) => low > 0 && begin <= low,
+        }
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Entry, Journal, Mode, Order, Part, State, Survey,
+    journal::ResumeError,
     judge::Judge,
     order,
     plan::{Plan, PlanError},
@@ -71,6 +72,15 @@ impl From<StoreFault> for ReplayError {
     }
 }
 
+impl From<ResumeError> for ReplayError {
+    fn from(error: ResumeError) -> Self {
+        match error {
+            ResumeError::NotThere { .. } | ResumeError::Finished(_) => Self::Order(error.to_string()),
+            ResumeError::Store(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<TakeError> for ReplayError {
     fn from(error: TakeError) -> Self {
         match error {
@@ -104,7 +114,7 @@ impl Replayer<'_> {
         }
         let plan = self.plan(order).await?;
         let scene = self.scene(order, &plan, Arc::default()).await?;
-        Ok(!scene.judge.is_remembered(order.from.time()))
+        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_remembered(end.time())))
     }
 
     /// A new entry for this order, with ends that are frozen now.

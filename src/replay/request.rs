@@ -88,4 +88,10 @@ impl Request {
         );
         Err(problems)
     }
+    /// What may be told anew to a replay that goes on; what it replays stays as it was ordered.
+    pub(crate) fn amend(&self, order: &mut Order) {
+        order.rate = self.rate.or(order.rate);
+        order.max = self.max.or(order.max);
+        order.allow_unknown |= self.allow_unknown;
+    }
 }

@@ -30,6 +30,8 @@ const REPORT: Duration = Duration::from_millis(500);
 /// While Kafka is out of reach.
 const AGAIN: Duration = Duration::from_millis(500);
 
+const LOST: &str = "the store has forgotten what it knew, or another replay has one of its partitions now; look with --dry-run before it goes on";
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -46,13 +48,14 @@ pub(super) enum Ended {
 /// What was settled, by topic and partition, with its offset: counted once everything below it is settled, too, so
 /// that a report never counts what a resumed replay counts again.
 #[derive(Debug, Default)]
-pub(super) struct Notes(Mutex<BTreeMap<(String, i32), Vec<(i64, What)>>>);
+pub(super) struct Notes(Mutex<Noted>);
+
+type Noted = BTreeMap<(String, i32), Vec<(i64, What)>>;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
     Settled(How),
-    AlreadyDone,
     Outside,
     Timeless,
 }
@@ -75,7 +78,7 @@ impl Notes {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, i32), Vec<(i64, What)>>> {
+    fn lock(&self) -> MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +88,7 @@ impl What {
         match self {
             Self::Settled(How::Done) => &mut tally.ran,
             Self::Settled(How::Skipped) => &mut tally.skipped,
-            Self::Settled(How::Duplicate) | Self::AlreadyDone => &mut tally.already_done,
+            Self::Settled(How::Duplicate) => &mut tally.already_done,
             Self::Settled(How::DeadLettered) => &mut tally.dead_lettered,
             Self::Settled(How::WasDead) => &mut tally.already_dead,
             Self::Settled(How::LeftOut) => &mut tally.left_out,
@@ -115,6 +118,8 @@ pub(super) struct Reading {
     topic: Arc<Topic>,
     reader: LogReader,
     partitions: BTreeMap<i32, Going>,
+    /// What Kafka said after the records that were read last; told when those are taken care of.
+    fault: Option<KafkaFault>,
 }
 
 /// One partition that is being read.
@@ -140,13 +145,14 @@ impl Reading {
                 Partition::new(Arc::clone(&topic), part.partition, next_epoch(), part.at, handlers.clone());
             partitions.insert(part.partition, Going { partition, read_to: part.at, part });
         }
-        for stretch in &mut stretches {
-            if let Some(going) = partitions.get(&stretch.partition) {
-                (stretch.begin, stretch.end) = (going.part.at, going.part.end);
-            }
-        }
+        // The topic may have grown since the replay began: other partitions are none of its.
+        stretches.retain_mut(|stretch| {
+            let Some(going) = partitions.get(&stretch.partition) else { return false };
+            (stretch.begin, stretch.end) = (going.part.at, going.part.end);
+            true
+        });
         reader.begin(&stretches)?;
-        Ok(Self { topic, reader, partitions })
+        Ok(Self { topic, reader, partitions, fault: None })
     }
 }
 
@@ -179,7 +185,7 @@ impl Run<'_> {
 
     fn is_over(&self, taken_now: u64) -> Option<Ended> {
         if self.lost.is_cancelled() {
-            return Some(Ended::Failed("another replay has taken over one of its partitions".to_owned()));
+            return Some(Ended::Failed(LOST.to_owned()));
         }
         if let Some(why) = self.judge.service.status.failure() {
             return Some(Ended::Failed(why.to_owned()));
@@ -331,13 +337,21 @@ impl Reading {
 
     /// Records, at most so many, and the partitions that have no more after them.
     fn read(&mut self, most: usize) -> Result<(Vec<Record>, Vec<i32>), KafkaFault> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let (mut records, mut over) = (Vec::new(), Vec::new());
         let mut patience = LOOK;
         while records.len() < most && !self.reader.is_finished() {
-            match self.reader.read(patience)? {
-                Read::Record(record) => records.push(record),
-                Read::Ended(number) => over.push(number),
-                Read::Nothing => break,
+            match self.reader.read(patience) {
+                Ok(Read::Record(record)) => records.push(record),
+                Ok(Read::Ended(number)) => over.push(number),
+                Ok(Read::Nothing) => break,
+                // The reader is past what it has handed out: that must not be dropped.
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    break;
+                }
             }
             patience = Duration::ZERO;
         }

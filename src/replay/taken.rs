@@ -22,7 +22,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 pub(super) struct Taken {
     store: Arc<dyn DedupeStore>,
     held: Vec<Held>,
-    /// Fires when another replay has taken one of them over.
+    /// Fires when another replay has taken one of them over, or the store has forgotten that they are taken.
     pub(super) lost: CancellationToken,
     _renewing: DropGuard,
 }
@@ -112,11 +112,12 @@ async fn renew(store: Arc<dyn DedupeStore>, held: Vec<Held>, lost: CancellationT
     let mut turns = tokio::time::interval(LEASE / 3);
     loop {
         turns.tick().await;
-        // While the store cannot be asked nobody else can take them either.
+        // While the store cannot be asked nobody else can take them either. One that has forgotten this has forgotten
+        // more: what it does not know may well have taken effect.
         if let Ok(answers) = store.renew(&renewals).await
-            && answers
-                .iter()
-                .any(|answer| matches!(answer, Renewed::Stolen | Renewed::Finished | Renewed::Foreign))
+            && answers.iter().any(|answer| {
+                matches!(answer, Renewed::Stolen | Renewed::Finished | Renewed::Recreated | Renewed::Foreign)
+            })
         {
             lost.cancel();
         }

@@ -22,6 +22,7 @@ mod operator;
 mod poison;
 mod polling;
 mod rebalance;
+mod replay;
 mod restart;
 mod retry;
 mod revoked;

@@ -71,11 +71,12 @@ impl Pods {
 
     /// Starts the binary with another verb.
     pub fn command(&self, program: &str, args: &[&str]) -> Worker {
-        let (effects, attempts) = (self.effects(), self.attempts());
+        let (effects, attempts, replayed) = (self.effects(), self.attempts(), self.replayed());
         let mut env: Vec<(&str, &str)> = vec![
             ("ONCEWISE_TEST_SERVICES", &self.services),
             ("ONCEWISE_TEST_EFFECTS", effects.path().to_str().expect("a path in UTF-8")),
             ("ONCEWISE_TEST_ATTEMPTS", attempts.path().to_str().expect("a path in UTF-8")),
+            ("ONCEWISE_TEST_REPLAYED", replayed.path().to_str().expect("a path in UTF-8")),
         ];
         env.extend(self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let nowhere = self.folder.join("config");
@@ -104,6 +105,11 @@ impl Pods {
     /// Which attempts were made.
     pub fn attempts(&self) -> Effects {
         Effects::at(self.folder.join("attempts"))
+    }
+
+    /// Which attempts replays made, by idempotency key.
+    pub fn replayed(&self) -> Effects {
+        Effects::at(self.folder.join("replayed"))
     }
 
     /// The topic of the group's dead letters.

@@ -1,7 +1,8 @@
 //! A worker for the tests: what its handler does is written in the event.
 //!
 //! Every effect is one line in the file `ONCEWISE_TEST_EFFECTS`, and every attempt one in
-//! `ONCEWISE_TEST_ATTEMPTS`, so that a killed process leaves its evidence. Services, groups and topics are named by
+//! `ONCEWISE_TEST_ATTEMPTS`, so that a killed process leaves its evidence; what a replay runs is one more, under its
+//! idempotency key, in `ONCEWISE_TEST_REPLAYED`. Services, groups and topics are named by
 //! `ONCEWISE_TEST_SERVICES`, `name=topic` each, with commas between them; `name=topic=follow` only notes what comes, by
 //! its source and id, and `types.rs` has what else may follow the topic. They may publish to the topics in
 //! `ONCEWISE_TEST_PUBLISHES`. `ONCEWISE_TEST_INBOX` is a folder that stands in for the table of an inbox.
@@ -104,6 +105,9 @@ impl Handler for Obey {
 
     async fn handle(&self, order: &Order, ctx: &Context) -> Outcome {
         note("ONCEWISE_TEST_ATTEMPTS", &order.id, ctx);
+        if ctx.is_replay() {
+            note("ONCEWISE_TEST_REPLAYED", ctx.idempotency_key(), ctx);
+        }
         if order.abort {
             std::process::abort();
         }

@@ -69,6 +69,27 @@ handler!(Mirror, "mirror", Change<Thing>, |_, meta| DedupeKey::record(meta), |ch
     }
 });
 
+/// What matters at the moment itself, and never again.
+struct Moment;
+
+impl Handler for Moment {
+    const NAME: &'static str = "moment";
+    type Event = Thing;
+
+    fn dedupe_key(&self, thing: &Thing, _: &Metadata) -> DedupeKey {
+        DedupeKey::of(&thing.id)
+    }
+
+    async fn handle(&self, thing: &Thing, ctx: &Context) -> Outcome {
+        note("ONCEWISE_TEST_EFFECTS", &thing.id, ctx);
+        done()
+    }
+
+    fn replayable(&self) -> bool {
+        false
+    }
+}
+
 pub(crate) fn routes(topic: &str, kind: &str) -> Result<Routes, BoxError> {
     let by_type = || {
         Routes::new().on_type(topic, "thing.created", Create).on_type_with(topic, "thing.closed", Json, Close)
@@ -79,6 +100,7 @@ pub(crate) fn routes(topic: &str, kind: &str) -> Result<Routes, BoxError> {
         "enum" => Routes::new().on_with(topic, TypedJson::new(), Any),
         "cloud-events" => Routes::new().on(topic, Named),
         "changes" => Routes::new().on(topic, Mirror),
+        "moment" => Routes::new().on(topic, Moment),
         _ => return Err(format!("no routes of the kind {kind}").into()),
     })
 }

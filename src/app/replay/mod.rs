@@ -13,15 +13,13 @@ use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, FINE, INTERRUPTED, args, failed, refuse, run::connect, signals::Signals};
+use super::{FAILED, FINE, INTERRUPTED, USAGE, args, failed, refuse, run::connect, signals::Signals};
 use crate::{
     Service,
     audit::Audit,
     config::Settings,
     kafka::KafkaClient,
-    replay::{
-        Acted, Entry, Journal, Mode, Order, ReplayError, Replayer, ResumeError, State, Survey, refuse_unknown,
-    },
+    replay::{Acted, Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
     store::DedupeStore,
     worker::Control,
 };
@@ -39,7 +37,7 @@ pub(super) async fn run(
     };
     let wanted = match wanted(services, args, topics, &store).await {
         Ok(wanted) => wanted,
-        Err(code) => return code,
+        Err(error) => return ended(args, error),
     };
     let (mut signals, control) = match (Signals::listen(), Control::start()) {
         (Ok(signals), Ok(control)) => (signals, control),
@@ -90,20 +88,24 @@ async fn wanted<'a>(
     args: &args::Replay,
     topics: &[String],
     store: &Arc<dyn DedupeStore>,
-) -> Result<Wanted<'a>, ExitCode> {
+) -> Result<Wanted<'a>, ReplayError> {
+    let refused = |problem: String| Err(ReplayError::Order(problem));
     let named = |name: &str| services.iter().find(|service| service.name() == name);
     if let Some(id) = &args.resume {
-        let entry = match Journal::new(Arc::clone(store)).resumable(id).await {
-            Ok(entry) => entry,
-            Err(ResumeError::Store(fault)) => return Err(failed(fault)),
-            Err(error) => return Err(refuse(error)),
-        };
+        if !topics.is_empty() {
+            return refused(
+                "--topic does not go with --resume: a replay goes on as it was ordered".to_owned(),
+            );
+        }
+        let mut entry = Journal::new(Arc::clone(store)).resumable(id).await?;
         let Some(service) = named(&entry.order.service) else {
-            return Err(refuse(format!(
+            return refused(format!(
                 "--resume {id}: its service {} is not in this binary",
                 entry.order.service
-            )));
+            ));
         };
+        args.request().amend(&mut entry.order);
+        entry.order.check().map_err(|problems| ReplayError::Order(problems.join("\n")))?;
         return Ok(Wanted::Resumed(service, entry));
     }
     let names = services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
@@ -120,7 +122,7 @@ async fn wanted<'a>(
         (service, order) => {
             let problems: Vec<String> =
                 service.err().into_iter().chain(order.err().into_iter().flatten()).collect();
-            Err(refuse(problems.join("\n")))
+            refused(problems.join("\n"))
         }
     }
 }
@@ -140,11 +142,7 @@ impl Verb<'_> {
             Wanted::New(_, order) => self.begin(order).await,
             Wanted::Resumed(_, entry) => self.go(entry.clone(), None).await,
         };
-        match done {
-            Ok(code) => code,
-            Err(ReplayError::Order(problem)) => refuse(problem),
-            Err(error) => failed(error),
-        }
+        done.unwrap_or_else(|error| ended(self.args, error))
     }
 
     /// Says what would become of every event. To verify is to expect that nothing is left to do.
@@ -169,16 +167,19 @@ impl Verb<'_> {
     async fn begin(&self, order: &Order) -> Result<ExitCode, ReplayError> {
         let asks = !self.args.yes;
         if asks && !std::io::stdin().is_terminal() {
-            return Ok(refuse(
-                "add --yes to replay: there is no terminal to ask at; --dry-run says what it would do",
-            ));
+            let how = "add --yes to replay: there is no terminal to ask at; --dry-run says what it would do";
+            return Err(ReplayError::Order(how.to_owned()));
         }
         let mut survey = None;
         if asks || self.replayer.reaches_beyond_memory(order).await? {
             let found = self.survey().await?;
             if let Err(error) = refuse_unknown(&found, order) {
-                eprintln!("{}", shown::survey(&found));
-                return Err(error);
+                if self.args.json {
+                    println!("{}", shown::refused(&found, &error.to_string()));
+                } else {
+                    eprintln!("{}\n\n{error}", shown::survey(&found));
+                }
+                return Ok(ExitCode::from(FAILED));
             }
             if asks {
                 eprintln!("{}\n", shown::survey(&found));
@@ -216,6 +217,20 @@ impl Verb<'_> {
         }
         Ok(ExitCode::from(if entry.state == State::Finished { FINE } else { FAILED }))
     }
+}
+
+/// Says why nothing was replayed, to machines as JSON.
+fn ended(args: &args::Replay, error: ReplayError) -> ExitCode {
+    let (code, reason) = match error {
+        ReplayError::Order(problem) => (USAGE, problem),
+        error => (FAILED, error.to_string()),
+    };
+    if args.json {
+        println!("{}", serde_json::json!({ "error": reason }));
+    } else {
+        eprintln!("{reason}");
+    }
+    ExitCode::from(code)
 }
 
 fn confirmed() -> bool {

@@ -44,6 +44,7 @@ fn name(verdict: Verdict) -> &'static str {
 pub(super) fn entry(entry: &Entry) -> String {
     let settled = entry.tally().settled();
     let verdict = match entry.state {
+        State::Finished if entry.tally().in_range() == 0 => "There is nothing in this range.".to_owned(),
         State::Finished => format!("Everything in the range is settled: {settled} records."),
         _ => format!(
             "Not everything in the range is settled: {}. Go on with: worker replay --resume {}",
@@ -90,6 +91,13 @@ fn table(parts: &[Part], dry: bool) -> Table {
 
 pub(super) fn json(survey: &Survey) -> Value {
     survey.json()
+}
+
+/// The same where it keeps a replay from beginning.
+pub(super) fn refused(survey: &Survey, reason: &str) -> Value {
+    let mut shown = json(survey);
+    shown["error"] = reason.into();
+    shown
 }
 
 pub(super) fn entry_json(entry: &Entry) -> Value {

@@ -1,0 +1,137 @@
+//! A replay that ends before its end goes on where it was left.
+
+use std::time::Instant;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{PATIENCE, Past, json_in};
+use crate::support::{process::Worker, wait::until};
+
+const EVENTS: i64 = 300;
+
+impl Past {
+    /// Events that take their time, eight at once.
+    async fn slow() -> Past {
+        let past = Past::of(2).await.with("WORKER__CONCURRENCY", "8");
+        past.events_that(EVENTS, r#","sleep_ms":50"#).await;
+        past
+    }
+
+    /// A replay of everything that has had some effects, and how it is called.
+    async fn half_way(&self) -> (Worker, String) {
+        let (from, to) = (self.at(0), self.at(EVENTS));
+        let replay = self.start("replay", &["--from", &from, "--to", &to, "--yes", "--json"]);
+        until("a third of the effects", PATIENCE, async || {
+            let effects = self.pods.effects().all().len();
+            if effects >= 100 { Ok(()) } else { Err((effects, replay.output())) }
+        })
+        .await;
+        let id = id_of(&replay.output());
+        (replay, id)
+    }
+
+    async fn resume(&self, id: &str, args: &[&str]) -> super::Ran {
+        self.does("replay", &[&["--resume", id, "--yes", "--json"], args].concat()).await
+    }
+}
+
+fn id_of(said: &str) -> String {
+    let line = said.lines().find_map(|line| line.strip_prefix("replay ")).unwrap_or_else(|| panic!("{said}"));
+    line.split(':').next().unwrap().to_owned()
+}
+
+fn all_settled(shown: &Value) {
+    let tally = &shown["tally"];
+    let settled = tally["ran"].as_i64().unwrap() + tally["already_done"].as_i64().unwrap();
+    assert_eq!(settled, EVENTS, "{tally}");
+    let parts = shown["replay"]["parts"].as_array().unwrap();
+    assert!(parts.iter().all(|part| part["at"] == part["end"]), "{parts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_was_killed_goes_on_and_ends_with_the_same_totals() {
+    let past = Past::slow().await;
+    let (mut replay, id) = past.half_way().await;
+    replay.kill_9();
+    let before = past.pods.effects().all().len();
+    assert!(before < EVENTS as usize, "it was killed in the middle");
+    let ran = past.resume(&id, &[]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    all_settled(&ran.json());
+    assert!(
+        ran.json()["tally"]["ran"].as_i64().unwrap() > 50,
+        "what was done before it was killed counts: {}",
+        ran.said
+    );
+    // Only what ran at that moment may have taken effect without being known to.
+    let counts = past.pods.effects().counts();
+    let twice = counts.values().filter(|count| **count > 1).count();
+    assert_eq!(counts.len(), EVENTS as usize);
+    assert!(twice <= 8 && counts.values().all(|count| *count <= 2), "{twice} twice");
+    past.resume(&id, &[]).await.assert_says(2, &[&format!("--resume {id}: it is finished")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_is_interrupted_finishes_what_runs_and_says_how_to_go_on() {
+    let past = Past::slow().await;
+    let (mut replay, id) = past.half_way().await;
+    replay.signal(Signal::INT);
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
+    let shown = json_in(&replay.output());
+    assert_eq!(shown["replay"]["state"], "stopped");
+    let effects = past.pods.effects().all().len();
+    assert!(effects < EVENTS as usize, "it was stopped in the middle");
+    assert_eq!(past.pods.attempts().all().len(), effects, "nothing was cut off");
+
+    let ran = past.does("replay", &["--resume", &id]).await;
+    ran.assert_says(0, &["Everything in the range is settled: 300 records."]);
+    assert_eq!(past.effects(), [(1, EVENTS as usize)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_interrupts_twice_does_not_wait() {
+    let past = Past::of(1).await;
+    past.topic.produce(past.event("stuck", r#","sleep_ms":600000"#, 0, 0)).await;
+    let (from, to) = (past.at(0), past.at(1));
+    let mut replay = past.start("replay", &["--from", &from, "--to", &to, "--yes"]);
+    until("the handler to begin", PATIENCE, async || {
+        if past.pods.attempts().count("stuck") == 1 { Ok(()) } else { Err(replay.output()) }
+    })
+    .await;
+    replay.signal(Signal::INT);
+    replay.says("stopping; once more does not wait", PATIENCE).await;
+    replay.signal(Signal::INT);
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_than_so_many_and_not_faster_than_so_many_a_second() {
+    let past = Past::of(2).await;
+    past.events(200).await;
+    let part = past.replay(0, 200, &["--max", "50"]).await;
+    assert_eq!(part.result(), (Some(1), json!({ "ran": 50 })));
+    let shown = part.json();
+    assert_eq!(shown["replay"]["state"], "stopped");
+    let id = shown["replay"]["id"].as_str().unwrap();
+    assert_eq!(past.resume(id, &[]).await.result(), (Some(1), json!({ "ran": 100 })), "as many once more");
+    let began = Instant::now();
+    let rest = past.resume(id, &["--max", "1000", "--rate", "50"]).await;
+    assert_eq!(rest.result(), (Some(0), json!({ "ran": 200 })));
+    assert!(began.elapsed().as_millis() >= 1900, "100 records at 50 a second took {:?}", began.elapsed());
+    assert_eq!(past.effects(), [(1, 200)].into());
+}
+
+/// What was ordered was about the partitions there were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_grows_meanwhile_does_not_change_what_is_replayed() {
+    let past = Past::of(1).await;
+    past.events(20).await;
+    let part = past.replay(0, 300, &["--max", "10"]).await;
+    let shown = part.json();
+    past.topic.grow(2).await;
+    past.topic.produce_all([past.event("later", "", 0, 5), past.event("elsewhere", "", 1, 5)]).await;
+    let id = shown["replay"]["id"].as_str().unwrap();
+    assert_eq!(past.resume(id, &["--max", "1000"]).await.result(), (Some(0), json!({ "ran": 20 })));
+    assert_eq!(past.effects(), [(1, 20)].into());
+}
