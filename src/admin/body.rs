@@ -15,6 +15,8 @@ use super::answer::Refusal;
 
 /// The largest body, in bytes.
 const LARGEST: usize = 64 * 1024;
+/// So much is read all the same: whoever is still sending does not see the refusal.
+const READ: usize = 16 * LARGEST;
 /// A client may take this long to send it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -37,14 +39,10 @@ impl Fields {
             let error = format!("the body is too large; allowed are {LARGEST} bytes");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error)
         };
-        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        if length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > LARGEST) {
-            return Err(too_large());
-        }
-        let bytes = match timeout(PATIENCE, to_bytes(request.into_body(), LARGEST)).await {
-            Ok(Ok(bytes)) => bytes,
-            // A client that has gone away does not see the answer.
-            Ok(Err(_)) => return Err(too_large()),
+        let bytes = match timeout(PATIENCE, to_bytes(request.into_body(), READ)).await {
+            Ok(Ok(bytes)) if bytes.len() <= LARGEST => bytes,
+            // Or its client has gone away, and sees no answer.
+            Ok(_) => return Err(too_large()),
             Err(_) => return Err(Refusal::bad(vec!["the body did not come in time".to_owned()])),
         };
         match serde_json::from_slice(&bytes) {

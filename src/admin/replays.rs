@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -102,6 +102,20 @@ async fn start(
     Ok(response)
 }
 
+/// An end of the range, as on the command line; an offset may also be a number.
+fn bound(fields: &mut Fields, name: &'static str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Bound {
+        Text(String),
+        Offset(u64),
+    }
+    fields.take(name, "a text or an offset").map(|bound| match bound {
+        Bound::Text(text) => text,
+        Bound::Offset(offset) => offset.to_string(),
+    })
+}
+
 /// What a request asks for. Services go by their places in the worker's list.
 enum Asked {
     Look(usize, Order),
@@ -117,8 +131,8 @@ async fn read(request: Request, replays: &Replays) -> Result<Asked, Refusal> {
     let topics: Vec<String> = fields.take("topics", "a list of names").unwrap_or_default();
     let positive = "an integer of 1 and more";
     let wish = Wish {
-        from: fields.take("from", text),
-        to: fields.take("to", text),
+        from: bound(&mut fields, "from"),
+        to: bound(&mut fields, "to"),
         partitions: fields.take("partitions", "a text such as \"0,3,5-7\""),
         mode: fields.take("mode", "\"skip-done\", \"verify\" or \"force\"").unwrap_or_default(),
         epoch: fields.take("epoch", text),
