@@ -33,7 +33,7 @@ struct Past {
     topic: TestTopic,
     audit: TestTopic,
     pods: Pods,
-    /// Milliseconds since 1970: four hours ago.
+    /// Milliseconds since 1970: eight hours ago.
     began: i64,
     _folder: tempfile::TempDir,
 }
@@ -55,7 +55,7 @@ impl Past {
         let audit = TestTopic::at(topic.brokers(), &format!("{}.audit", topic.name()));
         let pods = Pods::of(topic.name(), folder.path()).with("TOPICS__AUDIT", audit.name());
         let pods = pods.with("KAFKA__BROKERS", topic.brokers());
-        Past { topic, audit, pods, began: Timestamp::now().as_millisecond() - 240 * MINUTE, _folder: folder }
+        Past { topic, audit, pods, began: Timestamp::now().as_millisecond() - 480 * MINUTE, _folder: folder }
     }
 
     fn with(self, key: &str, value: &str) -> Past {

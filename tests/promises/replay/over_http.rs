@@ -138,14 +138,13 @@ async fn a_cancelled_replay_is_resumed_and_two_of_one_range_do_not_run_at_once()
     let past = Past::slow().await;
     let api = past.with_api().await;
     let all = past.range(0, 300);
-    let id = api.start(&[&all]).await;
-    half_way(&past).await;
+    let id = api.start(&[&all, &json!({ "rate": 10 })]).await;
     let (status, refused) = api.post(&[&all]).await;
     assert_eq!(status, 409, "{refused}");
     let error = refused["error"].as_str().unwrap();
     assert!(error.contains(" is being replayed already; two replays of one partition do not"), "{error}");
 
-    let slow = json!({ "rate": 1 });
+    half_way(&past).await;
     let (status, shown) = api.cancel(&id).await;
     assert_eq!((status, &shown["id"]), (202, &json!(id)), "{shown}");
     let shown = api.is(&id, "stopped").await;
@@ -159,7 +158,7 @@ async fn a_cancelled_replay_is_resumed_and_two_of_one_range_do_not_run_at_once()
     assert_eq!(refused["error"], json!(text));
 
     // Another worker tells it to stop by what both of them see.
-    assert_eq!(api.start(&[&json!({ "resume": id }), &slow]).await, id);
+    assert_eq!(api.start(&[&json!({ "resume": id, "rate": 1 })]).await, id);
     let other = past.with_api().await;
     assert_eq!(other.cancel(&id).await.0, 202);
     other.is(&id, "stopped").await;
