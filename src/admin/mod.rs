@@ -23,7 +23,26 @@ use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
 use self::{auth::Key, runner::Replays};
-use crate::{Service, config::Settings, worker::Parts};
+use crate::{
+    Service,
+    config::{AdminSettings, Settings},
+    pipeline::Crowd,
+    worker::Parts,
+};
+
+/// The worker whose endpoints these are.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) settings: Settings,
+    pub(crate) services: Vec<Service>,
+    pub(crate) parts: Parts,
+    /// Where handlers run.
+    pub(crate) handlers: Handle,
+    /// Where requests are answered and claims are renewed.
+    pub(crate) control: Handle,
+    /// All that runs in this process.
+    pub(crate) crowd: Crowd,
+}
 
 /// The endpoints of one worker.
 #[derive(Debug)]
@@ -32,33 +51,28 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Listens, where there is an address and a token. Requests are answered on `control`, and what they begin
-    /// runs its handlers on `handlers`, until `stop`.
+    /// Listens, where there is an address and a token. What is begun ends with `stop`.
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub(crate) async fn start(
-        settings: &Settings,
-        services: &[Service],
-        parts: &Parts,
-        handlers: &Handle,
-        control: &Handle,
-        stop: &CancellationToken,
-    ) -> Result<Option<Self>, String> {
-        let Some(address) = settings.admin.listen else { return Ok(None) };
-        let Some(token) = &settings.admin.token else {
+    pub(crate) async fn start(stage: Stage, stop: &CancellationToken) -> Result<Option<Self>, String> {
+        let AdminSettings { listen: Some(address), token } = stage.settings.admin.clone() else {
+            return Ok(None);
+        };
+        let Some(token) = token else {
             tracing::info!("the admin API is not served: there is no admin.token");
             return Ok(None);
         };
+        let control = stage.control.clone();
         let bound = control.spawn(TcpListener::bind(address)).await.map_err(|error| error.to_string())?;
         let listener = bound.map_err(|error| {
             format!(
                 "admin.listen = \"{address}\": cannot listen there: {error}; allowed are a free address such as \"127.0.0.1:9465\", and \"off\""
             )
         })?;
-        let replays = Arc::new(Replays::new(settings, services, parts, handlers, control, stop));
+        let replays = Arc::new(Replays::new(stage, stop));
         tracing::info!(%address, "the admin API");
-        drop(control.spawn(server::serve(listener, router(Key::of(token), &replays))));
+        drop(control.spawn(server::serve(listener, router(Key::of(&token), &replays))));
         Ok(Some(Self { replays }))
     }
 

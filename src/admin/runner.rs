@@ -6,19 +6,14 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::answer::Refusal;
+use super::{Stage, answer::Refusal};
 use crate::{
     Service,
     audit::{Act, Audit},
-    config::Settings,
     replay::{Acted, Entry, Journal, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
-    worker::Parts,
 };
 
 /// Each works with as many handlers at a time as the live service.
@@ -50,11 +45,7 @@ pub(super) struct Replays {
 /// What every replay needs.
 #[derive(Debug)]
 struct Scene {
-    settings: Settings,
-    services: Vec<Service>,
-    parts: Parts,
-    handlers: Handle,
-    control: Handle,
+    stage: Stage,
     /// Those at work here, by their names.
     running: Mutex<BTreeMap<String, CancellationToken>>,
 }
@@ -62,24 +53,10 @@ struct Scene {
 type Answer = oneshot::Sender<Result<Begun, ReplayError>>;
 
 impl Replays {
-    pub(super) fn new(
-        settings: &Settings,
-        services: &[Service],
-        parts: &Parts,
-        handlers: &Handle,
-        control: &Handle,
-        stop: &CancellationToken,
-    ) -> Self {
-        let scene = Scene {
-            settings: settings.clone(),
-            services: services.to_vec(),
-            parts: parts.clone(),
-            handlers: handlers.clone(),
-            control: control.clone(),
-            running: Mutex::default(),
-        };
+    pub(super) fn new(stage: Stage, stop: &CancellationToken) -> Self {
+        let scene = Arc::new(Scene { stage, running: Mutex::default() });
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self { scene: Arc::new(scene), places, tasks: TaskTracker::new(), stop: stop.clone() }
+        Self { scene, places, tasks: TaskTracker::new(), stop: stop.clone() }
     }
 
     pub(super) fn journal(&self) -> Journal {
@@ -88,7 +65,7 @@ impl Replays {
 
     /// The place of a service in the list; the only one needs no name.
     pub(super) fn service(&self, name: Option<&str>) -> Result<usize, String> {
-        let services = &self.scene.services;
+        let services = &self.scene.stage.services;
         let names = || services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
         match (name, services.as_slice()) {
             (Some(name), _) => services
@@ -101,7 +78,7 @@ impl Replays {
     }
 
     pub(super) fn name(&self, index: usize) -> &str {
-        self.scene.services.get(index).map_or("", Service::name)
+        self.scene.stage.services.get(index).map_or("", Service::name)
     }
 
     /// What would become of every event in the range. Ends when nobody waits for it any more.
@@ -121,7 +98,7 @@ impl Replays {
             scene.carry_out(index, wanted, who, cancel, answer).await;
             drop(place);
         };
-        self.tasks.spawn_on(task, &self.scene.control);
+        self.tasks.spawn_on(task, &self.scene.stage.control);
         began.await.unwrap_or_else(|_| Err(stopping())).map_err(Refusal::from)
     }
 
@@ -141,9 +118,10 @@ impl Replays {
         if entry.state != State::Running {
             let why = entry.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             let state = json!(entry.state);
+            let state = state.as_str().unwrap_or_default();
             return Err(Refusal::conflict(format!("replay {} does not run; it is {state}{why}", entry.id)));
         }
-        let audit = Audit::open(&self.scene.settings).await?.by(who);
+        let audit = Audit::open(&self.scene.stage.settings).await?.by(who);
         let (group, before) = (entry.group.clone(), json!({ "id": entry.id, "tally": entry.tally() }));
         audit.intend(Act { verb: "replay cancel", group, handler: None, key: None, before }).await?;
         let here = self.scene.running().get(&entry.id).cloned();
@@ -163,17 +141,19 @@ impl Replays {
 
 impl Scene {
     fn journal(&self) -> Journal {
-        Journal::new(Arc::clone(&self.parts.store))
+        Journal::new(Arc::clone(&self.stage.parts.store))
     }
 
     fn replayer(&self, index: usize, cancel: &CancellationToken) -> Replayer<'_> {
+        let Stage { settings, services, parts, handlers, control, crowd } = &self.stage;
         Replayer {
-            settings: &self.settings,
-            service: &self.services[index],
-            kafka: self.parts.kafka.clone(),
-            store: Arc::clone(&self.parts.store),
-            handlers: self.handlers.clone(),
-            control: self.control.clone(),
+            settings,
+            service: &services[index],
+            kafka: parts.kafka.clone(),
+            store: Arc::clone(&parts.store),
+            handlers: handlers.clone(),
+            control: control.clone(),
+            crowd: crowd.clone(),
             cancel: cancel.clone(),
         }
     }
@@ -196,7 +176,7 @@ impl Scene {
             Ok(prepared) => prepared,
             Err(error) => return drop(answer.send(Err(error))),
         };
-        let audit = match Audit::open(&self.settings).await {
+        let audit = match Audit::open(&self.stage.settings).await {
             Ok(audit) => audit.by(who),
             Err(error) => return drop(answer.send(Err(error.into()))),
         };

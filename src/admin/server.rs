@@ -89,7 +89,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new()
             .route("/fast", get(|| async { "fast" }))
-            .route("/slow", get(|| std::future::pending::<String>()))
+            .route("/slow", get(std::future::pending::<String>))
             .route("/whence", get(|Extension(remote): Extension<Remote>| async move { remote.who() }));
         tokio::spawn(serve(listener, router));
         address

@@ -37,6 +37,8 @@ pub(crate) struct Replayer<'a> {
     pub(crate) handlers: Handle,
     /// Where claims are renewed.
     pub(crate) control: Handle,
+    /// All that runs in this process: what may kill it runs alone.
+    pub(crate) crowd: Crowd,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -278,7 +280,7 @@ impl Replayer<'_> {
             producer: Arc::new(producer),
             metrics: Metrics::new(),
             health: Health::default(),
-            crowd: Crowd::default(),
+            crowd: self.crowd.clone(),
             owners: OwnerFactory::new(),
             control: self.control.clone(),
             clock: Clock::System,

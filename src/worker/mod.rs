@@ -21,7 +21,7 @@ pub(crate) use wiring::group_of;
 
 use crate::{
     Service,
-    admin::Admin,
+    admin::{Admin, Stage},
     config::Settings,
     kafka::{Ended, KafkaClient, RecordProducer},
     pipeline::{Crowd, ServiceRun},
@@ -88,7 +88,16 @@ impl Worker {
         let stop = CancellationToken::new();
         let control = Control::start()?;
         control.serve(settings.http.listen, parts).await?;
-        let admin = Admin::start(settings, services, parts, handlers, &control.handle(), &stop).await?;
+        let crowd = Crowd::default();
+        let stage = Stage {
+            settings: settings.clone(),
+            services: services.to_vec(),
+            parts: parts.clone(),
+            handlers: handlers.clone(),
+            control: control.handle(),
+            crowd: crowd.clone(),
+        };
+        let admin = Admin::start(stage, &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let wiring = wiring::Wiring {
@@ -100,7 +109,7 @@ impl Worker {
                 producer: Arc::new(producer),
                 metrics: parts.metrics.clone(),
                 health: parts.health.clone(),
-                crowd: Crowd::default(),
+                crowd,
                 owners: OwnerFactory::new(),
                 control: control.handle(),
                 clock: Clock::System,

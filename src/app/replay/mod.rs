@@ -19,6 +19,7 @@ use crate::{
     audit::Audit,
     config::Settings,
     kafka::KafkaClient,
+    pipeline::Crowd,
     replay::{Acted, Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
     store::DedupeStore,
     worker::Control,
@@ -56,6 +57,7 @@ pub(super) async fn run(
         store,
         handlers: handlers.clone(),
         control: control.handle(),
+        crowd: Crowd::default(),
         cancel: cancel.clone(),
     };
     let verb = Verb { settings, args, order, replayer: &replayer };

@@ -154,7 +154,7 @@ async fn a_cancelled_replay_is_resumed_and_two_of_one_range_do_not_run_at_once()
     assert_eq!(past.pods.attempts().all().len(), effects, "nothing was cut off");
     let (status, refused) = api.cancel(&id).await;
     assert_eq!(status, 409, "{refused}");
-    let text = format!("replay {id} does not run; it is \"stopped\": it was told to stop");
+    let text = format!("replay {id} does not run; it is stopped: it was told to stop");
     assert_eq!(refused["error"], json!(text));
 
     // Another worker tells it to stop by what both of them see.
