@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -19,6 +19,9 @@ use crate::Record;
 
 /// How long Kafka may take to answer one question.
 const ANSWERS: Duration = Duration::from_secs(10);
+
+/// Between two questions to a coordinator that is on its way.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What one call of [`LogReader::read`] has found.
 #[derive(Debug)]
@@ -103,7 +106,14 @@ impl LogReader {
         for partition in partitions {
             asked.add_partition(&self.topic, *partition);
         }
-        offsets(&self.consumer.committed_offsets(asked, ANSWERS)?)
+        let until = Instant::now() + ANSWERS;
+        loop {
+            match self.consumer.committed_offsets(asked.clone(), ANSWERS) {
+                // The first group of a cluster makes Kafka create the topic of the offsets.
+                Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
+                answer => return offsets(&answer?),
+            }
+        }
     }
 
     /// Begins to read these stretches. Those without an offset are over already.
@@ -181,6 +191,15 @@ impl LogReader {
         list.add_partition(&self.topic, partition);
         list
     }
+}
+
+/// Whether the group's coordinator will be there in a moment.
+fn is_on_its_way(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|code| {
+        [NotCoordinator, CoordinatorNotAvailable, CoordinatorLoadInProgress].contains(&code)
+    })
 }
 
 /// Those partitions for which there is an answer.

@@ -179,7 +179,8 @@ impl Run<'_> {
         self.stop();
         let parts = self.parts();
         let is_settled = parts.iter().all(|part| part.at >= part.end);
-        let ended = if ended == Ended::Cancelled && is_settled { Ended::Finished } else { ended };
+        let was_stopped = matches!(ended, Ended::Cancelled | Ended::Enough);
+        let ended = if was_stopped && is_settled { Ended::Finished } else { ended };
         (ended, parts)
     }
 

@@ -6,6 +6,7 @@ mod shown;
 use std::{
     io::{IsTerminal, Write},
     process::ExitCode,
+    slice,
     sync::Arc,
 };
 
@@ -13,10 +14,13 @@ use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, FINE, INTERRUPTED, USAGE, args, failed, refuse, run::connect, signals::Signals};
+use super::{
+    FAILED, FINE, INTERRUPTED, USAGE, args, failed, inspect::inspect, refuse, run::connect, signals::Signals,
+};
 use crate::{
     Service,
     audit::Audit,
+    check::{self, Finding},
     config::Settings,
     kafka::KafkaClient,
     pipeline::Crowd,
@@ -167,13 +171,14 @@ impl Verb<'_> {
     }
 
     async fn begin(&self, order: &Order) -> Result<ExitCode, ReplayError> {
+        let reaches_beyond = self.replayer.reaches_beyond_memory(order).await?;
         let asks = !self.args.yes;
         if asks && !std::io::stdin().is_terminal() {
             let how = "add --yes to replay: there is no terminal to ask at; --dry-run says what it would do";
             return Err(ReplayError::Order(how.to_owned()));
         }
         let mut survey = None;
-        if asks || self.replayer.reaches_beyond_memory(order).await? {
+        if asks || reaches_beyond {
             let found = self.survey().await?;
             if let Err(error) = refuse_unknown(&found, order) {
                 if self.args.json {
@@ -197,8 +202,23 @@ impl Verb<'_> {
         self.go(entry, survey.as_ref()).await
     }
 
+    /// What keeps a worker from starting keeps a replay from it, too; topics of ours that are missing are made.
+    async fn inspect(&self) -> Result<(), ReplayError> {
+        let Replayer { service, kafka, store, .. } = self.replayer;
+        let create = self.settings.topics.create;
+        let findings = inspect(self.settings, slice::from_ref(*service), kafka, &**store, create).await;
+        let problems = findings.iter().filter(|finding| finding.state == check::State::Problem);
+        let problems: Vec<String> = problems
+            .map(|Finding { subject, found, advice, .. }| {
+                format!("{subject}: {found}; {}", advice.as_deref().unwrap_or_default())
+            })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(ReplayError::Trouble(problems.join("\n"))) }
+    }
+
     /// Writes down that it begins, runs it, writes down how it went, and says so.
     async fn go(&self, entry: Entry, survey: Option<&Survey>) -> Result<ExitCode, ReplayError> {
+        self.inspect().await?;
         let audit = Audit::open(self.settings).await?;
         let verb = if self.args.resume.is_some() { "replay --resume" } else { "replay" };
         eprintln!("replay {}: {} partitions of {}", entry.id, entry.parts.len(), entry.order.service);

@@ -7,7 +7,10 @@ use serde_json::json;
 use super::{MINUTE, Past};
 use crate::{
     TEST_WORKER,
-    support::kafka::{Record, group_lag},
+    support::{
+        kafka::{Record, group_lag},
+        redis::RedisServer,
+    },
 };
 
 const EVENTS: i64 = 50_000;
@@ -15,7 +18,8 @@ const LONG: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_an_hour_that_is_done_nothing_runs_and_of_what_was_never_done_all() {
-    let past = Past::of(4).await;
+    let redis = RedisServer::start(false).await;
+    let past = Past::of(4).await.on_redis(&redis);
     let minute_of = |n: i64| n * 180 / EVENTS;
     let event = |n: i64| {
         let event = Record::new(n.to_string(), format!(r#"{{"id":"{n}"}}"#)).to((n % 4) as i32);

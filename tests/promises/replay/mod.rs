@@ -21,7 +21,7 @@ use crate::{
         kafka::{Record, TestTopic},
         pod::Pods,
         process::Worker,
-        redis::shared_url,
+        redis::{RedisServer, shared_url},
     },
 };
 
@@ -35,6 +35,7 @@ struct Past {
     pods: Pods,
     /// Milliseconds since 1970: eight hours ago.
     began: i64,
+    redis: String,
     _folder: tempfile::TempDir,
 }
 
@@ -55,11 +56,23 @@ impl Past {
         let audit = TestTopic::at(topic.brokers(), &format!("{}.audit", topic.name()));
         let pods = Pods::of(topic.name(), folder.path()).with("TOPICS__AUDIT", audit.name());
         let pods = pods.with("KAFKA__BROKERS", topic.brokers());
-        Past { topic, audit, pods, began: Timestamp::now().as_millisecond() - 480 * MINUTE, _folder: folder }
+        let redis = shared_url();
+        Past {
+            topic,
+            audit,
+            pods,
+            redis,
+            began: Timestamp::now().as_millisecond() - 480 * MINUTE,
+            _folder: folder,
+        }
     }
 
     fn with(self, key: &str, value: &str) -> Past {
         Past { pods: self.pods.with(key, value), ..self }
+    }
+
+    fn on_redis(self, redis: &RedisServer) -> Past {
+        Past { redis: redis.url(), ..self }.with("REDIS__URL", &redis.url())
     }
 
     /// So many minutes after it began, as the command line has times.
@@ -112,7 +125,7 @@ impl Past {
 
     /// As if these events had never been handled.
     async fn forget(&self, ids: impl IntoIterator<Item = String>) {
-        let client = redis::Client::open(shared_url()).unwrap();
+        let client = redis::Client::open(&*self.redis).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         for id in ids {
             let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", &id).to_string();

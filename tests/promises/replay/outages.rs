@@ -24,7 +24,7 @@ impl Past {
     }
 
     async fn with_redis(redis: &RedisServer) -> Past {
-        let past = Past::of(2).await.with("REDIS__URL", &redis.url());
+        let past = Past::of(2).await.on_redis(redis);
         past.with("WORKER__CONCURRENCY", "4").with("TELEMETRY__LOG_FILTER", "warn")
     }
 }
@@ -60,8 +60,8 @@ async fn a_service_that_is_to_fail_without_its_store_ends_and_goes_on_when_told_
     assert_eq!(tally["ran"].as_i64().unwrap() + tally["already_done"].as_i64().unwrap(), EVENTS, "{tally}");
     let counts = past.pods.effects().counts();
     assert_eq!(counts.len(), EVENTS as usize);
-    let twice = counts.values().filter(|count| **count > 1).count();
-    assert!(twice <= 4, "only what ran when it was cut off: {twice}");
+    // What it had claimed and handled without being able to say so takes effect again, and nothing else.
+    assert!(counts.values().all(|count| *count <= 2), "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
