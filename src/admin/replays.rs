@@ -19,7 +19,10 @@ use super::{
     body::Fields,
     runner::{Begun, Replays, Wanted},
 };
-use crate::replay::{Entry, Mode, Order, Request as Wish, Tally};
+use crate::{
+    Service,
+    replay::{Entry, Mode, Order, Request as Wish, Tally},
+};
 
 pub(super) fn routes(replays: &Arc<Replays>) -> Router {
     Router::new()
@@ -116,14 +119,14 @@ fn bound(fields: &mut Fields, name: &'static str) -> Option<String> {
     })
 }
 
-/// What a request asks for. Services go by their places in the worker's list.
-enum Asked {
-    Look(usize, Order),
-    Begin(usize, Order),
+/// What a request asks for.
+enum Asked<'a> {
+    Look(&'a Service, Order),
+    Begin(&'a Service, Order),
     Resume(String, Wish),
 }
 
-async fn read(request: Request, replays: &Replays) -> Result<Asked, Refusal> {
+async fn read(request: Request, replays: &Replays) -> Result<Asked<'_>, Refusal> {
     let mut fields = Fields::read(request).await?;
     let text = "a text";
     let flag = "true or false";
@@ -156,17 +159,16 @@ async fn read(request: Request, replays: &Replays) -> Result<Asked, Refusal> {
         }
         return if problems.is_empty() { Ok(Asked::Resume(id, wish)) } else { Err(Refusal::bad(problems)) };
     }
-    let index = replays.service(service.as_deref()).map_err(|problem| problems.push(problem)).ok();
+    let service = replays.service(service.as_deref()).map_err(|problem| problems.push(problem)).ok();
     if wish.max == Some(0) {
         problems.push("--max 0 is not allowed; allowed are 1 and more".to_owned());
     }
-    let name = index.map_or("", |index| replays.name(index));
-    let order = wish.order(name, &topics, Timestamp::now());
+    let order = wish.order(service.map_or("", Service::name), &topics, Timestamp::now());
     let order = order.map_err(|more| problems.extend(more)).ok();
-    match (index, order) {
-        (Some(index), Some(order)) if problems.is_empty() => {
+    match (service, order) {
+        (Some(service), Some(order)) if problems.is_empty() => {
             let looks = dry_run || order.mode == Mode::Verify;
-            Ok(if looks { Asked::Look(index, order) } else { Asked::Begin(index, order) })
+            Ok(if looks { Asked::Look(service, order) } else { Asked::Begin(service, order) })
         }
         _ => Err(Refusal::bad(problems)),
     }

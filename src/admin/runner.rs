@@ -14,6 +14,7 @@ use crate::{
     Service,
     audit::{Act, Audit},
     replay::{Acted, Entry, Journal, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
+    service::chosen,
 };
 
 /// Each works with as many handlers at a time as the live service.
@@ -63,39 +64,36 @@ impl Replays {
         self.scene.journal()
     }
 
-    /// The place of a service in the list; the only one needs no name.
-    pub(super) fn service(&self, name: Option<&str>) -> Result<usize, String> {
-        let services = &self.scene.stage.services;
-        let names = || services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
-        match (name, services.as_slice()) {
-            (Some(name), _) => services
-                .iter()
-                .position(|service| service.name() == name)
-                .ok_or_else(|| format!("--service {name}: there is no such service; there are {}", names())),
-            (None, [_]) => Ok(0),
-            (None, _) => Err(format!("--service: say which one; there are {}", names())),
-        }
-    }
-
-    pub(super) fn name(&self, index: usize) -> &str {
-        self.scene.stage.services.get(index).map_or("", Service::name)
+    /// The service of this name, or the only one.
+    pub(super) fn service(&self, name: Option<&str>) -> Result<&Service, String> {
+        chosen(&self.scene.stage.services, name)
     }
 
     /// What would become of every event in the range. Ends when nobody waits for it any more.
-    pub(super) async fn survey(&self, index: usize, order: &Order) -> Result<(Survey, Vec<String>), Refusal> {
+    pub(super) async fn survey(
+        &self,
+        service: &Service,
+        order: &Order,
+    ) -> Result<(Survey, Vec<String>), Refusal> {
         let _place = self.place()?;
         let cancel = self.stop.child_token();
         let _ends = cancel.clone().drop_guard();
-        Ok(self.scene.replayer(index, &cancel).survey(order).await?)
+        Ok(self.scene.replayer(service, &cancel).survey(order).await?)
     }
 
     /// Answers once it runs, and lets it run to its end.
-    pub(super) async fn begin(&self, index: usize, wanted: Wanted, who: String) -> Result<Begun, Refusal> {
+    pub(super) async fn begin(
+        &self,
+        service: &Service,
+        wanted: Wanted,
+        who: String,
+    ) -> Result<Begun, Refusal> {
         let place = self.place()?;
         let (answer, began) = oneshot::channel();
         let (scene, cancel) = (Arc::clone(&self.scene), self.stop.child_token());
+        let service = service.clone();
         let task = async move {
-            scene.carry_out(index, wanted, who, cancel, answer).await;
+            scene.carry_out(&service, wanted, who, cancel, answer).await;
             drop(place);
         };
         self.tasks.spawn_on(task, &self.scene.stage.control);
@@ -144,11 +142,11 @@ impl Scene {
         Journal::new(Arc::clone(&self.stage.parts.store))
     }
 
-    fn replayer(&self, index: usize, cancel: &CancellationToken) -> Replayer<'_> {
-        let Stage { settings, services, parts, handlers, control, crowd } = &self.stage;
+    fn replayer<'a>(&'a self, service: &'a Service, cancel: &CancellationToken) -> Replayer<'a> {
+        let Stage { settings, parts, handlers, control, crowd, .. } = &self.stage;
         Replayer {
             settings,
-            service: &services[index],
+            service,
             kafka: parts.kafka.clone(),
             store: Arc::clone(&parts.store),
             handlers: handlers.clone(),
@@ -160,13 +158,13 @@ impl Scene {
 
     async fn carry_out(
         &self,
-        index: usize,
+        service: &Service,
         wanted: Wanted,
         who: String,
         cancel: CancellationToken,
         mut answer: Answer,
     ) {
-        let replayer = self.replayer(index, &cancel);
+        let replayer = self.replayer(service, &cancel);
         let prepared = tokio::select! {
             prepared = prepare(&replayer, wanted) => prepared,
             // Nobody waits for it any more, and nothing has begun.

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::produce::{ProduceRecipe, Rate};
-use crate::{
-    config::{Flags, is_topic},
-    replay::{Request, RequestedMode},
+use super::{
+    produce::{ProduceRecipe, Rate},
+    replay::Replay,
+    rewind::Rewind,
 };
+use crate::config::{Flags, is_topic};
 
 /// Handles Kafka events, each of them once.
 #[derive(Debug, Parser)]
@@ -20,7 +21,7 @@ pub(super) struct Args {
     /// Reads DIR/NAME.toml after default.toml
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
-    /// Consumes PHYSICAL where the code says LOGICAL; `produce` and `replay` take NAME alone
+    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `replay` and `rewind` take NAME alone
     #[arg(long = "topic", value_name = "LOGICAL=PHYSICAL", global = true)]
     topics: Vec<String>,
     #[command(subcommand)]
@@ -58,6 +59,8 @@ pub(super) enum Verb {
     Dedupe(Dedupe),
     /// Runs a range of the past again: only what has never taken effect does so now
     Replay(Replay),
+    /// Moves the offsets of a stopped group back, so that it meets everything from there on once more
+    Rewind(Rewind),
 }
 
 #[derive(Debug, clap::Args)]
@@ -139,73 +142,6 @@ pub(super) enum Probe {
     Startupz,
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct Replay {
-    /// The service whose events are replayed; the only one of a binary needs no name
-    #[arg(long, value_name = "NAME")]
-    pub(super) service: Option<String>,
-    /// Where the range begins: RFC 3339, "2h ago", or an offset
-    #[arg(long, value_name = "TIME", required_unless_present = "resume")]
-    from: Option<String>,
-    /// Where it ends, itself not included: as --from, or now
-    #[arg(long, value_name = "TIME", required_unless_present = "resume")]
-    to: Option<String>,
-    /// Only these partitions, such as 0,3,5-7
-    #[arg(long, value_name = "LIST")]
-    partitions: Option<String>,
-    /// What is done with the events
-    #[arg(long, value_enum, default_value_t = RequestedMode::SkipDone)]
-    mode: RequestedMode,
-    /// Names a run over everything; under the same name nothing runs twice (with --mode force)
-    #[arg(long, value_name = "NAME")]
-    epoch: Option<String>,
-    /// Lets handlers see other idempotency keys than in the events' own time (with --mode force)
-    #[arg(long)]
-    new_keys: bool,
-    /// Says what would become of every event, and does nothing
-    #[arg(long)]
-    pub(super) dry_run: bool,
-    /// Records a second, at most
-    #[arg(long, value_name = "N")]
-    rate: Option<u32>,
-    /// Records in all, at most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    max: Option<u64>,
-    /// Goes on with a replay that was stopped, or whose process has died
-    #[arg(long, value_name = "ID", conflicts_with_all = ["service", "from", "to", "partitions", "mode", "epoch", "new_keys", "in_order", "dry_run"])]
-    pub(super) resume: Option<String>,
-    /// Also runs events of which nobody knows whether they took effect
-    #[arg(long)]
-    allow_unknown: bool,
-    /// Trusts that times only grow, and reads no further than the first record that is too young
-    #[arg(long)]
-    in_order: bool,
-    /// Does not ask
-    #[arg(long)]
-    pub(super) yes: bool,
-    /// Prints one line of JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-impl Replay {
-    /// What is asked for.
-    pub(super) fn request(&self) -> Request {
-        Request {
-            from: self.from.clone(),
-            to: self.to.clone(),
-            partitions: self.partitions.clone(),
-            mode: self.mode,
-            epoch: self.epoch.clone(),
-            new_keys: self.new_keys,
-            rate: self.rate,
-            max: self.max,
-            allow_unknown: self.allow_unknown,
-            in_order: self.in_order,
-        }
-    }
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Dedupe {
     /// Shows what is remembered of one event
@@ -244,10 +180,10 @@ impl Args {
         Flags { config: self.config.clone(), profile: self.profile.clone(), topics }
     }
 
-    /// Where `produce` is to send to, and what `replay` is to read: names without the `=` of a mapping. No name of a
+    /// Where `produce` is to send to, and what `replay` and `rewind` are about: names without the `=` of a mapping. No name of a
     /// topic holds one.
     pub(super) fn targets(&self) -> Vec<String> {
-        let produces = matches!(self.verb, Verb::Produce(_) | Verb::Replay(_));
+        let produces = matches!(self.verb, Verb::Produce(_) | Verb::Replay(_) | Verb::Rewind(_));
         self.topics.iter().filter(|topic| produces && !topic.contains('=')).cloned().collect()
     }
 }

@@ -6,9 +6,11 @@ mod config;
 mod dedupe;
 mod demo;
 mod inspect;
+mod operator;
 mod probe;
 mod produce;
 mod replay;
+mod rewind;
 mod run;
 mod signals;
 
@@ -141,6 +143,10 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             },
             Verb::Replay(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => replay::run(&loaded.settings, &services, &args, &targets, handlers).await,
+                Err(code) => code,
+            },
+            Verb::Rewind(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => rewind::run(&loaded.settings, &services, &args, &targets, handlers).await,
                 Err(code) => code,
             },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {

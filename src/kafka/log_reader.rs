@@ -9,7 +9,7 @@ use std::{
 
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{MetadataPartition, MetadataTopic},
 };
@@ -113,6 +113,28 @@ impl LogReader {
                 Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
                 answer => return offsets(&answer?),
             }
+        }
+    }
+
+    /// Moves the committed offsets of the group. Kafka itself sees to it that a group with members is left alone: the
+    /// answer is `false` then, and nothing has moved.
+    ///
+    /// # Errors
+    /// Nobody answers, or lets us.
+    pub(crate) fn commit(&self, offsets: &[(i32, i64)]) -> Result<bool, KafkaFault> {
+        use RDKafkaErrorCode::{
+            FencedMemberEpoch, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, UnknownMemberId,
+        };
+        let mut moved = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            moved.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+        }
+        let busy =
+            [UnknownMemberId, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, FencedMemberEpoch];
+        match self.consumer.commit(&moved, CommitMode::Sync) {
+            Ok(()) => Ok(true),
+            Err(error) if error.rdkafka_error_code().is_some_and(|code| busy.contains(&code)) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -103,7 +103,7 @@ impl Replayer<'_> {
     pub(crate) async fn survey(&self, order: &Order) -> Result<(Survey, Vec<String>), ReplayError> {
         let mut plan = self.plan(order).await?;
         let warnings = std::mem::take(&mut plan.warnings);
-        let scene = self.scene(order, &plan, Arc::default()).await?;
+        let scene = self.scene(Some(replaying(order, &plan)), Arc::default()).await?;
         let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
         let look = move || Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
         Ok((blocking(look).await??, warnings))
@@ -115,7 +115,7 @@ impl Replayer<'_> {
             return Ok(false);
         }
         let plan = self.plan(order).await?;
-        let scene = self.scene(order, &plan, Arc::default()).await?;
+        let scene = self.scene(Some(replaying(order, &plan)), Arc::default()).await?;
         Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_remembered(end.time())))
     }
 
@@ -189,7 +189,7 @@ impl Replayer<'_> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
-        let scene = self.scene(&order, &plan, Arc::clone(&notes)).await?;
+        let scene = self.scene(Some(replaying(&order, &plan)), Arc::clone(&notes)).await?;
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
         let mut topics = Vec::new();
@@ -235,7 +235,7 @@ impl Replayer<'_> {
         ended
     }
 
-    async fn plan(&self, order: &Order) -> Result<Plan, ReplayError> {
+    pub(super) async fn plan(&self, order: &Order) -> Result<Plan, ReplayError> {
         let (client, group, order) = (self.kafka.clone(), self.group(), order.clone());
         let topics = self.physical(&order)?;
         Ok(blocking(move || Plan::make(&client, &group, &order, &topics)).await??)
@@ -265,8 +265,12 @@ impl Replayer<'_> {
         Ok(all.iter().filter(wanted).map(|(physical, _)| physical.clone()).collect())
     }
 
-    /// The service, as the pipeline has it when it replays.
-    async fn scene(&self, order: &Order, plan: &Plan, notes: Arc<Notes>) -> Result<Scene<'_>, ReplayError> {
+    /// The service, as the pipeline has it when it replays, or as the live group has it.
+    pub(super) async fn scene(
+        &self,
+        replaying: Option<Replaying>,
+        notes: Arc<Notes>,
+    ) -> Result<Scene<'_>, ReplayError> {
         let memory = memory::Memory::of(self.service, self.settings);
         let sources = memory::sources(self.service, self.settings);
         let is_new = memory::is_new(&self.kafka, &memory.group, &sources);
@@ -288,7 +292,7 @@ impl Replayer<'_> {
             told: Some(Arc::new(move |record, how| {
                 notes.add(&record.topic, record.partition, record.offset, What::Settled(how));
             })),
-            replay: Some(Arc::new(replaying(order, plan))),
+            replay: replaying.map(Arc::new),
         };
         let _entered = self.handlers.enter();
         let service: Arc<ServiceRun> = assembly.run(self.service);
@@ -298,15 +302,15 @@ impl Replayer<'_> {
         Ok(Scene { assembly, judge, topics })
     }
 
-    fn group(&self) -> String {
+    pub(super) fn group(&self) -> String {
         crate::worker::group_of(self.service, &self.settings.service(self.service.name()))
     }
 }
 
-struct Scene<'a> {
+pub(super) struct Scene<'a> {
     assembly: Assembly<'a>,
-    judge: Judge,
-    topics: Vec<Arc<Topic>>,
+    pub(super) judge: Judge,
+    pub(super) topics: Vec<Arc<Topic>>,
 }
 
 fn replaying(order: &Order, plan: &Plan) -> Replaying {
@@ -320,7 +324,9 @@ fn replaying(order: &Order, plan: &Plan) -> Replaying {
     Replaying { epoch, committed: committed.collect() }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ReplayError> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReplayError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ReplayError::Trouble(format!("the replay ended before its time: {error}")))
 }

@@ -1,21 +1,24 @@
 //! `replay`: what has never taken effect in a range of the past does so now.
 
+mod args;
 mod progress;
-mod shown;
+pub(super) mod shown;
 
-use std::{
-    io::{IsTerminal, Write},
-    process::ExitCode,
-    slice,
-    sync::Arc,
-};
+use std::{io::IsTerminal, process::ExitCode, slice, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use args::Replay;
+
 use super::{
-    FAILED, FINE, INTERRUPTED, USAGE, args, failed, inspect::inspect, refuse, run::connect, signals::Signals,
+    FAILED, FINE, INTERRUPTED, failed,
+    inspect::inspect,
+    operator::{confirmed, ended},
+    refuse,
+    run::connect,
+    signals::Signals,
 };
 use crate::{
     Service,
@@ -25,6 +28,7 @@ use crate::{
     kafka::KafkaClient,
     pipeline::Crowd,
     replay::{Acted, Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
+    service::chosen,
     store::DedupeStore,
     worker::Control,
 };
@@ -32,7 +36,7 @@ use crate::{
 pub(super) async fn run(
     settings: &Settings,
     services: &[Service],
-    args: &args::Replay,
+    args: &Replay,
     topics: &[String],
     handlers: &Handle,
 ) -> ExitCode {
@@ -42,7 +46,7 @@ pub(super) async fn run(
     };
     let wanted = match wanted(services, args, topics, &store).await {
         Ok(wanted) => wanted,
-        Err(error) => return ended(args, error),
+        Err(error) => return ended(args.json, error),
     };
     let (mut signals, control) = match (Signals::listen(), Control::start()) {
         (Ok(signals), Ok(control)) => (signals, control),
@@ -91,7 +95,7 @@ enum Wanted<'a> {
 /// All that is wrong with the command line comes at once.
 async fn wanted<'a>(
     services: &'a [Service],
-    args: &args::Replay,
+    args: &Replay,
     topics: &[String],
     store: &Arc<dyn DedupeStore>,
 ) -> Result<Wanted<'a>, ReplayError> {
@@ -114,13 +118,7 @@ async fn wanted<'a>(
         entry.order.check().map_err(|problems| ReplayError::Order(problems.join("\n")))?;
         return Ok(Wanted::Resumed(service, entry));
     }
-    let names = services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
-    let service = match (&args.service, services) {
-        (Some(name), _) => named(name)
-            .ok_or_else(|| format!("--service {name}: there is no such service; there are {names}")),
-        (None, [only]) => Ok(only),
-        (None, _) => Err(format!("--service: say which one; there are {names}")),
-    };
+    let service = chosen(services, args.service.as_deref());
     let order =
         args.request().order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
     match (service, order) {
@@ -136,7 +134,7 @@ async fn wanted<'a>(
 /// One call of the verb.
 struct Verb<'a> {
     settings: &'a Settings,
-    args: &'a args::Replay,
+    args: &'a Replay,
     order: &'a Order,
     replayer: &'a Replayer<'a>,
 }
@@ -148,7 +146,7 @@ impl Verb<'_> {
             Wanted::New(_, order) => self.begin(order).await,
             Wanted::Resumed(_, entry) => self.go(entry.clone(), None).await,
         };
-        done.unwrap_or_else(|error| ended(self.args, error))
+        done.unwrap_or_else(|error| ended(self.args.json, error))
     }
 
     /// Says what would become of every event. To verify is to expect that nothing is left to do.
@@ -239,24 +237,4 @@ impl Verb<'_> {
         }
         Ok(ExitCode::from(if entry.state == State::Finished { FINE } else { FAILED }))
     }
-}
-
-/// Says why nothing was replayed, to machines as JSON.
-fn ended(args: &args::Replay, error: ReplayError) -> ExitCode {
-    let (code, reason) = match error {
-        ReplayError::Order(problem) => (USAGE, problem),
-        error => (FAILED, error.to_string()),
-    };
-    if args.json {
-        println!("{}", serde_json::json!({ "error": reason }));
-    } else {
-        eprintln!("{reason}");
-    }
-    ExitCode::from(code)
-}
-
-fn confirmed() -> bool {
-    let mut answer = String::new();
-    let read = std::io::stderr().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
-    read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a dry run has found.
-pub(super) fn survey(survey: &Survey) -> String {
+pub(in crate::app) fn survey(survey: &Survey) -> String {
     let mut text = format!("{}\n", table(&survey.parts, true));
     for (verdict, samples) in &survey.samples {
         if matches!(verdict, Verdict::AlreadyDone | Verdict::Skipped) {
@@ -89,7 +89,7 @@ fn table(parts: &[Part], dry: bool) -> Table {
     table
 }
 
-pub(super) fn json(survey: &Survey) -> Value {
+pub(in crate::app) fn json(survey: &Survey) -> Value {
     survey.json()
 }
 

@@ -7,6 +7,7 @@ mod outages;
 mod over_http;
 mod ranges;
 mod resume;
+mod rewind;
 mod unknown;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -1,0 +1,100 @@
+//! Moves the committed offsets of a live group back, so that it meets everything from there on once more.
+
+use serde::Serialize;
+
+use super::{
+    Bound, Mode, Order, Survey,
+    plan::TopicPlan,
+    replayer::{ReplayError, Replayer, blocking},
+};
+use crate::kafka::KafkaFault;
+
+/// Offsets that are to go back, and what the group would meet then.
+#[derive(Debug)]
+pub(crate) struct Rewind {
+    pub(crate) group: String,
+    pub(crate) moves: Vec<Move>,
+    pub(crate) survey: Survey,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// One offset that is to go back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Move {
+    /// Physical name.
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    /// The committed offset.
+    pub(crate) from: i64,
+    /// The one to go on from.
+    pub(crate) to: i64,
+}
+
+impl Replayer<'_> {
+    /// What would move, and what would become of the events that the group would meet. Nothing is written. Offsets go
+    /// back only: going forward would leave events out.
+    pub(crate) async fn look_back(
+        &self,
+        topics: Vec<String>,
+        partitions: std::collections::BTreeSet<i32>,
+        to: Bound,
+    ) -> Result<Rewind, ReplayError> {
+        let range = |from| Order {
+            service: self.service.name().to_owned(),
+            topics: topics.clone(),
+            partitions: partitions.clone(),
+            from,
+            to: Bound::Offset(i64::MAX),
+            mode: Mode::Verify,
+            rate: None,
+            max: None,
+            allow_unknown: false,
+            in_order: false,
+        };
+        let mut plan = self.plan(&range(to)).await?;
+        let moves = plan.topics.iter_mut().flat_map(moves_of).collect();
+        let warnings = std::mem::take(&mut plan.warnings);
+        let scene = self.scene(None, Default::default()).await?;
+        // Every record from there on is met, whatever its time.
+        let (all, asked, cancel) = (range(Bound::Offset(0)), self.control.clone(), self.cancel.clone());
+        let look = move || Survey::of(&all, &scene.judge, &scene.topics, plan, &asked, &cancel);
+        Ok(Rewind { group: self.group(), moves, survey: blocking(look).await??, warnings })
+    }
+
+    /// Moves them. Kafka refuses while the group has members.
+    pub(crate) async fn go_back(&self, moves: &[Move]) -> Result<(), ReplayError> {
+        let (client, group, moves) = (self.kafka.clone(), self.group(), moves.to_vec());
+        let refused =
+            format!("group {group} has members: stop its workers first, for they go on from where they are");
+        let moved = blocking(move || -> Result<bool, KafkaFault> {
+            for of_topic in moves.chunk_by(|one, other| one.topic == other.topic) {
+                let Some(Move { topic, .. }) = of_topic.first() else { continue };
+                let reader = crate::kafka::LogReader::open(&client, &group, &topic.as_str().into())?;
+                let offsets: Vec<(i32, i64)> = of_topic.iter().map(|one| (one.partition, one.to)).collect();
+                if !reader.commit(&offsets)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        });
+        match moved.await? {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReplayError::Trouble(refused)),
+            Err(fault) => Err(ReplayError::Trouble(format!("Kafka: {fault}"))),
+        }
+    }
+}
+
+/// What moves in one topic; the plan is cut down to what lies between.
+fn moves_of(planned: &mut TopicPlan) -> Vec<Move> {
+    let TopicPlan { topic, stretches, committed, .. } = planned;
+    let mut moves = Vec::new();
+    stretches.retain_mut(|stretch| {
+        let from = committed.iter().find(|(partition, _)| *partition == stretch.partition).map(|(_, at)| *at);
+        let Some(from) = from.filter(|from| stretch.begin < *from) else { return false };
+        moves.push(Move { topic: topic.to_string(), partition: stretch.partition, from, to: stretch.begin });
+        stretch.end = stretch.end.min(from);
+        true
+    });
+    moves
+}
