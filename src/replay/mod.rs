@@ -13,14 +13,18 @@
 
 mod act;
 mod bound;
+mod guarded;
 mod journal;
 mod judge;
+mod notes;
 mod order;
 mod plan;
+mod reading;
 mod replayer;
 mod request;
 mod rewind;
 mod run;
+mod scene;
 mod survey;
 mod taken;
 mod tally;

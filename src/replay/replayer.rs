@@ -9,21 +9,21 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Entry, Journal, Mode, Order, Part, State, Survey,
     journal::ResumeError,
-    judge::Judge,
+    notes::Notes,
     order,
     plan::{Plan, PlanError},
-    run::{Ended, Notes, Reading, Run, What},
+    reading::Reading,
+    run::{Ended, Run},
+    scene::replaying,
     survey::SurveyError,
     taken::{TakeError, Taken},
 };
 use crate::{
     Service,
     config::Settings,
-    kafka::{KafkaClient, RecordProducer},
-    pipeline::{Bounds, Crowd, Epoch, Replaying, ServiceRun, Topic},
-    store::{Clock, DedupeStore, OwnerFactory, StoreFault},
-    telemetry::{Health, Metrics},
-    worker::{Assembly, memory},
+    kafka::KafkaClient,
+    pipeline::{Bounds, Crowd},
+    store::{DedupeStore, StoreFault},
 };
 
 /// Replays events of one service.
@@ -165,7 +165,10 @@ impl Replayer<'_> {
         // It may have been told to stop when it was not running.
         journal.let_run(&entry.id).await?;
         journal.write(&entry).await?;
-        let (ended, parts) = self.work(&entry, &taken, &journal, progress).await?;
+        // It stands in the journal as running: how it ended has to follow, whatever that was.
+        let worked = self.work(&entry, &taken, &journal, progress).await;
+        let (ended, parts) =
+            worked.unwrap_or_else(|error| (Ended::Failed(error.to_string()), entry.parts.clone()));
         entry.parts = parts;
         entry.updated_at = Timestamp::now();
         (entry.state, entry.why) = match ended {
@@ -189,7 +192,7 @@ impl Replayer<'_> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
-        let scene = self.scene(Some(replaying(&order, &plan)), Arc::clone(&notes)).await?;
+        let scene = self.scene_on(taken.store(), Some(replaying(&order, &plan)), Arc::clone(&notes)).await?;
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
         let mut topics = Vec::new();
@@ -265,63 +268,9 @@ impl Replayer<'_> {
         Ok(all.iter().filter(wanted).map(|(physical, _)| physical.clone()).collect())
     }
 
-    /// The service, as the pipeline has it when it replays, or as the live group has it.
-    pub(super) async fn scene(
-        &self,
-        replaying: Option<Replaying>,
-        notes: Arc<Notes>,
-    ) -> Result<Scene<'_>, ReplayError> {
-        let memory = memory::Memory::of(self.service, self.settings);
-        let sources = memory::sources(self.service, self.settings);
-        let is_new = memory::is_new(&self.kafka, &memory.group, &sources);
-        let is_new = is_new.await.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
-        let horizons = memory.horizons(&*self.store, is_new).await?;
-        let producer = RecordProducer::new(self.kafka.clone(), self.settings.dead_letter.delivery_timeout);
-        let producer = producer.map_err(|fault| ReplayError::Trouble(fault.to_string()))?;
-        let assembly = Assembly {
-            settings: self.settings,
-            store: Arc::clone(&self.store),
-            producer: Arc::new(producer),
-            metrics: Metrics::new(),
-            health: Health::default(),
-            crowd: self.crowd.clone(),
-            owners: OwnerFactory::new(),
-            control: self.control.clone(),
-            clock: Clock::System,
-            chance: rand::random,
-            told: Some(Arc::new(move |record, how| {
-                notes.add(&record.topic, record.partition, record.offset, What::Settled(how));
-            })),
-            replay: replaying.map(Arc::new),
-        };
-        let _entered = self.handlers.enter();
-        let service: Arc<ServiceRun> = assembly.run(self.service);
-        let topic = |(topic, table)| Arc::new(assembly.topic(&service, topic, table));
-        let topics = self.service.table().tables().into_iter().map(topic).collect();
-        let judge = Judge { service, store: Arc::clone(&self.store), horizons };
-        Ok(Scene { assembly, judge, topics })
-    }
-
     pub(super) fn group(&self) -> String {
         crate::worker::group_of(self.service, &self.settings.service(self.service.name()))
     }
-}
-
-pub(super) struct Scene<'a> {
-    assembly: Assembly<'a>,
-    pub(super) judge: Judge,
-    pub(super) topics: Vec<Arc<Topic>>,
-}
-
-fn replaying(order: &Order, plan: &Plan) -> Replaying {
-    let epoch = match &order.mode {
-        Mode::Force { epoch, new_keys } => Some(Epoch { name: epoch.clone(), new_keys: *new_keys }),
-        Mode::SkipDone | Mode::Verify => None,
-    };
-    let committed = plan.topics.iter().flat_map(|planned| {
-        planned.committed.iter().map(|(partition, offset)| ((planned.topic.to_string(), *partition), *offset))
-    });
-    Replaying { epoch, committed: committed.collect() }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(
