@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Entry, Journal, Mode, Order, Part, State, Survey,
+    journal::ResumeError,
     notes::Notes,
     order,
     plan::{Plan, PlanError},
@@ -24,7 +25,7 @@ use crate::{
     config::Settings,
     kafka::KafkaClient,
     ledger::Ledger,
-    pipeline::Bounds,
+    pipeline::{Bounds, Crowd},
     store::{DedupeStore, StoreFault},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Replayer<'a> {
     pub(crate) handlers: Handle,
     /// Where claims are renewed.
     pub(crate) control: Handle,
+    /// All that runs in this process: what may kill it runs alone.
+    pub(crate) crowd: Crowd,
     pub(crate) cancel: CancellationToken,
     /// Read when it is needed for the first time.
     pub(crate) ledger: OnceCell<Arc<Ledger>>,
@@ -50,6 +53,12 @@ pub(crate) enum ReplayError {
     /// What was asked for cannot be.
     #[error("{0}")]
     Order(String),
+    /// Events in the range may have taken effect, and nobody knows.
+    #[error("{0}")]
+    Unknown(String),
+    /// Another replay has a partition of it.
+    #[error("{0}")]
+    Busy(String),
     /// It could be, but not now.
     #[error("{0}")]
     Trouble(String),
@@ -70,9 +79,21 @@ impl From<StoreFault> for ReplayError {
     }
 }
 
+impl From<ResumeError> for ReplayError {
+    fn from(error: ResumeError) -> Self {
+        match error {
+            ResumeError::NotThere { .. } | ResumeError::Finished(_) => Self::Order(error.to_string()),
+            ResumeError::Store(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<TakeError> for ReplayError {
     fn from(error: TakeError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            TakeError::Busy { .. } => Self::Busy(error.to_string()),
+            TakeError::Store(fault) => fault.into(),
+        }
     }
 }
 
@@ -147,8 +168,13 @@ impl Replayer<'_> {
         entry.state = State::Running;
         entry.why = None;
         journal.prune().await?;
+        // It may have been told to stop when it was not running.
+        journal.let_run(&entry.id).await?;
         journal.write(&entry).await?;
-        let (ended, parts) = self.work(&entry, &taken, &journal, progress).await?;
+        // It stands in the journal as running: how it ended has to follow, whatever that was.
+        let worked = self.work(&entry, &taken, &journal, progress).await;
+        let (ended, parts) =
+            worked.unwrap_or_else(|error| (Ended::Failed(error.to_string()), entry.parts.clone()));
         entry.parts = parts;
         entry.updated_at = Timestamp::now();
         (entry.state, entry.why) = match ended {
@@ -184,6 +210,7 @@ impl Replayer<'_> {
         }
         let (asked, cancel, lost) = (self.control.clone(), self.cancel.clone(), taken.lost.clone());
         let (entry, journal, progress) = (entry.clone(), journal.clone(), progress.clone());
+        let stop = cancel.clone();
         let judge = scene.judge;
         let ended = blocking(move || {
             let run = Run {
@@ -205,6 +232,9 @@ impl Replayer<'_> {
                 // What cannot be written now is written with the next report; until then less is skipped.
                 if let Err(fault) = asked.block_on(journal.write(&entry)) {
                     tracing::debug!(%fault, "how far the replay is could not be written down");
+                }
+                if matches!(asked.block_on(journal.is_to_stop(&entry.id)), Ok(true)) {
+                    stop.cancel();
                 }
                 progress.send_replace(entry);
             })

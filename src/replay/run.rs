@@ -15,7 +15,11 @@ use super::{
     order::Containment,
     reading::{Going, LOOK, Reading},
 };
-use crate::{Record, kafka::FaultKind, pipeline::{Bounds, How}};
+use crate::{
+    Record,
+    kafka::FaultKind,
+    pipeline::{Bounds, How},
+};
 
 /// Records taken in before anything else gets its turn.
 const TAKE: usize = 500;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     kafka::RecordProducer,
     ledger::{Keeper, Ledger},
-    pipeline::{Crowd, Epoch, Replaying, ServiceRun, Topic},
+    pipeline::{Epoch, Replaying, ServiceRun, Topic},
     store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics},
     worker::{Assembly, ledger_of, memory},
@@ -70,7 +70,7 @@ impl Replayer<'_> {
             producer: Arc::new(producer),
             metrics: Metrics::new(),
             health: Health::default(),
-            crowd: Crowd::default(),
+            crowd: self.crowd.clone(),
             owners: OwnerFactory::new(),
             control: self.control.clone(),
             clock: Clock::System,
