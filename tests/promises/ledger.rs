@@ -301,9 +301,11 @@ async fn a_store_that_comes_back_empty_is_told_again_what_the_ledger_has() {
     })
     .await;
     ends(pod).await;
+    // What is not in the ledger is known never to have happened.
+    scene.produce(["c"], "").await;
     let (code, said) = scene.replay(&[]).await;
-    assert_eq!((code, counts(&said)), (Some(0), json!({ "already_done": 2 })));
-    assert_eq!(scene.effects(), once(["a", "b"]));
+    assert_eq!((code, counts(&said)), (Some(0), json!({ "ran": 1, "already_done": 2 })));
+    assert_eq!(scene.effects(), once(["a", "b", "c"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
