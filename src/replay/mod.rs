@@ -12,13 +12,17 @@
 //! | which cannot be decoded       | dead-lettered, unless the live group has passed them and done so before        |
 
 mod bound;
+mod guarded;
 mod journal;
 mod judge;
+mod notes;
 mod order;
 mod plan;
+mod reading;
 mod replayer;
 mod rewind;
 mod run;
+mod scene;
 mod survey;
 mod taken;
 mod tally;
