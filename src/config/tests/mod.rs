@@ -22,7 +22,7 @@ struct Shop {
     opening_credit_cents: i64,
     gateway_busy_percent: u8,
     gateway: Gateway,
-    email: (Option<Secret>, Option<String>, bool, Duration),
+    email: (Option<Secret>, Option<String>, bool, [Duration; 2]),
     sms: Gateway,
 }
 
@@ -45,7 +45,10 @@ impl AppConfig for Shop {
                 reader.optional_secret_url("shop.email.smtp_url", &["smtp", "smtps"]),
                 reader.optional_text("shop.email.from"),
                 reader.flag("shop.email.starttls", true),
-                reader.duration("shop.email.timeout", CALL),
+                [
+                    reader.duration("shop.email.timeout", CALL),
+                    reader.duration("shop.email.reply_timeout", Duration::from_secs(240)),
+                ],
             ),
             sms: gateway(reader, "sms"),
         }
