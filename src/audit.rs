@@ -105,6 +105,11 @@ impl Audit {
         Ok(Self { producer, topic: topics.audit.clone(), who: who() })
     }
 
+    /// In somebody else's name than that of the user whose process this is.
+    pub(crate) fn by(self, who: String) -> Self {
+        Self { who, ..self }
+    }
+
     /// Writes down what is about to be done. The broker has acknowledged it when this returns.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 //!
 //! `ARCHITECTURE.md` lists the invariants, each with its test.
 
+mod admin;
 mod app;
 mod audit;
 pub mod check;

@@ -66,6 +66,22 @@ impl Service {
     }
 }
 
+/// The service of this name, or the only one.
+///
+/// # Errors
+/// The flag, and what is allowed.
+pub(crate) fn chosen<'a>(services: &'a [Service], name: Option<&str>) -> Result<&'a Service, String> {
+    let names = || services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
+    match (name, services) {
+        (Some(name), _) => services
+            .iter()
+            .find(|service| service.name() == name)
+            .ok_or_else(|| format!("--service {name}: there is no such service; there are {}", names())),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!("--service: say which one; there are {}", names())),
+    }
+}
+
 /// Everything that is wrong with these services, all at once.
 ///
 /// # Errors

@@ -1,28 +1,15 @@
-//! What the verbs of operators share: which service it is about, the question before, and why nothing was done.
+//! What the verbs of operators share: the question before, and why nothing was done.
 
 use std::{io::Write, process::ExitCode};
 
 use super::{FAILED, USAGE};
-use crate::{Service, replay::ReplayError};
-
-/// The service of this name, or the only one.
-pub(super) fn chosen<'a>(services: &'a [Service], name: Option<&str>) -> Result<&'a Service, String> {
-    let names = || services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
-    match (name, services) {
-        (Some(name), _) => services
-            .iter()
-            .find(|service| service.name() == name)
-            .ok_or_else(|| format!("--service {name}: there is no such service; there are {}", names())),
-        (None, [only]) => Ok(only),
-        (None, _) => Err(format!("--service: say which one; there are {}", names())),
-    }
-}
+use crate::replay::ReplayError;
 
 /// Says why nothing was done, to machines as JSON.
 pub(super) fn ended(json: bool, error: ReplayError) -> ExitCode {
     let (code, reason) = match error {
         ReplayError::Order(problem) => (USAGE, problem),
-        ReplayError::Trouble(reason) => (FAILED, reason),
+        error => (FAILED, error.to_string()),
     };
     if json {
         println!("{}", serde_json::json!({ "error": reason }));

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     FAILED, FINE, failed,
-    operator::{chosen, confirmed, ended},
+    operator::{confirmed, ended},
     refuse,
     replay::shown,
     run::connect,
@@ -19,7 +19,9 @@ use crate::{
     audit::{Act, Audit, Outcome},
     config::Settings,
     kafka::KafkaClient,
+    pipeline::Crowd,
     replay::{self as replays, Bound, Move, ReplayError, Replayer, parse_partitions},
+    service::chosen,
     worker::Control,
 };
 
@@ -88,6 +90,7 @@ pub(super) async fn run(
         store,
         handlers: handlers.clone(),
         control: control.handle(),
+        crowd: Crowd::default(),
         cancel: CancellationToken::new(),
         ledger: Default::default(),
     };

@@ -95,3 +95,38 @@ fn long_names_are_refused_before_the_broker_does() {
     let long = TopicPlan::dead_letter(&topic(&"t".repeat(245), |_| {}), "shop", None);
     assert!(long.name_problem().is_some_and(|text| text.contains("254") && text.contains("249")));
 }
+
+#[test]
+fn a_ledger_is_compacted_for_ever_and_as_wide_as_its_widest_source() {
+    let wide = TopicInfo { partitions: 12, replication_factor: 1, ..topic("payments", |_| {}) };
+    let plan = TopicPlan::ledger("p.ledger.shop".to_owned(), [&topic("orders", |_| {}), &wide], None);
+    assert_eq!((plan.partitions, plan.replication_factor), (12, Some(2)));
+    for expected in [("cleanup.policy", "compact"), ("retention.ms", "-1"), ("retention.bytes", "-1")] {
+        assert!(
+            plan.settings().iter().any(|(key, value)| (*key, value.as_str()) == expected),
+            "{expected:?}"
+        );
+    }
+    assert!(plan.command().contains("--config cleanup.policy=compact"), "{}", plan.command());
+}
+
+#[test]
+fn a_ledger_that_deletes_is_a_problem_and_one_that_is_not_compacted_is_large() {
+    let plan = TopicPlan::ledger("p.ledger.shop".to_owned(), [&topic("orders", |_| {})], None);
+    let graves = |policy: &str, retention_ms| -> Vec<bool> {
+        let found = topic("p.ledger.shop", |config| {
+            config.cleanup_policy = policy.to_owned();
+            config.retention_ms = retention_ms;
+        });
+        plan.flaws(&found).into_iter().map(|flaw| flaw.grave).collect()
+    };
+    assert_eq!(graves("compact", 7 * DAY_MS), [false; 0], "compaction alone deletes nothing by age");
+    assert_eq!(graves("delete", 7 * DAY_MS), [true]);
+    assert_eq!(graves("compact,delete", 7 * DAY_MS), [true]);
+    assert_eq!(graves("delete", -1), [false]);
+    let narrow = TopicInfo {
+        partitions: 1,
+        ..topic("p.ledger.shop", |config| config.cleanup_policy = "compact".into())
+    };
+    assert_eq!(plan.flaws(&narrow), [], "a key finds its entry in whatever partition");
+}

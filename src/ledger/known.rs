@@ -7,7 +7,7 @@ const CHUNK: usize = 1 << 16;
 
 /// How events ended, by the digests of their keys.
 ///
-/// Ten million events take 160 MB, and while they are read up to twice that.
+/// Ten million events take 160 MB, while they are read and after.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     done: Digests,

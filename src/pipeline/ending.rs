@@ -7,11 +7,11 @@ use super::{
     dead_letter::{Disposition, Verdict, letter, without_content},
     decode::Event,
     dedupe::Stopped,
+    delivery::{Delivery, HAND_OVER},
     failure::Failed,
     held::Claimed,
     produce::ProduceError,
     route::Route,
-    settle::{Delivery, HAND_OVER},
 };
 use crate::{
     DedupeKey,

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::{
-    How, decode::Event, dedupe::Stopped, dispatch::was_applied, ending::Ending, failure::Failed,
-    held::Claimed, settle::Delivery,
+    How, decode::Event, dedupe::Stopped, delivery::Delivery, dispatch::was_applied, ending::Ending,
+    failure::Failed, held::Claimed,
 };
 use crate::{Context, store::End};
 

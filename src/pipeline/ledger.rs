@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     How,
     dedupe::Stopped,
-    settle::{Delivery, HAND_OVER},
+    delivery::{Delivery, HAND_OVER},
 };
 use crate::{
     crash::crash_point,

@@ -11,6 +11,7 @@ pub mod commit;
 pub mod dead_letter;
 pub mod decode;
 mod dedupe;
+mod delivery;
 mod dispatch;
 mod ending;
 mod failure;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
+    delivery::Delivery,
     failure::Failed,
     produce::{NewRecord, ProduceError},
-    settle::Delivery,
 };
 use crate::{Context, Header, publication::Outgoing};
 

@@ -10,21 +10,18 @@ use super::{
     dead_letter::{Disposition, millis},
     decode::{Decoded, Event, decode},
     dedupe::{Back, Stopped},
+    delivery::Delivery,
     dispatch::{Attempt, attempt, was_applied},
     ending::Ending,
     failure::Failed,
     held::Claimed,
-    replaying::Replaying,
     retry,
-    route::ServiceRun,
     source::Partition,
 };
 use crate::{
     Context, Handled, Record,
     crash::crash_point,
-    publication::{Origin, Outbox},
-    store::{Claim, ClaimRequest, End, Grant, Run},
-    telemetry::TraceContext,
+    store::{Claim, End, Grant, Run},
 };
 
 /// After so many workers died over an event, the store is told when it runs.
@@ -37,9 +34,6 @@ const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::fro
 const BACKING_OFF_AGAIN: Duration = Duration::from_secs(5);
 /// A value in the store that is not ours will not go away by itself.
 const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
-/// How long a worker that stops waits for the broker to take a letter, and then tries to give the claim back.
-/// Beyond it the lease does the same, later.
-pub(super) const HAND_OVER: Duration = Duration::from_secs(2);
 /// The error of an event that has no attempts left and comes without a letter: the store knows only how many there were.
 const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them stopped before it could write this letter, and its log says why";
 
@@ -68,12 +62,6 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
     };
     delivery.service().settled(partition.topic.metrics(route), how, record);
     Ok(Settled::new(partition.epoch, record.offset, how))
-}
-
-/// One record on its way.
-pub(super) struct Delivery<'a> {
-    pub(super) partition: &'a Partition,
-    pub(super) record: &'a Arc<Record>,
 }
 
 /// What a claim led to.
@@ -282,90 +270,5 @@ impl Delivery<'_> {
             self.give_up(event, &claimed, &end).await
         };
         ended.map(Step::Settled)
-    }
-
-    /// Gives back a claim whose handler does not run, for as long as a worker that stops has time.
-    pub(super) async fn hand_over(
-        &self,
-        claimed: &Claimed,
-        attempts: u32,
-        first_failure_ms: Option<i64>,
-        in_doubt: bool,
-    ) {
-        let claims = &self.service().claims;
-        let never = tokio_util::sync::CancellationToken::new();
-        let back = Back { delay: Duration::ZERO, attempts, first_failure_ms, in_doubt };
-        let release = claims.release(claimed, back, &never);
-        if tokio::time::timeout(HAND_OVER, release).await.is_err() {
-            tracing::debug!(
-                offset = self.record.offset,
-                "a claim could not be given back; its lease ends by itself"
-            );
-        }
-    }
-
-    fn handled(&self, handled: Handled) -> How {
-        match handled {
-            Handled::Done => How::Done,
-            Handled::Skipped(why) => {
-                tracing::debug!(topic = %self.record.topic, partition = self.record.partition, offset = self.record.offset, %why, "skipped");
-                How::Skipped
-            }
-        }
-    }
-
-    fn claim_request(&self, event: &Event<'_>) -> ClaimRequest {
-        let (route, service, record) = (event.route, self.service(), self.record);
-        ClaimRequest {
-            key: service.store_key(route.handler.name(), event.key().as_str()),
-            owner: service.owners.delivery(
-                self.partition.epoch,
-                &record.topic,
-                record.partition,
-                record.offset,
-            ),
-            lease: route.settings.lease,
-            retention: route.settings.ttl,
-            max_deliveries: route.settings.max_deliveries,
-            fingerprint: event.job.fingerprint().map(crate::Fingerprint::get),
-        }
-    }
-
-    pub(super) fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
-        let (handler, service) = (event.route.handler.name(), self.service());
-        let replay = service.replay.as_deref();
-        let suffix = replay.map(Replaying::suffix).unwrap_or_default();
-        Context {
-            replay: replay.is_some(),
-            record: Arc::clone(&event.meta),
-            idempotency_key: format!("{}.{handler}:{}{suffix}", service.group, event.key()).into(),
-            fencing_token: claimed.grant.token,
-            attempt: claimed.grant.attempts + 1,
-            cancelled: claimed.cancelled().clone(),
-            outbox: Arc::new(Outbox::new(Origin {
-                service: Arc::clone(&service.name),
-                handler,
-                dedupe_key: format!("{}{suffix}", event.key()).into(),
-                trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
-                tracestate: self.record.tracestate(),
-                topics: Some(Arc::clone(&service.publishes)),
-            })),
-        }
-    }
-
-    pub(super) fn service(&self) -> &ServiceRun {
-        &self.partition.topic.service
-    }
-
-    pub(super) async fn wait(&self, time: Duration) -> Result<(), Stopped> {
-        self.unless_stopped(tokio::time::sleep(time)).await
-    }
-
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
-        tokio::select! {
-            biased;
-            () = self.partition.stop.cancelled() => Err(Stopped),
-            done = work => Ok(done),
-        }
     }
 }

@@ -10,6 +10,8 @@ use crate::store::{DedupeStore, StoreFault};
 
 /// The kind of these notes.
 const KIND: &str = "replays";
+/// The kind of notes that tell replays of other processes to stop.
+const STOPS: &str = "replays.stop";
 /// Entries that have ended stay this long.
 const KEPT_DAYS: i64 = 30;
 
@@ -85,6 +87,17 @@ impl Entry {
     }
 }
 
+/// Why a replay cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ResumeError {
+    #[error("--resume {id}: there is no such replay; {known}")]
+    NotThere { id: String, known: String },
+    #[error("--resume {0}: it is finished")]
+    Finished(String),
+    #[error("the dedupe store: {0}")]
+    Store(#[from] StoreFault),
+}
+
 /// Where replays are written down: beside the claims, so that every machine finds them.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
@@ -106,6 +119,37 @@ impl Journal {
         Ok(self.all().await?.remove(id))
     }
 
+    /// An entry that is there and has not finished.
+    pub(crate) async fn resumable(&self, id: &str) -> Result<Entry, ResumeError> {
+        let mut entries = self.all().await?;
+        match entries.remove(id) {
+            Some(entry) if entry.state == State::Finished => Err(ResumeError::Finished(id.to_owned())),
+            Some(entry) => Ok(entry),
+            None => {
+                let open = entries.into_values().filter(|entry| entry.state != State::Finished);
+                let known = match &*open.map(|entry| entry.id).collect::<Vec<_>>() {
+                    [] => "there is none to resume".to_owned(),
+                    open => format!("there are {}", open.join(", ")),
+                };
+                Err(ResumeError::NotThere { id: id.to_owned(), known })
+            }
+        }
+    }
+
+    /// Tells a replay to stop, in whichever process it runs.
+    pub(crate) async fn stop(&self, id: &str) -> Result<(), StoreFault> {
+        self.store.note(STOPS, id, Some("stop")).await
+    }
+
+    /// Takes back that it was told to stop.
+    pub(crate) async fn let_run(&self, id: &str) -> Result<(), StoreFault> {
+        self.store.note(STOPS, id, None).await
+    }
+
+    pub(crate) async fn is_to_stop(&self, id: &str) -> Result<bool, StoreFault> {
+        Ok(self.store.notes(STOPS).await?.contains_key(id))
+    }
+
     pub(crate) async fn write(&self, entry: &Entry) -> Result<(), StoreFault> {
         let text = serde_json::to_string(entry).map_err(|error| StoreFault::refused(error.to_string()))?;
         self.store.note(KIND, &entry.id, Some(&text)).await
@@ -117,6 +161,7 @@ impl Journal {
         for (id, entry) in self.all().await? {
             if entry.updated_at < oldest {
                 self.store.note(KIND, &id, None).await?;
+                self.let_run(&id).await?;
             }
         }
         Ok(())

@@ -11,24 +11,32 @@
 //! | without a time                | in no range of time: passed over and counted; in a range of offsets, replayed  |
 //! | which cannot be decoded       | dead-lettered, unless the live group has passed them and done so before        |
 
+mod act;
 mod bound;
+mod guarded;
 mod journal;
 mod judge;
+mod notes;
 mod order;
 mod plan;
+mod reading;
 mod replayer;
+mod request;
 mod rewind;
 mod run;
+mod scene;
 mod survey;
 mod taken;
 mod tally;
 
+pub(crate) use act::{Acted, refuse_unknown};
 pub use bound::{Bound, BoundError};
-pub(crate) use journal::Journal;
 pub use journal::{Entry, Part, State};
+pub(crate) use journal::{Journal, ResumeError};
 pub use judge::Verdict;
 pub use order::{Mode, Order, parse_partitions};
 pub(crate) use replayer::{ReplayError, Replayer};
+pub(crate) use request::{Request, RequestedMode};
 pub(crate) use rewind::{Move, Rewind};
 pub use survey::{Sample, Survey};
 pub use tally::Tally;

@@ -11,22 +11,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Entry, Journal, Mode, Order, Part, State, Survey,
-    judge::Judge,
+    journal::ResumeError,
+    notes::Notes,
     order,
     plan::{Plan, PlanError},
-    run::{Ended, Notes, Reading, Run, What},
+    reading::Reading,
+    run::{Ended, Run},
     survey::SurveyError,
     taken::{TakeError, Taken},
 };
 use crate::{
     Service,
     config::Settings,
-    kafka::{KafkaClient, RecordProducer},
-    ledger::{Keeper, Ledger},
-    pipeline::{Bounds, Crowd, Epoch, Replaying, ServiceRun, Topic},
-    store::{Clock, DedupeStore, OwnerFactory, StoreFault},
-    telemetry::{Health, Metrics},
-    worker::{Assembly, ledger_of, memory},
+    kafka::KafkaClient,
+    ledger::Ledger,
+    pipeline::{Bounds, Crowd},
+    store::{DedupeStore, StoreFault},
 };
 
 /// Replays events of one service.
@@ -40,6 +40,8 @@ pub(crate) struct Replayer<'a> {
     pub(crate) handlers: Handle,
     /// Where claims are renewed.
     pub(crate) control: Handle,
+    /// All that runs in this process: what may kill it runs alone.
+    pub(crate) crowd: Crowd,
     pub(crate) cancel: CancellationToken,
     /// Read when it is needed for the first time.
     pub(crate) ledger: OnceCell<Arc<Ledger>>,
@@ -51,6 +53,12 @@ pub(crate) enum ReplayError {
     /// What was asked for cannot be.
     #[error("{0}")]
     Order(String),
+    /// Events in the range may have taken effect, and nobody knows.
+    #[error("{0}")]
+    Unknown(String),
+    /// Another replay has a partition of it.
+    #[error("{0}")]
+    Busy(String),
     /// It could be, but not now.
     #[error("{0}")]
     Trouble(String),
@@ -71,9 +79,21 @@ impl From<StoreFault> for ReplayError {
     }
 }
 
+impl From<ResumeError> for ReplayError {
+    fn from(error: ResumeError) -> Self {
+        match error {
+            ResumeError::NotThere { .. } | ResumeError::Finished(_) => Self::Order(error.to_string()),
+            ResumeError::Store(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<TakeError> for ReplayError {
     fn from(error: TakeError) -> Self {
-        Self::Trouble(error.to_string())
+        match error {
+            TakeError::Busy { .. } => Self::Busy(error.to_string()),
+            TakeError::Store(fault) => fault.into(),
+        }
     }
 }
 
@@ -88,7 +108,7 @@ impl Replayer<'_> {
     pub(crate) async fn survey(&self, order: &Order) -> Result<(Survey, Vec<String>), ReplayError> {
         let mut plan = self.plan(order).await?;
         let mut warnings = std::mem::take(&mut plan.warnings);
-        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
         warnings.extend(scene.judge.ledger.iter().flat_map(|ledger| ledger.warnings.clone()));
         let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
         let look = move || Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
@@ -101,7 +121,7 @@ impl Replayer<'_> {
             return Ok(false);
         }
         let plan = self.plan(order).await?;
-        let scene = self.replaying(order, &plan, Arc::default()).await?;
+        let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
         Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_known(end.time())))
     }
 
@@ -148,8 +168,13 @@ impl Replayer<'_> {
         entry.state = State::Running;
         entry.why = None;
         journal.prune().await?;
+        // It may have been told to stop when it was not running.
+        journal.let_run(&entry.id).await?;
         journal.write(&entry).await?;
-        let (ended, parts) = self.work(&entry, &taken, &journal, progress).await?;
+        // It stands in the journal as running: how it ended has to follow, whatever that was.
+        let worked = self.work(&entry, &taken, &journal, progress).await;
+        let (ended, parts) =
+            worked.unwrap_or_else(|error| (Ended::Failed(error.to_string()), entry.parts.clone()));
         entry.parts = parts;
         entry.updated_at = Timestamp::now();
         (entry.state, entry.why) = match ended {
@@ -173,7 +198,7 @@ impl Replayer<'_> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
-        let scene = self.replaying(&order, &plan, Arc::clone(&notes)).await?;
+        let scene = self.replaying(taken.store(), &order, &plan, Arc::clone(&notes)).await?;
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
         let mut topics = Vec::new();
@@ -185,6 +210,7 @@ impl Replayer<'_> {
         }
         let (asked, cancel, lost) = (self.control.clone(), self.cancel.clone(), taken.lost.clone());
         let (entry, journal, progress) = (entry.clone(), journal.clone(), progress.clone());
+        let stop = cancel.clone();
         let judge = scene.judge;
         let ended = blocking(move || {
             let run = Run {
@@ -206,6 +232,9 @@ impl Replayer<'_> {
                 // What cannot be written now is written with the next report; until then less is skipped.
                 if let Err(fault) = asked.block_on(journal.write(&entry)) {
                     tracing::debug!(%fault, "how far the replay is could not be written down");
+                }
+                if matches!(asked.block_on(journal.is_to_stop(&entry.id)), Ok(true)) {
+                    stop.cancel();
                 }
                 progress.send_replace(entry);
             })
@@ -245,96 +274,9 @@ impl Replayer<'_> {
         Ok(all.iter().filter(wanted).map(|(physical, _)| physical.clone()).collect())
     }
 
-    /// The service as it replays this order, with the ledger where the order reaches beyond the store's memory.
-    async fn replaying(
-        &self,
-        order: &Order,
-        plan: &Plan,
-        notes: Arc<Notes>,
-    ) -> Result<Scene<'_>, ReplayError> {
-        let mut scene = self.scene(Some(replaying(order, plan)), notes).await?;
-        if [order.from, order.to].into_iter().any(|end| !scene.judge.is_remembered(end.time())) {
-            scene.judge.ledger = self.ledger().await?;
-        }
-        Ok(scene)
-    }
-
-    /// The service, as the pipeline has it when it replays, or as the live group has it.
-    pub(super) async fn scene(
-        &self,
-        replaying: Option<Replaying>,
-        notes: Arc<Notes>,
-    ) -> Result<Scene<'_>, ReplayError> {
-        let memory = memory::Memory::of(self.service, self.settings);
-        let sources = memory::sources(self.service, self.settings);
-        let is_new = memory::is_new(&self.kafka, &memory.group, &sources);
-        let is_new = is_new.await.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
-        let horizons = memory.horizons(&*self.store, is_new).await?;
-        let producer = RecordProducer::new(self.kafka.clone(), self.settings.dead_letter.delivery_timeout);
-        let producer = producer.map_err(|fault| ReplayError::Trouble(fault.to_string()))?;
-        let assembly = Assembly {
-            settings: self.settings,
-            store: Arc::clone(&self.store),
-            producer: Arc::new(producer),
-            metrics: Metrics::new(),
-            health: Health::default(),
-            crowd: Crowd::default(),
-            owners: OwnerFactory::new(),
-            control: self.control.clone(),
-            clock: Clock::System,
-            chance: rand::random,
-            told: Some(Arc::new(move |record, how| {
-                notes.add(&record.topic, record.partition, record.offset, What::Settled(how));
-            })),
-            replay: replaying.map(Arc::new),
-        };
-        let _entered = self.handlers.enter();
-        let service: Arc<ServiceRun> = assembly.run(self.service);
-        let topic = |(topic, table)| Arc::new(assembly.topic(&service, topic, table));
-        let topics = self.service.table().tables().into_iter().map(topic).collect();
-        let (store, horizons) = (Arc::clone(&self.store), horizons.into());
-        // A live group asks the store alone.
-        let judge = Judge { service, store, memory, is_new, horizons, ledger: None };
-        Ok(Scene { assembly, judge, topics })
-    }
-
-    /// What the store may have forgotten, where it is written down. Read once.
-    async fn ledger(&self) -> Result<Option<Arc<Ledger>>, ReplayError> {
-        let Some(topic) = ledger_of(self.service, self.settings) else { return Ok(None) };
-        let read = async || {
-            let keeper = Keeper::new(self.settings, self.service, &self.kafka);
-            let keeper = keeper.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
-            let noted = keeper.noted(&*self.store).await?;
-            let (client, group, topic) = (self.kafka.clone(), self.group(), Arc::from(topic.as_str()));
-            let cancel = self.cancel.clone();
-            let read = move || Ledger::read(&client, &group, &topic, &noted, &cancel);
-            let ledger = blocking(read).await?.map_err(|error| ReplayError::Trouble(error.to_string()))?;
-            tracing::info!(events = ledger.len(), "the ledger is read");
-            Ok(Arc::new(ledger))
-        };
-        self.ledger.get_or_try_init(read).await.cloned().map(Some)
-    }
-
     pub(super) fn group(&self) -> String {
         crate::worker::group_of(self.service, &self.settings.service(self.service.name()))
     }
-}
-
-pub(super) struct Scene<'a> {
-    assembly: Assembly<'a>,
-    pub(super) judge: Judge,
-    pub(super) topics: Vec<Arc<Topic>>,
-}
-
-fn replaying(order: &Order, plan: &Plan) -> Replaying {
-    let epoch = match &order.mode {
-        Mode::Force { epoch, new_keys } => Some(Epoch { name: epoch.clone(), new_keys: *new_keys }),
-        Mode::SkipDone | Mode::Verify => None,
-    };
-    let committed = plan.topics.iter().flat_map(|planned| {
-        planned.committed.iter().map(|(partition, offset)| ((planned.topic.to_string(), *partition), *offset))
-    });
-    Replaying { epoch, committed: committed.collect() }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

@@ -1,8 +1,7 @@
 //! Reads the range and lets the pipeline settle it. Blocks, so it runs on a thread of its own.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,19 +9,18 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Order, Part, Tally,
+    Order, Part,
     judge::{Judge, Verdict},
+    notes::{Notes, What},
     order::Containment,
-    plan::TopicPlan,
+    reading::{Going, LOOK, Reading},
 };
 use crate::{
     Record,
-    kafka::{FaultKind, KafkaFault, LogReader, Read},
-    pipeline::{Bounds, How, Partition, Topic, next_epoch},
+    kafka::FaultKind,
+    pipeline::{Bounds, How},
 };
 
-/// How long one look at Kafka waits.
-const LOOK: Duration = Duration::from_millis(20);
 /// Records taken in before anything else gets its turn.
 const TAKE: usize = 500;
 /// Between two reports of how far it is.
@@ -47,59 +45,6 @@ pub(super) enum Ended {
     Failed(String),
 }
 
-/// What was settled, by topic and partition, with its offset: counted once everything below it is settled, too, so
-/// that a report never counts what a resumed replay counts again.
-#[derive(Debug, Default)]
-pub(super) struct Notes(Mutex<Noted>);
-
-type Noted = BTreeMap<(String, i32), Vec<(i64, What)>>;
-
-/// What became of a record.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum What {
-    Settled(How),
-    Outside,
-    Timeless,
-}
-
-impl Notes {
-    pub(super) fn add(&self, topic: &str, partition: i32, offset: i64, what: What) {
-        self.lock().entry((topic.to_owned(), partition)).or_default().push((offset, what));
-    }
-
-    /// Moves what lies below `at` into the tally.
-    fn count(&self, part: &mut Part) {
-        let mut notes = self.lock();
-        let Some(noted) = notes.get_mut(&(part.topic.clone(), part.partition)) else { return };
-        noted.retain(|(offset, what)| {
-            let counts = *offset < part.at;
-            if counts {
-                *what.count(&mut part.tally) += 1;
-            }
-            !counts
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Noted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl What {
-    fn count(self, tally: &mut Tally) -> &mut u64 {
-        match self {
-            Self::Settled(How::Done) => &mut tally.ran,
-            Self::Settled(How::Skipped) => &mut tally.skipped,
-            Self::Settled(How::Duplicate) => &mut tally.already_done,
-            Self::Settled(How::DeadLettered) => &mut tally.dead_lettered,
-            Self::Settled(How::WasDead) => &mut tally.already_dead,
-            Self::Settled(How::LeftOut) => &mut tally.left_out,
-            Self::Outside => &mut tally.outside,
-            Self::Timeless => &mut tally.timeless,
-        }
-    }
-}
-
 /// A replay at work.
 pub(super) struct Run<'a> {
     pub(super) order: &'a Order,
@@ -113,49 +58,6 @@ pub(super) struct Run<'a> {
     pub(super) cancel: CancellationToken,
     /// Another replay has the partitions now.
     pub(super) lost: CancellationToken,
-}
-
-/// One topic that is being read.
-pub(super) struct Reading {
-    topic: Arc<Topic>,
-    reader: LogReader,
-    partitions: BTreeMap<i32, Going>,
-    /// What Kafka said after the records that were read last; told when those are taken care of.
-    fault: Option<KafkaFault>,
-}
-
-/// One partition that is being read.
-struct Going {
-    partition: Arc<Partition>,
-    part: Part,
-    /// Everything below was read.
-    read_to: i64,
-}
-
-impl Reading {
-    /// Begins to read what is left of these parts.
-    pub(super) fn begin(
-        topic: Arc<Topic>,
-        plan: TopicPlan,
-        parts: impl IntoIterator<Item = Part>,
-        handlers: &Handle,
-    ) -> Result<Self, KafkaFault> {
-        let TopicPlan { mut reader, mut stretches, .. } = plan;
-        let mut partitions = BTreeMap::new();
-        for part in parts {
-            let partition =
-                Partition::new(Arc::clone(&topic), part.partition, next_epoch(), part.at, handlers.clone());
-            partitions.insert(part.partition, Going { partition, read_to: part.at, part });
-        }
-        // The topic may have grown since the replay began: other partitions are none of its.
-        stretches.retain_mut(|stretch| {
-            let Some(going) = partitions.get(&stretch.partition) else { return false };
-            (stretch.begin, stretch.end) = (going.part.at, going.part.end);
-            true
-        });
-        reader.begin(&stretches)?;
-        Ok(Self { topic, reader, partitions, fault: None })
-    }
 }
 
 impl Run<'_> {
@@ -193,15 +95,20 @@ impl Run<'_> {
         (ended, parts)
     }
 
-    fn is_over(&self, taken_now: u64) -> Option<Ended> {
+    /// Whatever there is left to do.
+    fn is_told_to_end(&self) -> Option<Ended> {
         if self.lost.is_cancelled() {
             return Some(Ended::Failed(LOST.to_owned()));
         }
         if let Some(why) = self.judge.service.status.failure() {
             return Some(Ended::Failed(why.to_owned()));
         }
-        if self.cancel.is_cancelled() {
-            return Some(Ended::Cancelled);
+        self.cancel.is_cancelled().then_some(Ended::Cancelled)
+    }
+
+    fn is_over(&self, taken_now: u64) -> Option<Ended> {
+        if let Some(ended) = self.is_told_to_end() {
+            return Some(ended);
         }
         let is_idle = || self.goings().all(|going| going.partition.is_idle());
         if self.topics.iter().all(|reading| reading.reader.is_finished()) && is_idle() {
@@ -288,8 +195,8 @@ impl Run<'_> {
                 Ok(verdicts) => return Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect()),
                 Err(fault) => self.judge.service.status.store_fault(&fault),
             }
-            if self.cancel.is_cancelled() {
-                return Err(Ended::Cancelled);
+            if let Some(ended) = self.is_told_to_end() {
+                return Err(ended);
             }
             std::thread::sleep(AGAIN);
         }
@@ -332,50 +239,6 @@ impl Run<'_> {
                 going.part.clone()
             })
             .collect()
-    }
-}
-
-impl Reading {
-    fn make_room(&mut self, bounds: Bounds) -> Result<(), KafkaFault> {
-        for (number, going) in &self.partitions {
-            if going.partition.is_full(bounds) {
-                self.reader.pause(*number)?;
-            } else if going.partition.has_room(bounds) {
-                self.reader.resume(*number)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Records, at most so many, and the partitions that have no more after them.
-    fn read(&mut self, most: usize) -> Result<(Vec<Record>, Vec<i32>), KafkaFault> {
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
-        }
-        let (mut records, mut over) = (Vec::new(), Vec::new());
-        let mut patience = LOOK;
-        while records.len() < most && !self.reader.is_finished() {
-            match self.reader.read(patience) {
-                Ok(Read::Record(record)) => records.push(record),
-                Ok(Read::Ended(number)) => over.push(number),
-                Ok(Read::Nothing) => break,
-                // The reader is past what it has handed out: that must not be dropped.
-                Err(fault) => {
-                    self.fault = Some(fault);
-                    break;
-                }
-            }
-            patience = Duration::ZERO;
-        }
-        Ok((records, over))
-    }
-
-    fn end(&mut self, over: &[i32]) {
-        for number in over {
-            if let Some(going) = self.partitions.get_mut(number) {
-                going.read_to = going.part.end;
-            }
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +72,12 @@ impl Survey {
         let mut all = Tally::default();
         self.parts.iter().for_each(|part| all += part.tally);
         all
+    }
+
+    /// As programs read it.
+    pub(crate) fn json(&self) -> Value {
+        let tally = self.tally();
+        json!({ "tally": tally, "in_range": tally.in_range(), "parts": self.parts, "samples": self.samples })
     }
 
     /// Reads everything. Blocks, so it must not run where async code does.

@@ -1,13 +1,16 @@
 //! Keeps two replays from the same partition: whoever replays one holds a claim on it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::guarded::{Guarded, is_lost};
 use crate::store::{
-    Claim, ClaimRequest, DedupeStore, Held, OwnerFactory, Release, Renewal, Renewed, Run, StoreFault,
-    StoreKey,
+    Claim, ClaimRequest, DedupeStore, Held, OwnerFactory, Release, Renewal, Run, StoreFault, StoreKey,
 };
 
 /// How long a partition stays taken after its replay has died.
@@ -21,6 +24,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Taken {
     store: Arc<dyn DedupeStore>,
+    guarded: Arc<Guarded>,
     held: Vec<Held>,
     /// Fires when another replay has taken one of them over, or the store has forgotten that they are taken.
     pub(super) lost: CancellationToken,
@@ -85,9 +89,17 @@ impl Taken {
 
     fn renewed(store: &Arc<dyn DedupeStore>, held: Vec<Held>) -> Self {
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
-        let renewing = renew(Arc::clone(store), held.clone(), lost.clone());
-        tokio::spawn(stop.clone().run_until_cancelled_owned(renewing));
-        Self { store: Arc::clone(store), held, lost, _renewing: stop.drop_guard() }
+        let (store, renewals) = (Arc::clone(store), held.iter().map(renewal).collect());
+        let (faults, seen) = (AtomicU64::new(0), AtomicU64::new(0));
+        let guarded = Guarded { store: Arc::clone(&store), renewals, lost: lost.clone(), faults, seen };
+        let guarded = Arc::new(guarded);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(renew(Arc::clone(&guarded))));
+        Self { store, guarded, held, lost, _renewing: stop.drop_guard() }
+    }
+
+    /// The store, as long as it knows that they are taken.
+    pub(super) fn store(&self) -> Arc<dyn DedupeStore> {
+        Arc::clone(&self.guarded) as Arc<dyn DedupeStore>
     }
 
     /// Lets others have them at once.
@@ -96,30 +108,27 @@ impl Taken {
     }
 }
 
-async fn renew(store: Arc<dyn DedupeStore>, held: Vec<Held>, lost: CancellationToken) {
-    let renewals: Vec<Renewal> = held
-        .into_iter()
-        .map(|held| Renewal {
-            held,
-            lease: LEASE,
-            retention: RETENTION,
-            attempts: 0,
-            first_failure_ms: None,
-            run: Run::Unknown,
-            fingerprint: None,
-        })
-        .collect();
+fn renewal(held: &Held) -> Renewal {
+    Renewal {
+        held: held.clone(),
+        lease: LEASE,
+        retention: RETENTION,
+        attempts: 0,
+        first_failure_ms: None,
+        run: Run::Unknown,
+        fingerprint: None,
+    }
+}
+
+async fn renew(guarded: Arc<Guarded>) {
     let mut turns = tokio::time::interval(LEASE / 3);
     loop {
         turns.tick().await;
-        // While the store cannot be asked nobody else can take them either. One that has forgotten this has forgotten
-        // more: what it does not know may well have taken effect.
-        if let Ok(answers) = store.renew(&renewals).await
-            && answers.iter().any(|answer| {
-                matches!(answer, Renewed::Stolen | Renewed::Finished | Renewed::Recreated | Renewed::Foreign)
-            })
+        // While the store cannot be asked nobody else can take them either.
+        if let Ok(answers) = guarded.store.renew(&guarded.renewals).await
+            && is_lost(&answers)
         {
-            lost.cancel();
+            guarded.lost.cancel();
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) use wiring::{group_of, ledger_of};
 
 use crate::{
     Service,
+    admin::{Admin, Stage},
     config::Settings,
     kafka::{Ended, KafkaClient, RecordProducer},
     ledger,
@@ -52,6 +53,7 @@ pub struct Worker {
     stop: CancellationToken,
     drain_timeout: Duration,
     control: Control,
+    admin: Option<Admin>,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl Worker {
     /// block all threads of their runtime.
     ///
     /// # Errors
-    /// What is wrong with the services' topics, with the store or with the address of the probes.
+    /// What is wrong with the services' topics, with the store or with the addresses of the probes and the admin API.
     pub async fn start(
         settings: &Settings,
         services: &[Service],
@@ -87,6 +89,16 @@ impl Worker {
         let stop = CancellationToken::new();
         let control = Control::start()?;
         control.serve(settings.http.listen, parts).await?;
+        let crowd = Crowd::default();
+        let stage = Stage {
+            settings: settings.clone(),
+            services: services.to_vec(),
+            parts: parts.clone(),
+            handlers: handlers.clone(),
+            control: control.handle(),
+            crowd: crowd.clone(),
+        };
+        let admin = Admin::start(stage, &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let wiring = wiring::Wiring {
@@ -98,7 +110,7 @@ impl Worker {
                 producer: Arc::new(producer),
                 metrics: parts.metrics.clone(),
                 health: parts.health.clone(),
-                crowd: Crowd::default(),
+                crowd,
                 owners: OwnerFactory::new(),
                 control: control.handle(),
                 clock: Clock::System,
@@ -121,7 +133,7 @@ impl Worker {
         let keepers = keepers.into_iter().zip(statuses.clone()).collect();
         control.handle().spawn(ledger::watch(Arc::clone(&parts.store), keepers));
         control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses, memories));
-        Ok(Self { services, stop, drain_timeout, control })
+        Ok(Self { services, stop, drain_timeout, control, admin })
     }
 
     /// Begins to drain. Nothing new starts; what runs may finish.
@@ -155,8 +167,20 @@ impl Worker {
         let all = tokio::task::spawn_blocking(move || {
             pollers.into_iter().map(|poller| poller.join().unwrap_or(Ended::CutOff)).max()
         });
-        if let Ok(Ok(Some(worst))) = tokio::time::timeout_at(deadline.into(), all).await {
+        let replays = async {
+            if let Some(admin) = &self.admin {
+                admin.finish().await;
+            }
+        };
+        let (left, replayed) = tokio::join!(
+            tokio::time::timeout_at(deadline.into(), all),
+            tokio::time::timeout_at(deadline.into(), replays)
+        );
+        if let Ok(Ok(Some(worst))) = left {
             ended = worst;
+        }
+        if replayed.is_err() {
+            ended = Ended::CutOff;
         }
         self.control.finish().await;
         match (failure, ended) {

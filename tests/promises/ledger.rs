@@ -44,7 +44,7 @@ impl Scene {
     }
 
     fn ledger(&self) -> TestTopic {
-        ledger_of(&self.pods)
+        ledger_of(&self.pods.prefix(), &self.pods)
     }
 
     /// Events of three hours ago, with these orders for the handler.
@@ -88,8 +88,8 @@ impl Scene {
     }
 }
 
-fn ledger_of(pods: &Pods) -> TestTopic {
-    TestTopic::named(&format!("{}.ledger.{}", pods.prefix(), pods.group))
+fn ledger_of(prefix: &str, pods: &Pods) -> TestTopic {
+    TestTopic::named(&format!("{prefix}.ledger.{}", pods.group))
 }
 
 async fn ends(mut pod: Worker) {
@@ -301,26 +301,29 @@ async fn a_store_that_comes_back_empty_is_told_again_what_the_ledger_has() {
     })
     .await;
     ends(pod).await;
+    // What is not in the ledger is known never to have happened.
+    scene.produce(["c"], "").await;
     let (code, said) = scene.replay(&[]).await;
-    assert_eq!((code, counts(&said)), (Some(0), json!({ "already_done": 2 })));
-    assert_eq!(scene.effects(), once(["a", "b"]));
+    assert_eq!((code, counts(&said)), (Some(0), json!({ "ran": 1, "already_done": 2 })));
+    assert_eq!(scene.effects(), once(["a", "b", "c"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_groups_have_two_ledgers() {
     let first = Scene::new().await;
     let folder = tempfile::tempdir().unwrap();
-    // The same topic and the same events, but what one group finished says nothing about the other.
+    // The same topic, the same prefix and the same events, but what one group finished says nothing about the other.
+    let prefix = first.pods.prefix();
     let second = Pods::of(first.topic.name(), folder.path())
-        .with("LEDGER__ENABLED", "true")
-        .with("RETRY__BUDGET", "1s")
-        .with("DEDUPE__TTL", "10s");
+        .with("DEDUPE__PREFIX", &prefix)
+        .with("LEDGER__ENABLED", "true");
     first.produce(["a", "b"], "").await;
     first.is_handled(2).await;
-    let mut never = second.start(TEST_WORKER);
+    let pod = second.start(TEST_WORKER);
     second.commit(&first.topic, 2, PATIENCE).await;
-    never.kill_9();
-    let ledgers = [first.ledger().read().await, ledger_of(&second).read().await];
+    ends(pod).await;
+    let ledgers = [first.ledger().read().await, ledger_of(&prefix, &second).read().await];
+    assert_eq!(ledgers.each_ref().map(Vec::len), [2, 2]);
     assert_eq!(entries(&first.pods, &ledgers[0], &["a", "b"]), ["1D"; 2]);
     assert_eq!(entries(&second, &ledgers[1], &["a", "b"]), ["1D"; 2]);
     assert_eq!(entries(&second, &ledgers[0], &["a", "b"]), ["-"; 2]);

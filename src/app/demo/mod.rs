@@ -102,6 +102,7 @@ async fn show<C: AppConfig + Clone>(
 ) -> Result<bool, BoxError> {
     let Loaded { mut settings, app } = loaded;
     settings.http.listen = None;
+    settings.admin.listen = None;
     settings.topics.create = false;
     // What is called otherwise in the real Kafka has its own name here.
     settings.topics.names.clear();

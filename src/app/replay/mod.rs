@@ -15,18 +15,20 @@ pub(super) use args::Replay;
 use super::{
     FAILED, FINE, INTERRUPTED, failed,
     inspect::inspect,
-    operator::{chosen, confirmed, ended},
+    operator::{confirmed, ended},
     refuse,
     run::connect,
     signals::Signals,
 };
 use crate::{
     Service,
-    audit::{Act, Audit, Outcome},
+    audit::Audit,
     check::{self, Finding},
     config::Settings,
     kafka::KafkaClient,
-    replay::{Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey},
+    pipeline::Crowd,
+    replay::{Acted, Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
+    service::chosen,
     store::DedupeStore,
     worker::Control,
 };
@@ -63,6 +65,7 @@ pub(super) async fn run(
         store,
         handlers: handlers.clone(),
         control: control.handle(),
+        crowd: Crowd::default(),
         cancel: cancel.clone(),
         ledger: Default::default(),
     };
@@ -105,33 +108,20 @@ async fn wanted<'a>(
                 "--topic does not go with --resume: a replay goes on as it was ordered".to_owned(),
             );
         }
-        let journal = Journal::new(Arc::clone(store));
-        let Some(mut entry) = journal.find(id).await? else {
-            let entries = journal.all().await?;
-            let open = entries.values().filter(|entry| entry.state != State::Finished);
-            let open = open.map(|entry| entry.id.as_str()).collect::<Vec<_>>().join(", ");
-            let known = if open.is_empty() {
-                "there is none to resume".to_owned()
-            } else {
-                format!("there are {open}")
-            };
-            return refused(format!("--resume {id}: there is no such replay; {known}"));
-        };
-        if entry.state == State::Finished {
-            return refused(format!("--resume {id}: it is finished"));
-        }
+        let mut entry = Journal::new(Arc::clone(store)).resumable(id).await?;
         let Some(service) = named(&entry.order.service) else {
             return refused(format!(
                 "--resume {id}: its service {} is not in this binary",
                 entry.order.service
             ));
         };
-        args.amend(&mut entry.order);
+        args.request().amend(&mut entry.order);
         entry.order.check().map_err(|problems| ReplayError::Order(problems.join("\n")))?;
         return Ok(Wanted::Resumed(service, entry));
     }
     let service = chosen(services, args.service.as_deref());
-    let order = args.order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
+    let order =
+        args.request().order(service.as_ref().map_or("", |service| service.name()), topics, Timestamp::now());
     match (service, order) {
         (Ok(service), Ok(order)) => Ok(Wanted::New(service, order)),
         (service, order) => {
@@ -189,15 +179,11 @@ impl Verb<'_> {
         let mut survey = None;
         if asks || reaches_beyond {
             let found = self.survey().await?;
-            let unknown = found.tally().unknown;
-            if unknown > 0 && !order.allow_unknown {
-                let reason = format!(
-                    "Nothing was replayed: of {unknown} events nobody knows whether they took effect, for the store does not reach back that far. --allow-unknown runs them."
-                );
+            if let Err(error) = refuse_unknown(&found, order) {
                 if self.args.json {
-                    println!("{}", shown::refused(&found, &reason));
+                    println!("{}", shown::refused(&found, &error.to_string()));
                 } else {
-                    eprintln!("{}\n\n{reason}", shown::survey(&found));
+                    eprintln!("{}\n\n{error}", shown::survey(&found));
                 }
                 return Ok(ExitCode::from(FAILED));
             }
@@ -232,28 +218,16 @@ impl Verb<'_> {
     /// Writes down that it begins, runs it, writes down how it went, and says so.
     async fn go(&self, entry: Entry, survey: Option<&Survey>) -> Result<ExitCode, ReplayError> {
         self.inspect().await?;
-        let audit =
-            Audit::open(self.settings).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
-        let act = Act {
-            verb: if self.args.resume.is_some() { "replay --resume" } else { "replay" },
-            group: entry.group.clone(),
-            handler: None,
-            key: None,
-            before: shown::before(&entry, survey),
-        };
-        let intent = audit.intend(act).await.map_err(|error| ReplayError::Trouble(error.to_string()))?;
+        let audit = Audit::open(self.settings).await?;
+        let verb = if self.args.resume.is_some() { "replay --resume" } else { "replay" };
         eprintln!("replay {}: {} partitions of {}", entry.id, entry.parts.len(), entry.order.service);
         let (told, news) = watch::channel(entry.clone());
         let shown = tokio::spawn(progress::show(news));
-        let ran = self.replayer.run(entry, &told).await;
+        let Acted { ran, unwritten } = self.replayer.act(&audit, verb, entry, survey, &told).await?;
         drop(told);
         // It ends with the last of its news.
         drop(shown.await);
-        let (outcome, reason) = match &ran {
-            Ok(entry) => (Outcome::Done, shown::after(entry)),
-            Err(error) => (Outcome::Refused, error.to_string()),
-        };
-        if let Err(error) = audit.amend(&intent, outcome, &reason).await {
+        if let Some(error) = unwritten {
             eprintln!("how it went could not be written down: {error}");
         }
         let entry = ran?;

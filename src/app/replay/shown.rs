@@ -90,7 +90,7 @@ fn table(parts: &[Part], dry: bool) -> Table {
 }
 
 pub(in crate::app) fn json(survey: &Survey) -> Value {
-    json!({ "tally": survey.tally(), "in_range": survey.tally().in_range(), "parts": survey.parts, "samples": survey.samples })
+    survey.json()
 }
 
 /// The same where it keeps a replay from beginning.
@@ -102,19 +102,4 @@ pub(super) fn refused(survey: &Survey, reason: &str) -> Value {
 
 pub(super) fn entry_json(entry: &Entry) -> Value {
     json!({ "tally": entry.tally(), "replay": entry })
-}
-
-/// What is written down before it begins.
-pub(super) fn before(entry: &Entry, survey: Option<&Survey>) -> Value {
-    let at: Vec<Value> = entry
-        .parts
-        .iter()
-        .map(|part| json!({ "topic": part.topic, "partition": part.partition, "at": part.at, "end": part.end }))
-        .collect();
-    json!({ "id": entry.id, "order": entry.order, "parts": at, "survey": survey.map(Survey::tally) })
-}
-
-/// What is written down when it has ended.
-pub(super) fn after(entry: &Entry) -> String {
-    json!({ "state": entry.state, "why": entry.why, "tally": entry.tally() }).to_string()
 }

@@ -1,5 +1,6 @@
 //! The framework's own settings: typed, complete, checked.
 
+mod admin;
 mod dedupe;
 mod kafka;
 mod outside;
@@ -11,6 +12,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 
+pub use admin::AdminSettings;
 pub use dedupe::{DedupeSettings, Layout, OnUnavailable};
 pub use kafka::{KafkaSettings, Property};
 pub(crate) use outside::is_topic;
@@ -47,6 +49,8 @@ pub struct Settings {
     pub topics: TopicsSettings,
     /// Metrics and probes.
     pub http: HttpSettings,
+    /// What operators may do over HTTP.
+    pub admin: AdminSettings,
     /// Logs.
     pub telemetry: TelemetrySettings,
     /// What is allowed and yet worth a word at every start.
@@ -67,6 +71,7 @@ impl Settings {
             ledger: LedgerSettings::read(reader),
             topics: TopicsSettings::read(reader),
             http: HttpSettings::read(reader),
+            admin: AdminSettings::read(reader),
             telemetry: TelemetrySettings::read(reader),
             ..Self::default()
         };

@@ -125,18 +125,20 @@ impl Default for HttpSettings {
 
 impl HttpSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let show = |listen: &Option<SocketAddr>| {
-            listen.map_or_else(|| "\"off\"".to_owned(), |address| format!("\"{address}\""))
-        };
-        let allowed = "an address with a port such as \"0.0.0.0:9464\", or \"off\"";
-        let listen = reader.get("http.listen", Self::default().listen, show, allowed, |value| {
-            match value.text()?.trim() {
-                "off" => Some(None),
-                address => address.parse().ok().map(Some),
-            }
-        });
-        Self { listen }
+        Self { listen: listen(reader, "http.listen", Self::default().listen) }
     }
+}
+
+/// An address to listen at, or none.
+pub(super) fn listen(reader: &mut Reader, key: &str, default: Option<SocketAddr>) -> Option<SocketAddr> {
+    let show = |listen: &Option<SocketAddr>| {
+        listen.map_or_else(|| "\"off\"".to_owned(), |address| format!("\"{address}\""))
+    };
+    let allowed = "an address with a port such as \"0.0.0.0:9464\", or \"off\"";
+    reader.get(key, default, show, allowed, |value| match value.text()?.trim() {
+        "off" => Some(None),
+        address => address.parse().ok().map(Some),
+    })
 }
 
 /// `[telemetry]`: what is logged, and how.

@@ -1,5 +1,6 @@
 //! Whole loads: from files, variables and flags to settings or problems.
 
+mod admin;
 mod defaults;
 mod layers;
 mod problems;

@@ -113,3 +113,16 @@ fn a_short_memory_is_allowed_and_warned_about_once() {
     );
     assert!(load_text("", &[]).unwrap().settings.warnings.is_empty());
 }
+
+#[test]
+fn a_ledger_needs_a_prefix_that_a_topic_may_have() {
+    let text = "[dedupe]\nprefix = \"a:b\"\n[services.payments.dedupe]\nprefix = \"c:d\"\n";
+    let allowed = "with ledger.enabled it begins the name of a topic; allowed are A-Z, a-z, 0-9, _, - and .";
+    assert_eq!(
+        problems_of(&format!("{text}[ledger]\nenabled = true\n"), &[]),
+        [
+            format!("dedupe.prefix = \"a:b\" (default.toml:2): {allowed}"),
+            format!("services.payments.dedupe.prefix = \"c:d\" (default.toml:4): {allowed}"),
+        ]
+    );
+}

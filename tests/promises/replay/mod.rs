@@ -4,6 +4,7 @@ mod hours;
 mod live;
 mod modes;
 mod outages;
+mod over_http;
 mod ranges;
 mod resume;
 mod rewind;

@@ -44,6 +44,32 @@ async fn a_store_that_is_away_for_a_while_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_comes_back_empty_ends_the_replay_before_anything_runs_twice() {
+    let mut redis = RedisServer::start(false).await;
+    let past = Past::with_redis(&redis).await;
+    let done = |n: i64| past.event(&format!("done-{n}"), "", (n % 2) as i32, n);
+    past.topic.produce_all((0..400).map(done)).await;
+    assert_eq!(past.replay(0, 400, &[]).await.result().1, json!({ "ran": 400 }));
+    // Slow ones, and what is done once more behind them.
+    let slow = |n: i64| past.event(&n.to_string(), r#","sleep_ms":20"#, (n % 2) as i32, n);
+    past.topic.produce_all((0..EVENTS).map(slow)).await;
+    past.topic.produce_all((0..400).map(done)).await;
+    let range = ["--from", "200", "--to", "1000", "--yes", "--json"];
+    let mut replay = past.start("replay", &range);
+    until("some effects", PATIENCE, async || {
+        let effects = past.pods.effects().all().len();
+        if effects >= 450 { Ok(()) } else { Err((effects, replay.output())) }
+    })
+    .await;
+    redis.kill();
+    replay.says("the dedupe store cannot be used", PATIENCE).await;
+    redis.start_again_empty().await;
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
+    assert!(replay.output().contains("the store has forgotten what it knew"), "{}", replay.output());
+    assert_eq!(past.effects().into_keys().collect::<Vec<_>>(), [1], "nothing took effect twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_to_fail_without_its_store_ends_and_goes_on_when_told_to() {
     let redis = RedisServer::start(true).await;
     let past = Past::with_redis(&redis).await.with("DEDUPE__ON_UNAVAILABLE", "fail");

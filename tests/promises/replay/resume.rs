@@ -12,7 +12,7 @@ const EVENTS: i64 = 300;
 
 impl Past {
     /// Events that take their time, eight at once.
-    async fn slow() -> Past {
+    pub(super) async fn slow() -> Past {
         let past = Past::of(2).await.with("WORKER__CONCURRENCY", "8");
         past.events_that(EVENTS, r#","sleep_ms":50"#).await;
         past

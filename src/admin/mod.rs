@@ -1,0 +1,92 @@
+//! What operators do over HTTP: `/api/v1`, for whoever brings the token.
+//!
+//! | file         | has                                                                |
+//! |--------------|--------------------------------------------------------------------|
+//! | `server`     | the listener, its limits, what belongs to every answer             |
+//! | `auth`       | the token                                                          |
+//! | `answer`     | answers and refusals, as JSON                                      |
+//! | `body`       | the body of a request, with all that is wrong with it at once      |
+//! | `replays`    | the endpoints of replays                                           |
+//! | `runner`     | the replays that run in this process                               |
+
+mod answer;
+mod auth;
+mod body;
+mod replays;
+mod runner;
+mod server;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use tokio::{net::TcpListener, runtime::Handle};
+use tokio_util::sync::CancellationToken;
+
+use self::{auth::Key, runner::Replays};
+use crate::{
+    Service,
+    config::{AdminSettings, Settings},
+    pipeline::Crowd,
+    worker::Parts,
+};
+
+/// The worker whose endpoints these are.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) settings: Settings,
+    pub(crate) services: Vec<Service>,
+    pub(crate) parts: Parts,
+    /// Where handlers run.
+    pub(crate) handlers: Handle,
+    /// Where requests are answered and claims are renewed.
+    pub(crate) control: Handle,
+    /// All that runs in this process.
+    pub(crate) crowd: Crowd,
+}
+
+/// The endpoints of one worker.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    replays: Arc<Replays>,
+}
+
+impl Admin {
+    /// Listens, where there is an address and a token. What is begun ends with `stop`.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub(crate) async fn start(stage: Stage, stop: &CancellationToken) -> Result<Option<Self>, String> {
+        let AdminSettings { listen: Some(address), token } = stage.settings.admin.clone() else {
+            return Ok(None);
+        };
+        let Some(token) = token else {
+            tracing::info!("the admin API is not served: there is no admin.token");
+            return Ok(None);
+        };
+        let control = stage.control.clone();
+        let bound = control.spawn(TcpListener::bind(address)).await.map_err(|error| error.to_string())?;
+        let listener = bound.map_err(|error| {
+            format!(
+                "admin.listen = \"{address}\": cannot listen there: {error}; allowed are a free address such as \"127.0.0.1:9465\", and \"off\""
+            )
+        })?;
+        let replays = Arc::new(Replays::new(stage, stop));
+        tracing::info!(%address, "the admin API");
+        drop(control.spawn(server::serve(listener, router(Key::of(&token), &replays))));
+        Ok(Some(Self { replays }))
+    }
+
+    /// Waits for the end of what was begun here. Only once its `stop` has fired.
+    pub(crate) async fn finish(&self) {
+        self.replays.finish().await;
+    }
+}
+
+fn router(key: Key, replays: &Arc<Replays>) -> Router {
+    let api = Router::new()
+        .merge(replays::routes(replays))
+        .fallback(answer::not_here)
+        .method_not_allowed_fallback(answer::not_so)
+        .layer(middleware::from_fn_with_state(key, auth::required));
+    Router::new().nest("/api/v1", api).fallback(answer::not_here)
+}

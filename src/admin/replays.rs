@@ -1,0 +1,175 @@
+//! `/replays`: start, list, show and cancel them.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    extract::{Path, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+    routing::get,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    answer::{Refusal, json},
+    auth::Remote,
+    body::Fields,
+    runner::{Begun, Replays, Wanted},
+};
+use crate::{
+    Service,
+    replay::{Entry, Mode, Order, Request as Wish, Tally},
+};
+
+pub(super) fn routes(replays: &Arc<Replays>) -> Router {
+    Router::new()
+        .route("/replays", get(list).post(start))
+        .route("/replays/{id}", get(show).delete(cancel))
+        .with_state(Arc::clone(replays))
+}
+
+/// A replay as it is answered: what is written down of it, and all its partitions together.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    entry: Entry,
+    tally: Tally,
+    /// What a person should know about its range.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Shown {
+    fn of(entry: Entry, warnings: Vec<String>) -> Self {
+        Self { tally: entry.tally(), entry, warnings }
+    }
+}
+
+/// The latest first, of all processes.
+async fn list(State(replays): State<Arc<Replays>>) -> Result<Response, Refusal> {
+    let entries = replays.journal().all().await?;
+    let shown: Vec<Shown> = entries.into_values().rev().map(|entry| Shown::of(entry, Vec::new())).collect();
+    Ok(json(StatusCode::OK, &json!({ "replays": shown })))
+}
+
+async fn show(State(replays): State<Arc<Replays>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &Shown::of(entry(&replays, &id).await?, Vec::new())))
+}
+
+/// Tells it to stop; it has when its state says so.
+async fn cancel(
+    State(replays): State<Arc<Replays>>,
+    Extension(remote): Extension<Remote>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let entry = entry(&replays, &id).await?;
+    replays.cancel(&entry, remote.who()).await?;
+    Ok(json(StatusCode::ACCEPTED, &Shown::of(entry, Vec::new())))
+}
+
+async fn entry(replays: &Replays, id: &str) -> Result<Entry, Refusal> {
+    let found = replays.journal().find(id).await?;
+    found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("there is no replay {id}")))
+}
+
+/// A dry run is answered with what it has found, anything else once it has begun.
+async fn start(
+    State(replays): State<Arc<Replays>>,
+    Extension(remote): Extension<Remote>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (service, wanted) = match read(request, &replays).await? {
+        Asked::Look(service, order) => {
+            let (survey, warnings) = replays.survey(service, &order).await?;
+            let mut found = survey.json();
+            found["warnings"] = json!(warnings);
+            return Ok(json(StatusCode::OK, &found));
+        }
+        Asked::Begin(service, order) => (service, Wanted::New(order)),
+        Asked::Resume(id, wish) => {
+            let mut entry = replays.journal().resumable(&id).await?;
+            wish.amend(&mut entry.order);
+            entry.order.check().map_err(Refusal::bad)?;
+            (replays.service(Some(&entry.order.service)).map_err(Refusal::conflict)?, Wanted::Resumed(entry))
+        }
+    };
+    let Begun { entry, warnings } = replays.begin(service, wanted, remote.who()).await?;
+    let place = HeaderValue::try_from(format!("/api/v1/replays/{}", entry.id));
+    let mut response = json(StatusCode::ACCEPTED, &Shown::of(entry, warnings));
+    if let Ok(place) = place {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// An end of the range, as on the command line; an offset may also be a number.
+fn bound(fields: &mut Fields, name: &'static str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Bound {
+        Text(String),
+        Offset(u64),
+    }
+    fields.take(name, "a text or an offset").map(|bound| match bound {
+        Bound::Text(text) => text,
+        Bound::Offset(offset) => offset.to_string(),
+    })
+}
+
+/// What a request asks for.
+enum Asked<'a> {
+    Look(&'a Service, Order),
+    Begin(&'a Service, Order),
+    Resume(String, Wish),
+}
+
+async fn read(request: Request, replays: &Replays) -> Result<Asked<'_>, Refusal> {
+    let mut fields = Fields::read(request).await?;
+    let text = "a text";
+    let flag = "true or false";
+    let service: Option<String> = fields.take("service", text);
+    let topics: Vec<String> = fields.take("topics", "a list of names").unwrap_or_default();
+    let positive = "an integer of 1 and more";
+    let wish = Wish {
+        from: bound(&mut fields, "from"),
+        to: bound(&mut fields, "to"),
+        partitions: fields.take("partitions", "a text such as \"0,3,5-7\""),
+        mode: fields.take("mode", "\"skip-done\", \"verify\" or \"force\"").unwrap_or_default(),
+        epoch: fields.take("epoch", text),
+        new_keys: fields.take("new_keys", flag).unwrap_or_default(),
+        rate: fields.take("rate", positive),
+        max: fields.take("max", positive),
+        allow_unknown: fields.take("allow_unknown", flag).unwrap_or_default(),
+        in_order: fields.take("in_order", flag).unwrap_or_default(),
+    };
+    let dry_run: bool = fields.take("dry_run", flag).unwrap_or_default();
+    let resume: Option<String> = fields.take("resume", text);
+    let mut problems = fields.finish();
+    if let Some(id) = resume {
+        let again =
+            Wish { rate: wish.rate, max: wish.max, allow_unknown: wish.allow_unknown, ..Wish::default() };
+        if wish != again || dry_run || service.is_some() || !topics.is_empty() {
+            problems.push(
+                "--resume goes on as it was ordered; it takes --rate, --max and --allow-unknown alone"
+                    .to_owned(),
+            );
+        }
+        return if problems.is_empty() { Ok(Asked::Resume(id, wish)) } else { Err(Refusal::bad(problems)) };
+    }
+    let service = replays.service(service.as_deref()).map_err(|problem| problems.push(problem)).ok();
+    if wish.max == Some(0) {
+        problems.push("--max 0 is not allowed; allowed are 1 and more".to_owned());
+    }
+    let order = wish.order(service.map_or("", Service::name), &topics, Timestamp::now());
+    let order = order.map_err(|more| problems.extend(more)).ok();
+    match (service, order) {
+        (Some(service), Some(order)) if problems.is_empty() => {
+            let looks = dry_run || order.mode == Mode::Verify;
+            Ok(if looks { Asked::Look(service, order) } else { Asked::Begin(service, order) })
+        }
+        _ => Err(Refusal::bad(problems)),
+    }
+}
