@@ -44,7 +44,9 @@ pub(crate) fn decode<'a>(table: &'a Table<Route>, record: &Arc<Record>) -> (Opti
     match table.find(&meta) {
         Some(route) => (Some(route), event(route, meta, table.unknown)),
         // Those that compaction is for rarely have a header that names a type.
-        None if record.value.is_none() => (None, Decoded::Unwanted("a tombstone of no type that is handled")),
+        None if record.value.is_none() && meta.header(&table.header).is_none() => {
+            (None, Decoded::Unwanted("a tombstone of no type"))
+        }
         None => (None, nobody(table.unknown, || table.why_nobody(&meta))),
     }
 }
