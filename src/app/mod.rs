@@ -263,3 +263,49 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
         if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    struct Note<const TOPIC: u8>;
+
+    macro_rules! note {
+        ($topic:literal, $name:literal) => {
+            impl Handler for Note<$topic> {
+                const NAME: &'static str = $name;
+                type Event = String;
+
+                fn dedupe_key(&self, event: &String, _: &Metadata) -> DedupeKey {
+                    DedupeKey::of(event)
+                }
+
+                async fn handle(&self, _: &String, _: &Context) -> Outcome {
+                    done()
+                }
+            }
+        };
+    }
+    note!(1, "one");
+    note!(2, "two");
+
+    #[test]
+    fn two_topics_of_a_service_under_one_name_are_refused() {
+        let routes = || Routes::new().on("a", Note::<1>).on("b", Note::<2>);
+        let services = [Service::new("shop").routes(routes())];
+        let mut settings = Settings::default();
+        assert_eq!(shared_topics(&settings, &services), [""; 0]);
+        settings.topics.names.insert("a".to_owned(), "b".to_owned());
+        assert_eq!(
+            shared_topics(&settings, &services),
+            ["service `shop` consumes `a` and `b`, and [topics.names] calls both `b`; they must differ"]
+        );
+        // Two services may well read the same topic.
+        let apart = [
+            Service::new("first").routes(Routes::new().on("a", Note::<1>)),
+            Service::new("second").routes(Routes::new().on("b", Note::<2>)),
+        ];
+        assert_eq!(shared_topics(&settings, &apart), [""; 0]);
+    }
+}
