@@ -1,35 +1,65 @@
 //! What a handler may know about this run of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Publication, PublishError, Record, publication::Outbox};
+use crate::{
+    Publication, PublishError, Record,
+    publication::{Origin, Outbox},
+};
 
 /// What [`handle`](crate::Handler::handle) may know about this attempt.
 #[derive(Debug, Clone)]
-pub struct Context {
+pub struct Context(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    run: Run,
+    /// Made when it is asked for.
+    idempotency_key: OnceLock<String>,
+    outbox: Outbox,
+}
+
+/// One attempt, for making its context.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// What the handler sees of the record.
     pub(crate) record: Arc<Record>,
-    pub(crate) idempotency_key: Arc<str>,
+    pub(crate) group: Arc<str>,
     pub(crate) fencing_token: u64,
     pub(crate) attempt: u32,
     pub(crate) cancelled: CancellationToken,
-    pub(crate) outbox: Arc<Outbox>,
     pub(crate) replay: bool,
 }
 
 impl Context {
+    pub(crate) fn new(run: Run, origin: Origin) -> Self {
+        Self(Arc::new(Inner { run, idempotency_key: OnceLock::new(), outbox: Outbox::new(origin) }))
+    }
+
+    /// With this idempotency key, whatever its origin.
+    #[cfg(feature = "testing")]
+    pub(crate) fn called(self, idempotency_key: &str) -> Self {
+        drop(self.0.idempotency_key.set(idempotency_key.to_owned()));
+        self
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
     /// Where the event came from.
     #[must_use]
     pub fn meta(&self) -> &Metadata {
-        &self.record
+        &self.0.run.record
     }
 
     /// Which attempt this is, from 1. Attempts of earlier deliveries and other pods count.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.0.run.attempt
     }
 
     /// The same on every attempt, pod and replay of this event, and different for every handler: pass it to
@@ -37,27 +67,30 @@ impl Context {
     /// effect can close: a crash between the effect and its mark.
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
-        &self.idempotency_key
+        self.0.idempotency_key.get_or_init(|| {
+            let Origin { handler, dedupe_key, .. } = &self.outbox().origin;
+            format!("{}.{handler}:{dedupe_key}", self.0.run.group)
+        })
     }
 
     /// Whether this is a replay of the past rather than the event's own time.
     #[must_use]
     pub fn is_replay(&self) -> bool {
-        self.replay
+        self.0.run.replay
     }
 
     /// Grows with every claim on this event: `UPDATE … WHERE fence < $token` refuses a worker that was
     /// presumed dead and woke up again.
     #[must_use]
     pub fn fencing_token(&self) -> u64 {
-        self.fencing_token
+        self.0.run.fencing_token
     }
 
     /// Fires when another worker has taken this event over, or finished it: what follows would be a second
     /// effect. A handler that can stop should.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
-        &self.cancelled
+        &self.0.run.cancelled
     }
 
     /// Publishes `event` as JSON under the record key `key` to the topic of this logical name, which the
@@ -85,7 +118,7 @@ impl Context {
     /// # Errors
     /// The topic is not declared, or another event of this attempt has the name.
     pub fn send(&self, publication: Publication) -> Result<(), PublishError> {
-        self.outbox.add(publication)
+        self.outbox().add(publication)
     }
 
     /// What has been published so far, as text. An *inbox* stores it in the transaction of the effect and its
@@ -94,7 +127,7 @@ impl Context {
     /// # Errors
     /// Never in practice: the text is JSON of texts.
     pub fn stored_publications(&self) -> Result<String, PublishError> {
-        self.outbox.to_text()
+        self.outbox().to_text()
     }
 
     /// Publishes what had been stored with the mark, in the place of anything published so far.
@@ -102,14 +135,14 @@ impl Context {
     /// # Errors
     /// The text is not what [`stored_publications`](Self::stored_publications) wrote.
     pub fn restore_publications(&self, text: &str) -> Result<(), PublishError> {
-        self.outbox.restore(text)
+        self.outbox().restore(text)
     }
 
     /// The trace this attempt belongs to, as the value of a `traceparent` header: for calls to other services.
     /// Events that are published carry it by themselves.
     #[must_use]
     pub fn traceparent(&self) -> String {
-        self.outbox.trace().to_header_value()
+        self.outbox().trace().to_header_value()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     Codec, Context, DecodeError, DedupeKey, Failure, Fingerprint, Handler, Outcome, Record, RetryPolicy,
 };
 
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A handler whose event type has been forgotten.
 pub(crate) trait ErasedHandler: Send + Sync {
@@ -15,15 +15,16 @@ pub(crate) trait ErasedHandler: Send + Sync {
     fn replayable(&self) -> bool;
     fn ttl(&self) -> Option<Duration>;
     /// `None` without an error: a tombstone, which the handler does not ask for.
-    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError>;
+    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError>;
 }
 
-/// One decoded event, bound to the handler that will run it.
+/// One decoded event, bound to the handler that will run it. Its futures own what they work on: one that waits moves to
+/// another task.
 pub(crate) trait Job: Send + Sync {
     fn key(&self) -> &DedupeKey;
     fn fingerprint(&self) -> Option<Fingerprint>;
-    fn handle<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Outcome>;
-    fn was_applied<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<bool, Failure>>;
+    fn handle(self: Arc<Self>, ctx: Context) -> BoxFuture<Outcome>;
+    fn was_applied(self: Arc<Self>, ctx: Context) -> BoxFuture<Result<bool, Failure>>;
 }
 
 pub(crate) struct WithCodec<H, C> {
@@ -55,7 +56,7 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
         self.handler.ttl()
     }
 
-    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError> {
+    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError> {
         let event = match &record.value {
             Some(value) => self.codec.decode(value, record)?,
             None => match self.codec.decode_tombstone(record)? {
@@ -65,7 +66,7 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
         };
         let key = self.handler.dedupe_key(&event, record);
         let fingerprint = self.handler.fingerprint(&event);
-        Ok(Some(Box::new(Bound { owner: self, event, key, fingerprint })))
+        Ok(Some(Arc::new(Bound { owner: self, event, key, fingerprint })))
     }
 }
 
@@ -78,11 +79,11 @@ impl<H: Handler, C: Codec<H::Event>> Job for Bound<H, C> {
         self.fingerprint
     }
 
-    fn handle<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.owner.handler.handle(&self.event, ctx))
+    fn handle(self: Arc<Self>, ctx: Context) -> BoxFuture<Outcome> {
+        Box::pin(async move { self.owner.handler.handle(&self.event, &ctx).await })
     }
 
-    fn was_applied<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<bool, Failure>> {
-        Box::pin(self.owner.handler.was_applied(&self.event, ctx))
+    fn was_applied(self: Arc<Self>, ctx: Context) -> BoxFuture<Result<bool, Failure>> {
+        Box::pin(async move { self.owner.handler.was_applied(&self.event, &ctx).await })
     }
 }

@@ -44,7 +44,7 @@ const CUT_OFF: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
 /// Makes the services from the application's own configuration.
-type Build<C> = dyn Fn(C) -> BoxFuture<'static, Result<Vec<Service>, BoxError>>;
+type Build<C> = dyn Fn(C) -> BoxFuture<Result<Vec<Service>, BoxError>>;
 
 /// A binary that holds services.
 ///
@@ -68,7 +68,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         Fut: Future<Output = Result<Vec<Service>, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        let build = move |config| -> BoxFuture<'static, _> {
+        let build = move |config| -> BoxFuture<_> {
             let services = build(config);
             Box::pin(async move { services.await.map_err(Into::into) })
         };

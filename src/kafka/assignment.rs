@@ -115,7 +115,7 @@ impl Assignment {
         let Some(running) = self.running.get_mut(&(Arc::clone(&record.topic), record.partition)) else {
             return Ok(());
         };
-        running.partition.take(record);
+        running.partition.take([record]);
         if !running.paused && running.partition.is_full(share) {
             consumer.pause(&list([running.partition.name()]))?;
             running.paused = true;

@@ -52,7 +52,7 @@ impl Capacity {
 
     /// Waits for a place, for ever if the partition was revoked. Dropping the future gives up the place in the
     /// queue.
-    pub(crate) async fn place(self: &Arc<Self>, epoch: u64) -> Place {
+    pub(crate) async fn place(self: &Arc<Self>, epoch: u64) -> Places {
         let waiting = {
             let mut state = self.lock();
             let (turn, waiting) = oneshot::channel();
@@ -69,11 +69,24 @@ impl Capacity {
         }
     }
 
-    fn give_back(&self, epoch: u64) {
+    /// Waits for a place like [`place`](Self::place), and takes what is free beside it, up to `most` in all.
+    pub(crate) async fn places(self: &Arc<Self>, epoch: u64, most: usize) -> Places {
+        let mut places = self.place(epoch).await;
+        places.number += self.lock().take_free(self.limit, epoch, most.saturating_sub(1));
+        places
+    }
+
+    /// A place, if one is free.
+    pub(crate) fn try_place(self: &Arc<Self>, epoch: u64) -> Option<Places> {
+        let taken = self.lock().take_free(self.limit, epoch, 1);
+        (taken == 1).then(|| Places { capacity: Arc::clone(self), epoch, number: 1 })
+    }
+
+    fn give_back(&self, epoch: u64, places: usize) {
         let mut state = self.lock();
-        state.running -= 1;
+        state.running -= places;
         if let Some(share) = state.shares.get_mut(&epoch) {
-            share.running -= 1;
+            share.running -= places;
         }
         state.grant(self.limit);
     }
@@ -93,9 +106,8 @@ impl State {
     /// Hands out every place that may be handed out.
     fn grant(&mut self, limit: usize) {
         self.shares.retain(|_, share| !share.closed || share.running > 0 || !share.waiting.is_empty());
-        let open = self.shares.values().filter(|share| !share.closed).count().max(1);
-        let guaranteed = limit / (2 * open);
-        let mut progress = true;
+        let guaranteed = self.guaranteed(limit);
+        let mut progress = self.shares.values().any(|share| !share.waiting.is_empty());
         while progress {
             progress = false;
             let (before, after): (Vec<_>, Vec<_>) = self
@@ -113,16 +125,38 @@ impl State {
         }
     }
 
+    /// What each of the partitions may count on.
+    fn guaranteed(&self, limit: usize) -> usize {
+        let open = self.shares.values().filter(|share| !share.closed).count().max(1);
+        limit / (2 * open)
+    }
+
+    /// How many more a partition may take now.
+    fn room(&self, epoch: u64, limit: usize, guaranteed: usize) -> usize {
+        let Some(share) = self.shares.get(&epoch) else { return 0 };
+        let others = self.shares.iter().filter(|(other, share)| **other != epoch && !share.closed);
+        let kept: usize = others.map(|(_, share)| guaranteed.saturating_sub(share.running)).sum();
+        let free = limit.saturating_sub(self.running);
+        let own = if share.closed { 0 } else { guaranteed.saturating_sub(share.running) };
+        free.saturating_sub(kept).max(own).min(free)
+    }
+
+    /// Takes up to `most` free places for a partition, unless somebody has waited longer.
+    fn take_free(&mut self, limit: usize, epoch: u64, most: usize) -> usize {
+        let waited = |share: &Share| share.waiting.iter().any(|turn| !turn.is_closed());
+        if most == 0 || self.shares.values().any(waited) {
+            return 0;
+        }
+        let taken = most.min(self.room(epoch, limit, self.guaranteed(limit)));
+        let Some(share) = self.shares.get_mut(&epoch).filter(|share| !share.closed) else { return 0 };
+        share.running += taken;
+        self.running += taken;
+        taken
+    }
+
     fn grant_one(&mut self, epoch: u64, limit: usize, guaranteed: usize) -> bool {
-        let kept_for_others: usize = self
-            .shares
-            .iter()
-            .filter(|(other, share)| **other != epoch && !share.closed)
-            .map(|(_, share)| guaranteed.saturating_sub(share.running))
-            .sum();
+        let room = self.room(epoch, limit, guaranteed) > 0;
         let Some(share) = self.shares.get_mut(&epoch) else { return false };
-        let own = share.running < guaranteed && !share.closed;
-        let room = self.running < limit && (own || self.running + kept_for_others < limit);
         while room && let Some(turn) = share.waiting.pop_front() {
             // A waiter that has gone away takes no place.
             if turn.send(()).is_ok() {
@@ -143,10 +177,10 @@ struct Turn {
 }
 
 impl Turn {
-    async fn await_turn(mut self) -> Place {
+    async fn await_turn(mut self) -> Places {
         // The sender lives in the queue until it is used: an error cannot happen while `self` waits.
         drop((&mut self.waiting).await);
-        Place { capacity: Arc::clone(&self.capacity), epoch: self.epoch }
+        Places { capacity: Arc::clone(&self.capacity), epoch: self.epoch, number: 1 }
     }
 }
 
@@ -154,21 +188,36 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.waiting.close();
         if self.waiting.try_recv().is_ok() {
-            self.capacity.give_back(self.epoch);
+            self.capacity.give_back(self.epoch, 1);
         }
     }
 }
 
-/// The right to run one handler, given back when dropped.
+/// Places of one partition, as a rule one: the right to run as many handlers. Given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Places {
     capacity: Arc<Capacity>,
     epoch: u64,
+    number: usize,
 }
 
-impl Drop for Place {
+impl Places {
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Some of them, to be given back by themselves.
+    pub(crate) fn split(&mut self, number: usize) -> Option<Self> {
+        self.number = self.number.checked_sub(number)?;
+        Some(Self { capacity: Arc::clone(&self.capacity), epoch: self.epoch, number })
+    }
+}
+
+impl Drop for Places {
     fn drop(&mut self) {
-        self.capacity.give_back(self.epoch);
+        if self.number > 0 {
+            self.capacity.give_back(self.epoch, self.number);
+        }
     }
 }
 
@@ -178,11 +227,11 @@ mod tests {
 
     use super::*;
 
-    fn taken(capacity: &Arc<Capacity>, epoch: u64) -> Option<Place> {
+    fn taken(capacity: &Arc<Capacity>, epoch: u64) -> Option<Places> {
         capacity.place(epoch).now_or_never()
     }
 
-    fn fill(capacity: &Arc<Capacity>, epoch: u64) -> Vec<Place> {
+    fn fill(capacity: &Arc<Capacity>, epoch: u64) -> Vec<Places> {
         std::iter::from_fn(|| taken(capacity, epoch)).collect()
     }
 

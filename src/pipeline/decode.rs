@@ -12,9 +12,9 @@ use crate::{DedupeKey, Record, Unknown, cloud_event::to_binary, erased::Job, rou
 pub const MAX_KEY_BYTES: usize = 1024;
 
 /// What a record turned out to hold.
-pub(crate) enum Decoded<'a> {
+pub(crate) enum Decoded {
     /// An event with a key.
-    Event(Event<'a>),
+    Event(Event),
     /// Nobody asks for it, and what it is.
     Unwanted(&'static str),
     /// Nothing that can be handled, and why. No attempt is made.
@@ -22,21 +22,24 @@ pub(crate) enum Decoded<'a> {
 }
 
 /// An event with a key, and the handler that takes it.
-pub(crate) struct Event<'a> {
-    pub(crate) route: &'a Route,
+pub(crate) struct Event {
+    pub(crate) route: Arc<Route>,
     /// What its handler sees: the record, and of a structured CloudEvent the one in binary mode.
     pub(crate) meta: Arc<Record>,
-    pub(crate) job: Box<dyn Job>,
+    pub(crate) job: Arc<dyn Job>,
 }
 
-impl Event<'_> {
+impl Event {
     pub(crate) fn key(&self) -> &DedupeKey {
         self.job.key()
     }
 }
 
 /// Decodes one record. Also answers the handler it is for, as far as that is known.
-pub(crate) fn decode<'a>(table: &'a Table<Route>, record: &Arc<Record>) -> (Option<&'a Route>, Decoded<'a>) {
+pub(crate) fn decode<'a>(
+    table: &'a Table<Arc<Route>>,
+    record: &Arc<Record>,
+) -> (Option<&'a Arc<Route>>, Decoded) {
     let meta = match to_binary(record) {
         Ok(meta) => meta,
         Err(why) => return (table.whole(), Decoded::Unfit(Disposition::Undecodable, why)),
@@ -52,7 +55,7 @@ pub(crate) fn decode<'a>(table: &'a Table<Route>, record: &Arc<Record>) -> (Opti
 }
 
 /// A panic in the codec, in `dedupe_key` or in `fingerprint` is an answer like any other.
-fn event(route: &Route, meta: Arc<Record>, unknown: Unknown) -> Decoded<'_> {
+fn event(route: &Arc<Route>, meta: Arc<Record>, unknown: Unknown) -> Decoded {
     let undecodable = |why| Decoded::Unfit(Disposition::Undecodable, why);
     let decoded = catch_unwind(AssertUnwindSafe(|| Arc::clone(&route.handler).decode(&meta)));
     let job = match decoded {
@@ -68,13 +71,13 @@ fn event(route: &Route, meta: Arc<Record>, unknown: Unknown) -> Decoded<'_> {
             let why = job.key().why_empty().map_or_else(String::new, |why| format!(": {why}"));
             no_key(format!("the dedupe key is empty{why}"))
         }
-        1..=MAX_KEY_BYTES => Decoded::Event(Event { route, meta, job }),
+        1..=MAX_KEY_BYTES => Decoded::Event(Event { route: Arc::clone(route), meta, job }),
         length => no_key(format!("the dedupe key has {length} bytes; {MAX_KEY_BYTES} are allowed")),
     }
 }
 
 /// Of a type that nobody takes.
-fn nobody(unknown: Unknown, why: impl FnOnce() -> String) -> Decoded<'static> {
+fn nobody(unknown: Unknown, why: impl FnOnce() -> String) -> Decoded {
     match unknown {
         Unknown::DeadLetter => Decoded::Unfit(Disposition::NoHandler, why()),
         Unknown::Skip => Decoded::Unwanted("of a type that nobody takes"),

@@ -62,7 +62,7 @@ fn outcome(routes: Routes, record: Record) -> (Option<&'static str>, String) {
         },
         handler,
     };
-    let table = routes.tables().remove("orders").unwrap().map(route);
+    let table = routes.tables().remove("orders").unwrap().map(|handler| Arc::new(route(handler)));
     let (found, decoded) = decode(&table, &Arc::new(record));
     let name = found.map(|route| route.handler.name());
     let outcome = match decoded {

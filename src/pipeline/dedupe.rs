@@ -104,7 +104,27 @@ impl Claims {
         stop: &CancellationToken,
     ) -> Result<Claim, Stopped> {
         let answer = self.insist(Some(stop), || self.claim.ask(request.clone())).await?;
-        self.count(match &answer {
+        self.count_claims(std::slice::from_ref(&answer));
+        Ok(answer)
+    }
+
+    /// The same for many at once.
+    pub(crate) async fn claim_all(
+        &self,
+        requests: &[ClaimRequest],
+        stop: &CancellationToken,
+    ) -> Result<Vec<Claim>, Stopped> {
+        let call = || {
+            let call = |store: Arc<dyn DedupeStore>| async move { store.claim(requests).await };
+            self.caller.clone().timed(DedupeOperation::Claim, call)
+        };
+        let answers = self.insist(Some(stop), call).await?;
+        self.count_claims(&answers);
+        Ok(answers)
+    }
+
+    fn count_claims(&self, answers: &[Claim]) {
+        let outcomes = answers.iter().map(|answer| match answer {
             Claim::Won(_) => DedupeOutcome::Won,
             Claim::TakenOver(_) => DedupeOutcome::TakenOver,
             Claim::Done => DedupeOutcome::Done,
@@ -115,12 +135,18 @@ impl Claims {
             Claim::Mismatch => DedupeOutcome::Mismatch,
             Claim::Foreign => DedupeOutcome::Foreign,
         });
-        Ok(answer)
+        self.count_all(outcomes);
     }
 
-    /// Keeps a claim alive that was `asked` for then and granted.
-    pub(crate) fn hold(&self, request: &ClaimRequest, grant: Grant, asked: Instant) -> Claimed {
-        HeldClaims::add(&self.held, request, grant, asked)
+    /// Keeps a claim alive that was `asked` for then and granted. Its end fires `cancelled`.
+    pub(crate) fn hold(
+        &self,
+        request: &ClaimRequest,
+        grant: Grant,
+        asked: Instant,
+        cancelled: CancellationToken,
+    ) -> Claimed {
+        HeldClaims::add(&self.held, request, grant, asked, cancelled)
     }
 
     /// Writes into the claim that its handler runs, in a crowd or with nothing else in flight, so that the event
@@ -162,20 +188,37 @@ impl Claims {
         };
         let recorded = || async {
             match self.complete.ask(completion.clone()).await? {
-                Completed::Foreign => Err(StoreFault::unavailable("the key holds a value that is not ours")),
+                Completed::Foreign => Err(foreign()),
                 recorded => Ok(recorded),
             }
         };
         // Without a token to stop it, `insist` ends only with an answer.
         let Ok(recorded) = self.insist(None, recorded).await else { return };
-        self.count(match recorded {
+        self.recorded(std::slice::from_ref(&completion), &[recorded]);
+    }
+
+    /// The same for many at once, whose claims nobody keeps alive.
+    pub(crate) async fn complete_all(&self, completions: &[Completion]) {
+        let recorded = || async {
+            let call = |store: Arc<dyn DedupeStore>| async move { store.complete(completions).await };
+            let recorded = self.caller.clone().timed(DedupeOperation::Complete, call).await?;
+            if recorded.contains(&Completed::Foreign) { Err(foreign()) } else { Ok(recorded) }
+        };
+        let Ok(recorded) = self.insist(None, recorded).await else { return };
+        self.recorded(completions, &recorded);
+    }
+
+    fn recorded(&self, completions: &[Completion], recorded: &[Completed]) {
+        self.count_all(recorded.iter().map(|recorded| match recorded {
             Completed::Recorded | Completed::Foreign => DedupeOutcome::Completed,
             Completed::AlreadyFinished => DedupeOutcome::AlreadyFinished,
             Completed::Stolen => DedupeOutcome::Stolen,
             Completed::Lost => DedupeOutcome::Lost,
-        });
-        if recorded == Completed::AlreadyFinished {
-            tracing::warn!(key = %renewal.held.key, "two workers finished this event: a lease ran out under a live handler");
+        }));
+        for (completion, recorded) in completions.iter().zip(recorded) {
+            if *recorded == Completed::AlreadyFinished {
+                tracing::warn!(key = %completion.held.key, "two workers finished this event: a lease ran out under a live handler");
+            }
         }
     }
 
@@ -195,8 +238,41 @@ impl Claims {
         Ok(())
     }
 
+    /// Gives claims back of which nothing has run.
+    pub(crate) async fn release_all(
+        &self,
+        releases: &[Release],
+        stop: &CancellationToken,
+    ) -> Result<(), Stopped> {
+        let call = || {
+            let call = |store: Arc<dyn DedupeStore>| async move { store.release(releases).await };
+            self.caller.clone().timed(DedupeOperation::Release, call)
+        };
+        let released = self.insist(Some(stop), call).await?;
+        self.count_all(released.iter().map(|_| DedupeOutcome::Released));
+        Ok(())
+    }
+
     fn count(&self, outcome: DedupeOutcome) {
         self.status.metrics.dedupe(outcome, 1);
+    }
+
+    /// Counters are shared by all threads, and most neighbours have the same outcome.
+    fn count_all(&self, outcomes: impl Iterator<Item = DedupeOutcome>) {
+        let mut run: Option<(DedupeOutcome, u64)> = None;
+        for outcome in outcomes {
+            match &mut run {
+                Some((same, number)) if *same == outcome => *number += 1,
+                other => {
+                    if let Some((before, number)) = other.replace((outcome, 1)) {
+                        self.status.metrics.dedupe(before, number);
+                    }
+                }
+            }
+        }
+        if let Some((outcome, number)) = run {
+            self.status.metrics.dedupe(outcome, number);
+        }
     }
 
     /// Repeats a call until the store answers. Every call is re-entrant, so a lost reply does no harm.
@@ -254,4 +330,8 @@ impl Claims {
             _ => DedupeOutcome::Lost,
         });
     }
+}
+
+fn foreign() -> StoreFault {
+    StoreFault::unavailable("a key holds a value that is not ours")
 }

@@ -2,20 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    How,
-    decode::Event,
-    dedupe::{Back, Stopped},
-    held::Claimed,
-    replaying::Replaying,
-    route::ServiceRun,
-    source::Partition,
-};
+use tokio_util::sync::CancellationToken;
+
+use super::{How, decode::Event, dedupe::Back, held::Claimed, route::ServiceRun, source::Partition};
 use crate::{
     Context, Handled, Record,
-    publication::{Origin, Outbox},
-    store::ClaimRequest,
-    telemetry::TraceContext,
+    context::Run,
+    publication::Origin,
+    store::{ClaimRequest, Grant},
 };
 
 /// How long a worker that stops waits for the broker to take a letter, and then tries to give the claim back.
@@ -37,7 +31,7 @@ impl Delivery<'_> {
         in_doubt: bool,
     ) {
         let claims = &self.service().claims;
-        let never = tokio_util::sync::CancellationToken::new();
+        let never = CancellationToken::new();
         let back = Back { delay: Duration::ZERO, attempts, first_failure_ms, in_doubt };
         let release = claims.release(claimed, back, &never);
         if tokio::time::timeout(HAND_OVER, release).await.is_err() {
@@ -58,8 +52,8 @@ impl Delivery<'_> {
         }
     }
 
-    pub(super) fn claim_request(&self, event: &Event<'_>) -> ClaimRequest {
-        let (route, service, record) = (event.route, self.service(), self.record);
+    pub(super) fn claim_request(&self, event: &Event) -> ClaimRequest {
+        let (route, service, record) = (&event.route, self.service(), self.record);
         ClaimRequest {
             key: service.store_key(route.handler.name(), event.key().as_str()),
             owner: service.owners.delivery(
@@ -75,41 +69,31 @@ impl Delivery<'_> {
         }
     }
 
-    pub(super) fn context(&self, event: &Event<'_>, claimed: &Claimed) -> Context {
-        let (handler, service) = (event.route.handler.name(), self.service());
-        let replay = service.replay.as_deref();
-        let suffix = replay.map(Replaying::suffix).unwrap_or_default();
-        Context {
-            replay: replay.is_some(),
-            record: Arc::clone(&event.meta),
-            idempotency_key: format!("{}.{handler}:{}{suffix}", service.group, event.key()).into(),
-            fencing_token: claimed.grant.token,
-            attempt: claimed.grant.attempts + 1,
-            cancelled: claimed.cancelled().clone(),
-            outbox: Arc::new(Outbox::new(Origin {
-                service: Arc::clone(&service.name),
-                handler,
-                dedupe_key: format!("{}{suffix}", event.key()).into(),
-                trace: self.record.trace().map_or_else(TraceContext::root, |trace| trace.child()),
-                tracestate: self.record.tracestate(),
-                topics: Some(Arc::clone(&service.publishes)),
-            })),
+    pub(super) fn context(&self, event: &Event, grant: &Grant, cancelled: &CancellationToken) -> Context {
+        let service = self.service();
+        let mut dedupe_key = event.key().as_str().to_owned();
+        if let Some(replay) = &service.replay {
+            dedupe_key.push_str(&replay.suffix());
         }
+        let run = Run {
+            record: Arc::clone(&event.meta),
+            group: Arc::clone(&service.group),
+            fencing_token: grant.token,
+            attempt: grant.attempts + 1,
+            cancelled: cancelled.clone(),
+            replay: service.replay.is_some(),
+        };
+        let origin = Origin {
+            service: Arc::clone(&service.name),
+            handler: event.route.handler.name(),
+            dedupe_key,
+            record: Arc::clone(self.record),
+            topics: Some(Arc::clone(&service.publishes)),
+        };
+        Context::new(run, origin)
     }
 
     pub(super) fn service(&self) -> &ServiceRun {
         &self.partition.topic.service
-    }
-
-    pub(super) async fn wait(&self, time: Duration) -> Result<(), Stopped> {
-        self.unless_stopped(tokio::time::sleep(time)).await
-    }
-
-    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
-        tokio::select! {
-            biased;
-            () = self.partition.stop.cancelled() => Err(Stopped),
-            done = work => Ok(done),
-        }
     }
 }

@@ -1,13 +1,13 @@
 //! One attempt: the handler, its time limit, and the one place where its panics end.
 
 use std::{
-    future::Future,
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    task::{self, Poll},
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use tokio::{
     sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock},
     time::Instant,
@@ -15,8 +15,8 @@ use tokio::{
 
 use super::failure::Failed;
 use crate::{
-    Context, Handled,
-    erased::Job,
+    Context, Failure, Handled,
+    erased::{BoxFuture, Job},
     telemetry::{HandlerMetrics, metrics::AttemptOutcome},
 };
 
@@ -27,29 +27,51 @@ pub(crate) enum Attempt {
     Failed(Failed),
 }
 
-/// Runs the handler once, and counts it.
-pub(crate) async fn attempt(
-    job: &dyn Job,
-    ctx: &Context,
-    limit: Duration,
-    metrics: &HandlerMetrics,
-) -> Attempt {
-    let began = Instant::now();
-    let answer = guarded(limit, || async { job.handle(ctx).await.map_err(Failed::from) }).await;
-    let outcome = match &answer {
-        Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
-        Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
-        Ok(Err(Failed { retryable: true, .. })) => AttemptOutcome::Retry,
-        Ok(Err(Failed { retryable: false, .. })) => AttemptOutcome::Rejected,
-        Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
-        Err(Broken::Panicked) => AttemptOutcome::Panicked,
-    };
-    metrics.attempt(outcome, began.elapsed());
-    match answer {
-        Ok(Ok(handled)) => Attempt::Handled(handled),
-        Ok(Err(failed)) => Attempt::Failed(failed),
-        Err(broken) => Attempt::Failed(broken.into()),
+/// A handler at work.
+pub(crate) struct Running {
+    call: Call<Handled>,
+    began: Instant,
+}
+
+impl Running {
+    /// Calls the handler; nothing of it has run before the first [`step`](Self::step) or [`rest`](Self::rest).
+    pub(crate) fn begin(job: &Arc<dyn Job>, ctx: &Context) -> Self {
+        let began = Instant::now();
+        Self { call: Call::new(|| Arc::clone(job).handle(ctx.clone())), began }
     }
+
+    /// Runs as far as it goes without waiting. The answer, if that was the end, is counted.
+    pub(crate) fn step(&mut self, cx: &mut task::Context<'_>, metrics: &HandlerMetrics) -> Poll<Attempt> {
+        self.call.step(cx).map(|answer| self.counted(answer, metrics))
+    }
+
+    /// Runs to the end, or until the attempt has taken longer than `limit`, and counts it.
+    pub(crate) async fn rest(mut self, limit: Duration, metrics: &HandlerMetrics) -> Attempt {
+        let answer = self.call.within(limit, self.began).await;
+        self.counted(answer, metrics)
+    }
+
+    fn counted(&self, answer: Answer<Handled>, metrics: &HandlerMetrics) -> Attempt {
+        let outcome = match &answer {
+            Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
+            Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
+            Ok(Err(Failed { retryable: true, .. })) => AttemptOutcome::Retry,
+            Ok(Err(Failed { retryable: false, .. })) => AttemptOutcome::Rejected,
+            Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
+            Err(Broken::Panicked) => AttemptOutcome::Panicked,
+        };
+        metrics.attempt(outcome, self.began.elapsed());
+        match answer {
+            Ok(Ok(handled)) => Attempt::Handled(handled),
+            Ok(Err(failed)) => Attempt::Failed(failed),
+            Err(broken) => Attempt::Failed(broken.into()),
+        }
+    }
+}
+
+/// Asks the handler whether the event has already taken effect.
+pub(crate) async fn was_applied(job: &Arc<dyn Job>, ctx: &Context, limit: Duration) -> Result<bool, Failed> {
+    Call::new(|| Arc::clone(job).was_applied(ctx.clone())).within(limit, Instant::now()).await?
 }
 
 /// A handler that gave no answer.
@@ -67,23 +89,48 @@ impl From<Broken> for Failed {
     }
 }
 
-/// Asks the handler whether the event has already taken effect.
-pub(crate) async fn was_applied(job: &dyn Job, ctx: &Context, limit: Duration) -> Result<bool, Failed> {
-    guarded(limit, || async { job.was_applied(ctx).await.map_err(Failed::from) }).await?
-}
+type Answer<T> = Result<Result<T, Failed>, Broken>;
 
 /// Author's code: whatever it does, the answer is a value. Making the future, printing its error and dropping what
 /// is left of it are the author's code, too.
-async fn guarded<T, F: Future<Output = T>>(limit: Duration, call: impl FnOnce() -> F) -> Result<T, Broken> {
-    let mut work = Box::pin(AssertUnwindSafe(async { call().await }).catch_unwind());
-    let answer = match tokio::time::timeout(limit, &mut work).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err(Broken::Panicked),
-        Err(_) => Err(Broken::TimedOut(limit)),
-    };
-    match catch_unwind(AssertUnwindSafe(|| drop(work))) {
-        Ok(()) => answer,
-        Err(_) => Err(Broken::Panicked),
+struct Call<T> {
+    /// `None` once it is over.
+    work: Option<BoxFuture<Result<T, Failure>>>,
+}
+
+impl<T> Call<T> {
+    fn new(make: impl FnOnce() -> BoxFuture<Result<T, Failure>>) -> Self {
+        Self { work: catch_unwind(AssertUnwindSafe(make)).ok() }
+    }
+
+    fn step(&mut self, cx: &mut task::Context<'_>) -> Poll<Answer<T>> {
+        let Some(work) = &mut self.work else { return Poll::Ready(Err(Broken::Panicked)) };
+        let step = || work.as_mut().poll(cx).map_err(Failed::from);
+        match catch_unwind(AssertUnwindSafe(step)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(answer)) => Poll::Ready(self.end().map(|()| answer)),
+            Err(_) => Poll::Ready(self.end().and(Err(Broken::Panicked))),
+        }
+    }
+
+    /// Runs to the end, or until `limit` has passed since it `began`.
+    async fn within(&mut self, limit: Duration, began: Instant) -> Answer<T> {
+        let left = limit.saturating_sub(began.elapsed());
+        match tokio::time::timeout(left, poll_fn(|cx| self.step(cx))).await {
+            Ok(answer) => answer,
+            Err(_) => self.end().and(Err(Broken::TimedOut(limit))),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Broken> {
+        let work = self.work.take();
+        catch_unwind(AssertUnwindSafe(|| drop(work))).map_err(|_| Broken::Panicked)
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        drop(self.end());
     }
 }
 
@@ -103,6 +150,11 @@ pub(crate) enum Stay {
 }
 
 impl Crowd {
+    /// Lets a handler run in the crowd, if nothing runs alone or waits to.
+    pub(crate) fn try_enter(&self) -> Option<Stay> {
+        Arc::clone(&self.0).try_read_owned().ok().map(Stay::InCrowd)
+    }
+
     /// Waits until this handler may run.
     pub(crate) async fn enter(&self, alone: bool) -> Stay {
         let lock = Arc::clone(&self.0);

@@ -37,12 +37,7 @@ pub(super) struct Ending<'a> {
 impl Delivery<'_> {
     /// The event has killed its workers. Nothing of its handler is called once more, not even to ask whether it took
     /// effect: that might kill this one.
-    pub(super) async fn deadly(
-        &self,
-        event: &Event<'_>,
-        claimed: &Claimed,
-        why: &str,
-    ) -> Result<How, Stopped> {
+    pub(super) async fn deadly(&self, event: &Event, claimed: &Claimed, why: &str) -> Result<How, Stopped> {
         let Grant { attempts, first_failure_ms: first_failure, takeovers, .. } = claimed.grant;
         // A process that dies at once leaves no renewal behind that would have counted the attempt.
         let attempts = attempts.max(takeovers);
@@ -55,11 +50,11 @@ impl Delivery<'_> {
     /// Ends a claim with a letter: first the broker has it, then the store hears that the event is dead.
     pub(super) async fn end(
         &self,
-        event: &Event<'_>,
+        event: &Event,
         claimed: &Claimed,
         end: &Ending<'_>,
     ) -> Result<How, Stopped> {
-        if self.dead_letter(Some(event.route), Some(event.key()), end).await.is_err() {
+        if self.dead_letter(Some(&event.route), Some(event.key()), end).await.is_err() {
             self.hand_over(claimed, end.attempts, end.first_failure, end.in_doubt).await;
             return Err(Stopped);
         }
@@ -68,7 +63,7 @@ impl Delivery<'_> {
         Ok(How::DeadLettered)
     }
 
-    pub(super) async fn mismatch(&self, event: &Event<'_>) -> Result<How, Stopped> {
+    pub(super) async fn mismatch(&self, event: &Event) -> Result<How, Stopped> {
         let failed = Failed::finally("the same dedupe key came before with another fingerprint");
         let end = Ending {
             disposition: Disposition::Mismatch,
@@ -77,7 +72,7 @@ impl Delivery<'_> {
             in_doubt: false,
             failed: &failed,
         };
-        self.dead_letter(Some(event.route), Some(event.key()), &end).await?;
+        self.dead_letter(Some(&event.route), Some(event.key()), &end).await?;
         Ok(How::DeadLettered)
     }
 
@@ -105,7 +100,7 @@ impl Delivery<'_> {
             // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
             let sent = tokio::select! {
                 sent = service.producer.send(std::slice::from_ref(&letter)) => sent,
-                () = self.stopped_for(HAND_OVER) => return Err(Stopped),
+                () = self.partition.stopped_for(HAND_OVER) => return Err(Stopped),
             };
             match sent {
                 Ok(()) => break,
@@ -116,17 +111,11 @@ impl Delivery<'_> {
                 }
                 Err(error) => service.status.dead_letter_fault(self.record, &letter.topic, &error),
             }
-            self.wait(pause).await?;
+            self.partition.wait(pause).await?;
             pause = (pause * 2).min(SEND_AGAIN.1);
         }
         self.partition.topic.metrics(route).dead_letter(disposition);
         service.status.dead_lettered(self.record, &verdict, disposition);
         Ok(())
-    }
-
-    /// Ends when the partition was told to stop this long ago.
-    pub(super) async fn stopped_for(&self, time: Duration) {
-        self.partition.stop.cancelled().await;
-        tokio::time::sleep(time).await;
     }
 }

@@ -28,12 +28,12 @@ impl Delivery<'_> {
     /// Ends an event that is not tried again: as done if it has taken effect, with a letter otherwise.
     pub(super) async fn give_up(
         &self,
-        event: &Event<'_>,
+        event: &Event,
         claimed: &Claimed,
         end: &Ending<'_>,
     ) -> Result<How, Stopped> {
         // A context of its own: what earlier attempts have published is not what was stored with the effect.
-        let ctx = self.context(event, claimed);
+        let ctx = self.context(event, &claimed.grant, claimed.cancelled());
         let Ok(effect) = self.effect(event, &ctx).await else {
             self.hand_over(claimed, end.attempts, end.first_failure, true).await;
             return Err(Stopped);
@@ -56,12 +56,12 @@ impl Delivery<'_> {
         }
     }
 
-    async fn effect(&self, event: &Event<'_>, ctx: &Context) -> Result<Effect, Stopped> {
+    async fn effect(&self, event: &Event, ctx: &Context) -> Result<Effect, Stopped> {
         let mut pause = ASK_AGAIN.0;
         let mut tries = 0;
         loop {
             tries += 1;
-            match was_applied(&*event.job, ctx, event.route.settings.timeout).await {
+            match was_applied(&event.job, ctx, event.route.settings.timeout).await {
                 Ok(true) => return Ok(Effect::There),
                 Ok(false) => return Ok(Effect::NotThere),
                 Err(Failed { error, .. }) if tries == TRIES => return Ok(Effect::NotKnown(error)),
@@ -69,7 +69,7 @@ impl Delivery<'_> {
                     tracing::warn!(%error, tries, "the handler cannot say whether the event took effect");
                 }
             }
-            self.wait(pause).await?;
+            self.partition.wait(pause).await?;
             pause = (pause * 2).min(ASK_AGAIN.1);
         }
     }

@@ -41,8 +41,14 @@ pub(crate) struct Claimed {
 }
 
 impl HeldClaims {
-    /// Keeps a claim alive that was `asked` for then and granted.
-    pub(super) fn add(registry: &Arc<Self>, request: &ClaimRequest, grant: Grant, asked: Instant) -> Claimed {
+    /// Keeps a claim alive that was `asked` for then and granted. Its end fires `cancelled`.
+    pub(super) fn add(
+        registry: &Arc<Self>,
+        request: &ClaimRequest,
+        grant: Grant,
+        asked: Instant,
+        cancelled: CancellationToken,
+    ) -> Claimed {
         let renewal = Renewal {
             held: Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token },
             lease: request.lease,
@@ -55,7 +61,7 @@ impl HeldClaims {
         let claim = Arc::new(HeldClaim {
             renewal: Mutex::new(renewal),
             ending: AtomicBool::new(false),
-            cancelled: CancellationToken::new(),
+            cancelled,
             certain_until: Mutex::new(asked + request.lease),
         });
         let id = registry.next.fetch_add(1, Relaxed);

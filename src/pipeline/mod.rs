@@ -5,6 +5,7 @@
 //! and only [`commit`] says which offsets may be committed. It accepts nothing but [`Settled`], which only
 //! `settle` can make.
 
+mod batch;
 mod batcher;
 mod capacity;
 pub mod commit;

@@ -18,7 +18,7 @@ impl Delivery<'_> {
     ///
     /// An error is a refusal for ever.
     pub(super) async fn publish(&self, ctx: &Context) -> Result<(), Failed> {
-        let events = ctx.outbox.close();
+        let events = ctx.outbox().close();
         if events.is_empty() {
             return Ok(());
         }

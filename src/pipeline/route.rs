@@ -29,7 +29,7 @@ pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
 /// What the partitions of one service share.
 pub(crate) struct ServiceRun {
     pub(crate) name: Arc<str>,
-    pub(crate) group: String,
+    pub(crate) group: Arc<str>,
     /// The topics its handlers publish to: logical names to physical ones.
     pub(crate) publishes: Arc<BTreeMap<String, String>>,
     pub(crate) ordering: Ordering,
@@ -100,7 +100,7 @@ pub(crate) struct Topic {
     pub(crate) service: Arc<ServiceRun>,
     /// Physical name.
     pub(crate) name: Arc<str>,
-    pub(crate) table: Table<Route>,
+    pub(crate) table: Table<Arc<Route>>,
     /// Counts what no handler takes; where one takes every record, that one's.
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.

@@ -1,27 +1,29 @@
-//! The way of one record, from bytes to [`Settled`]: decode → dedupe → dispatch → retry → dead letter.
+//! The way of one record that needs more than its batch can give: it waits, fails, or is in doubt.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     How, Settled,
-    capacity::Place,
+    capacity::Places,
     dead_letter::{Disposition, millis},
-    decode::{Decoded, Event, decode},
+    decode::Event,
     dedupe::{Back, Stopped},
     delivery::Delivery,
-    dispatch::{Attempt, attempt, was_applied},
+    dispatch::{Attempt, Running, Stay, was_applied},
     ending::Ending,
     failure::Failed,
     held::Claimed,
     retry,
+    route::Route,
     source::Partition,
 };
 use crate::{
     Context, Handled, Record,
     crash::crash_point,
-    store::{Claim, End, Grant, Run},
+    store::{Claim, ClaimRequest, End, Grant, Held, Release, Run},
 };
 
 /// After so many workers died over an event, the store is told when it runs.
@@ -37,18 +39,71 @@ const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
 /// The error of an event that has no attempts left and comes without a letter: the store knows only how many there were.
 const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them stopped before it could write this letter, and its log says why";
 
+/// How far a record has come in its batch.
+pub(super) enum Stage {
+    /// It holds nothing that can be handled.
+    Unfit(Option<Arc<Route>>, Disposition, String),
+    /// The store has answered, and perhaps its handler has begun.
+    Asked {
+        event: Event,
+        asked: Asked,
+        /// Its place among those that have claims.
+        near: Places,
+        begun: Option<Begun>,
+    },
+}
+
+/// What the store was asked, and has answered.
+pub(super) struct Asked {
+    pub(super) request: ClaimRequest,
+    pub(super) claim: Claim,
+    /// When it was asked.
+    pub(super) at: Instant,
+}
+
+impl Asked {
+    /// How to give the claim back of which nothing has run, if it was granted.
+    pub(super) fn unused(self) -> Option<Release> {
+        let (Claim::Won(grant) | Claim::TakenOver(grant) | Claim::Spent(grant)) = self.claim else {
+            return None;
+        };
+        let ClaimRequest { key, owner, retention, .. } = self.request;
+        Some(Release {
+            held: Held { key, owner, token: grant.token },
+            delay: Duration::ZERO,
+            retention,
+            attempts: grant.attempts,
+            first_failure_ms: grant.first_failure_ms,
+            in_doubt: matches!(self.claim, Claim::TakenOver(_)),
+        })
+    }
+}
+
+/// A handler that has begun under a claim that was won.
+pub(super) struct Begun {
+    pub(super) ctx: Context,
+    pub(super) state: BegunState,
+}
+
+pub(super) enum BegunState {
+    /// It waits, in the places that it needs to run.
+    Waits(Running, Places, Stay),
+    Over(Attempt),
+}
+
 /// Works on one record until it needs no more work, or until its partition is told to stop.
-pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Result<Settled, Stopped> {
+pub(super) async fn settle(
+    partition: &Partition,
+    record: &Arc<Record>,
+    stage: Stage,
+) -> Result<Settled, Stopped> {
     let delivery = Delivery { partition, record };
-    let (route, decoded) = decode(&partition.topic.table, record);
-    let replay = partition.topic.service.replay.as_deref();
-    let how = match decoded {
-        Decoded::Event(event) if replay.is_some() && !event.route.handler.replayable() => How::LeftOut,
-        Decoded::Event(event) => delivery.event(&event).await?,
-        Decoded::Unwanted(what) => delivery.handled(Handled::Skipped(what.into())),
-        // Its letter was written when the live group met it.
-        Decoded::Unfit(..) if replay.is_some_and(|replay| replay.was_passed(record)) => How::WasDead,
-        Decoded::Unfit(disposition, why) => {
+    let (route, how) = match stage {
+        Stage::Asked { event, asked, near, begun } => {
+            let how = delivery.event(&event, asked, near, begun).await?;
+            (Some(event.route), how)
+        }
+        Stage::Unfit(route, disposition, why) => {
             let end = Ending {
                 disposition,
                 attempts: 0,
@@ -56,11 +111,11 @@ pub(crate) async fn settle(partition: &Partition, record: &Arc<Record>) -> Resul
                 in_doubt: false,
                 failed: &Failed::finally(why),
             };
-            delivery.dead_letter(route, None, &end).await?;
-            How::DeadLettered
+            delivery.dead_letter(route.as_deref(), None, &end).await?;
+            (route, How::DeadLettered)
         }
     };
-    delivery.service().settled(partition.topic.metrics(route), how, record);
+    delivery.service().settled(partition.topic.metrics(route.as_deref()), how, record);
     Ok(Settled::new(partition.epoch, record.offset, how))
 }
 
@@ -72,18 +127,31 @@ enum Step {
 }
 
 impl Delivery<'_> {
-    /// Asks for the claim and does what the answer says, until the event is settled.
-    async fn event(&self, event: &Event<'_>) -> Result<How, Stopped> {
+    /// Does what the store's answer says, and asks again until the event is settled.
+    async fn event(
+        &self,
+        event: &Event,
+        asked: Asked,
+        near: Places,
+        mut begun: Option<Begun>,
+    ) -> Result<How, Stopped> {
         let service = self.service();
-        let request = self.claim_request(event);
+        let Asked { request, claim, mut at } = asked;
+        let mut first = Some((claim, near));
         let mut pause = ASK_AGAIN.0;
         // Taken over, and whether it took effect before is not known yet.
         let mut in_doubt = false;
         loop {
-            // A claim has to be kept alive until its handler has run: none is asked for long before that.
-            let near = self.unless_stopped(service.near.place(self.partition.epoch)).await?;
-            let asked = Instant::now();
-            let grant = match service.claims.claim(&request, &self.partition.stop).await? {
+            let (claim, near) = match first.take() {
+                Some(first) => first,
+                None => {
+                    let near =
+                        self.partition.unless_stopped(service.near.place(self.partition.epoch)).await?;
+                    at = Instant::now();
+                    (service.claims.claim(&request, &self.partition.stop).await?, near)
+                }
+            };
+            let grant = match claim {
                 Claim::Won(grant) => grant,
                 Claim::TakenOver(grant) => {
                     in_doubt = true;
@@ -94,13 +162,13 @@ impl Delivery<'_> {
                 Claim::Busy { left } => {
                     drop(near);
                     // Whoever has it may finish at any moment.
-                    self.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
+                    self.partition.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
                     pause = (pause * 2).min(ASK_AGAIN.1);
                     continue;
                 }
                 Claim::BackingOff { left } => {
                     drop(near);
-                    self.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
+                    self.partition.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
                     continue;
                 }
                 Claim::Spent(grant) => {
@@ -109,7 +177,7 @@ impl Delivery<'_> {
                         grant.takeovers
                     );
                     drop(near);
-                    let claimed = service.claims.hold(&request, grant, asked);
+                    let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
                     let how = self.deadly(event, &claimed, &why).await?;
                     return self.enter(&request.key, how).await;
                 }
@@ -124,16 +192,20 @@ impl Delivery<'_> {
                 Claim::Foreign => {
                     service.status.foreign(self.record, request.key.as_str());
                     drop(near);
-                    self.wait(FOREIGN_AGAIN).await?;
+                    self.partition.wait(FOREIGN_AGAIN).await?;
                     continue;
                 }
             };
-            crash_point("after_claim");
-            let claimed = service.claims.hold(&request, grant, asked);
-            match self.claimed(event, claimed, near, &mut in_doubt).await? {
+            let begun = begun.take();
+            if begun.is_none() {
+                crash_point("after_claim");
+            }
+            let cancelled = begun.as_ref().map(|begun| begun.ctx.cancelled().clone()).unwrap_or_default();
+            let claimed = service.claims.hold(&request, grant, at, cancelled);
+            match self.claimed(event, claimed, near, begun, &mut in_doubt).await? {
                 Step::Settled(how) => return self.enter(&request.key, how).await,
                 Step::AskAgain(delay) => {
-                    self.wait(delay).await?;
+                    self.partition.wait(delay).await?;
                     pause = ASK_AGAIN.0;
                 }
             }
@@ -143,15 +215,16 @@ impl Delivery<'_> {
     /// Runs the handler under a claim, and ends the claim with what came of it.
     async fn claimed(
         &self,
-        event: &Event<'_>,
+        event: &Event,
         claimed: Claimed,
-        near: Place,
+        near: Places,
+        begun: Option<Begun>,
         in_doubt: &mut bool,
     ) -> Result<Step, Stopped> {
         let (service, settings) = (self.service(), &event.route.settings);
         let claims = &service.claims;
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
-        if claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
+        if begun.is_none() && claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
             drop(near);
             let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
             let failed = &Failed::finally(SPENT_ELSEWHERE);
@@ -159,8 +232,17 @@ impl Delivery<'_> {
             let end = Ending { disposition, attempts, first_failure, in_doubt: false, failed };
             return self.give_up(event, &claimed, &end).await.map(Step::Settled);
         }
-        let ctx = self.context(event, &claimed);
-        let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
+        let (ctx, attempt) = match begun {
+            Some(Begun { ctx, state }) => {
+                claimed.begin(ctx.attempt());
+                (ctx, Ok(Some(self.go_on(event, state).await)))
+            }
+            None => {
+                let ctx = self.context(event, &claimed.grant, claimed.cancelled());
+                let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
+                (ctx, attempt)
+            }
+        };
         // What nobody takes, letters or events out, must not keep other events from being claimed.
         drop(near);
         let attempt = match attempt {
@@ -181,7 +263,7 @@ impl Delivery<'_> {
                 {
                     let end = Ending {
                         disposition: Disposition::Rejected,
-                        attempts: ctx.attempt,
+                        attempts: ctx.attempt(),
                         first_failure: claimed.grant.first_failure_ms,
                         in_doubt: *in_doubt,
                         failed: &refused,
@@ -189,26 +271,36 @@ impl Delivery<'_> {
                     return self.end(event, &claimed, &end).await.map(Step::Settled);
                 }
                 crash_point("after_publish");
-                claims.complete(&claimed, End::Done, ctx.attempt).await;
+                claims.complete(&claimed, End::Done, ctx.attempt()).await;
                 crash_point("after_complete");
                 Ok(Step::Settled(self.handled(handled)))
             }
-            Attempt::Failed(failed) => self.failed(event, claimed, ctx.attempt, &failed, *in_doubt).await,
+            Attempt::Failed(failed) => self.failed(event, claimed, ctx.attempt(), &failed, *in_doubt).await,
+        }
+    }
+
+    /// Lets a handler end that has begun.
+    async fn go_on(&self, event: &Event, state: BegunState) -> Attempt {
+        match state {
+            BegunState::Over(attempt) => attempt,
+            BegunState::Waits(running, _place, _stay) => {
+                running.rest(event.route.settings.timeout, &event.route.metrics).await
+            }
         }
     }
 
     /// Waits for a place and runs the handler once. `None`: by then the claim was no longer certain.
     async fn run(
         &self,
-        event: &Event<'_>,
+        event: &Event,
         ctx: &Context,
         claimed: &Claimed,
         in_doubt: &mut bool,
     ) -> Result<Option<Attempt>, Stopped> {
-        let (route, service, job) = (event.route, self.service(), &*event.job);
+        let (route, service, job) = (&event.route, self.service(), &event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
-        let _place = self.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
-        let _stay = self.unless_stopped(service.crowd.enter(alone)).await?;
+        let _place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
+        let _stay = self.partition.unless_stopped(service.crowd.enter(alone)).await?;
         if claimed.grant.takeovers >= TAKEOVERS_BEFORE_MARK {
             let run = if alone { Run::Alone } else { Run::InCrowd };
             service.claims.mark(claimed, run, &self.partition.stop).await?;
@@ -225,25 +317,25 @@ impl Delivery<'_> {
                 Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
                 Ok(false) => {
                     *in_doubt = false;
-                    ctx.outbox.clear();
+                    ctx.outbox().clear();
                 }
                 Err(failed) => return Ok(Some(Attempt::Failed(failed))),
             }
         }
-        claimed.begin(ctx.attempt);
-        Ok(Some(attempt(job, ctx, limit, &route.metrics).await))
+        claimed.begin(ctx.attempt());
+        Ok(Some(Running::begin(job, ctx).rest(limit, &route.metrics).await))
     }
 
     /// After a failed attempt: later again, or never.
     async fn failed(
         &self,
-        event: &Event<'_>,
+        event: &Event,
         claimed: Claimed,
         attempts: u32,
         failed: &Failed,
         in_doubt: bool,
     ) -> Result<Step, Stopped> {
-        let (route, service) = (event.route, self.service());
+        let (route, service) = (&event.route, self.service());
         let now = millis(service.clock.now());
         let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
         let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));

@@ -1,12 +1,14 @@
-//! Where records come in: one assigned partition. Takes them, settles them lane by lane, says what may be
+//! Where records come in: one assigned partition. Takes them, has them settled batch by batch, says what may be
 //! committed.
 
 use std::{
+    collections::VecDeque,
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -15,12 +17,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Settled,
+    batch::settle_all,
     commit::Tracker,
-    lanes::{Delivered, Lane, Lanes},
+    dedupe::Stopped,
+    lanes::{Delivered, Lane, Lanes, Turn},
     route::Topic,
-    settle::settle,
 };
-use crate::{Record, telemetry::metrics::InFlight};
+use crate::Record;
 
 /// One partition in one assignment. The thread that polls gives it records and asks for the watermark; tasks
 /// on the runtime work on its lanes. It never makes the polling thread wait.
@@ -33,7 +36,8 @@ pub(crate) struct Partition {
     /// Fires when nothing new may begin here.
     pub(crate) stop: CancellationToken,
     state: Mutex<State>,
-    lanes_at_work: TaskTracker,
+    /// Batches, and records that have left theirs.
+    at_work: TaskTracker,
     runtime: Handle,
 }
 
@@ -42,6 +46,10 @@ struct State {
     tracker: Tracker,
     lanes: Lanes,
     bytes: usize,
+    /// How many tasks take batch after batch.
+    batchers: usize,
+    /// The handlers of the last batch answered at once.
+    is_quick: bool,
 }
 
 /// How much of the service's bounds a partition may use.
@@ -59,6 +67,10 @@ pub(crate) fn next_epoch() -> u64 {
     EPOCHS.fetch_add(1, Relaxed)
 }
 
+/// Records of a batch: enough to share a round trip, few enough that a death repeats little.
+const BATCH: usize = 128;
+/// While one batch waits for the store, the handlers of another run.
+const BATCHERS: usize = 2;
 /// Settled records kept in mind behind one that is not: what a crash would deliver again.
 const MAX_SPAN: usize = 100_000;
 
@@ -78,60 +90,113 @@ impl Partition {
             number,
             epoch,
             stop: CancellationToken::new(),
-            state: Mutex::new(State { tracker: Tracker::starting_at(epoch, position), lanes, bytes: 0 }),
-            lanes_at_work: TaskTracker::new(),
+            state: Mutex::new(State {
+                tracker: Tracker::starting_at(epoch, position),
+                lanes,
+                bytes: 0,
+                batchers: 0,
+                is_quick: false,
+            }),
+            at_work: TaskTracker::new(),
             runtime,
         })
     }
 
-    /// Takes a record in and starts its lane if it was idle. What was delivered before is dropped.
-    pub(crate) fn take(self: &Arc<Self>, record: Record) {
-        let weight = record.weight();
-        let lane = {
+    /// Takes records in, in order, and has them worked on. What was delivered before is dropped.
+    pub(crate) fn take(self: &Arc<Self>, records: impl IntoIterator<Item = Record>) {
+        let mut taken = 0;
+        let begins = {
             let mut state = self.state();
-            if self.stop.is_cancelled() || !state.tracker.deliver(record.offset, record.timestamp) {
+            if self.stop.is_cancelled() {
                 return;
             }
-            state.bytes += weight;
-            let in_flight = self.topic.service.status.metrics.in_flight(weight);
-            state.lanes.push(Delivered { record: Arc::new(record), in_flight })
+            for record in records {
+                if !state.tracker.deliver(record.offset, record.timestamp) {
+                    continue;
+                }
+                let weight = record.weight();
+                state.bytes += weight;
+                let in_flight = self.topic.service.status.metrics.in_flight(weight);
+                state.lanes.push(Delivered { record: Arc::new(record), in_flight });
+                taken += 1;
+            }
+            state.begins()
         };
-        self.topic.consumed.inc();
-        if let Some(lane) = lane {
-            self.lanes_at_work.spawn_on(Arc::clone(self).work(lane), &self.runtime);
+        self.topic.consumed.inc_by(taken);
+        if begins {
+            self.begin();
         }
     }
 
-    /// Works on a lane until it is empty. Author's code cannot panic here; if ours does, a lane must not die in
-    /// silence with its records unsettled.
-    async fn work(self: Arc<Self>, lane: Lane) {
-        if AssertUnwindSafe(self.work_on(&lane)).catch_unwind().await.is_err() {
-            self.topic.service.status.fail("a lane has panicked");
-        }
+    fn begin(self: &Arc<Self>) {
+        self.spawn(Arc::clone(self).work());
     }
 
-    async fn work_on(&self, lane: &Lane) {
-        while let Some(Delivered { record, in_flight }) = self.next(lane) {
-            match settle(self, &record).await {
-                Ok(settled) => self.settled(settled, &record, in_flight),
-                // Stopped: the rest of the lane belongs to whoever is assigned this partition next.
-                Err(_) => return,
+    /// Runs this as a part of the partition's work. Author's code cannot panic here; if ours does, records must not
+    /// stay unsettled in silence.
+    pub(super) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let service = Arc::clone(&self.topic.service);
+        let work = async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                service.status.fail("the work on a partition has panicked");
+            }
+        };
+        self.at_work.spawn_on(work, &self.runtime);
+    }
+
+    /// Takes batch after batch, until nothing is ready or the partition is told to stop.
+    async fn work(self: Arc<Self>) {
+        loop {
+            // A claim has to be kept alive until its handler has run: none is asked for long before that.
+            let near = self.topic.service.near.places(self.epoch, BATCH);
+            let Ok(near) = self.unless_stopped(near).await else { return };
+            let Some((runs, is_quick)) = self.next(near.number()) else { return };
+            if settle_all(&self, runs, near, is_quick).await.is_err() {
+                return;
             }
         }
     }
 
-    fn next(&self, lane: &Lane) -> Option<Delivered> {
-        if self.stop.is_cancelled() {
+    /// The records whose turn it is, and whether their handlers are expected to answer at once.
+    fn next(&self, most: usize) -> Option<(Vec<Turn>, bool)> {
+        let mut state = self.state();
+        let State { lanes, is_quick, batchers, .. } = &mut *state;
+        if !lanes.is_ready() || self.stop.is_cancelled() {
+            *batchers -= 1;
             return None;
         }
-        self.state().lanes.next(lane)
+        Some((lanes.take(most, if *is_quick { most } else { 1 }), *is_quick))
     }
 
-    fn settled(&self, settled: Settled, record: &Record, in_flight: InFlight) {
-        drop(in_flight);
+    /// Takes note of what needs no more work.
+    pub(super) fn settled(&self, settled: impl IntoIterator<Item = (Settled, Delivered)>) {
         let mut state = self.state();
-        state.bytes -= record.weight();
-        state.tracker.settle(settled);
+        for (settled, Delivered { record, in_flight }) in settled {
+            drop(in_flight);
+            state.bytes -= record.weight();
+            state.tracker.settle(settled);
+        }
+    }
+
+    /// Nobody works on these lanes any more; what comes back was not worked on.
+    pub(super) fn free(self: &Arc<Self>, lanes: impl IntoIterator<Item = Turn>) {
+        let begins = {
+            let mut state = self.state();
+            lanes.into_iter().for_each(|(lane, back)| state.lanes.done(lane, back));
+            !self.stop.is_cancelled() && state.begins()
+        };
+        if begins {
+            self.begin();
+        }
+    }
+
+    /// Gives records back to a lane that is still worked on.
+    pub(super) fn give_back(&self, lane: &Lane, back: VecDeque<Delivered>) {
+        self.state().lanes.give_back(lane, back);
+    }
+
+    pub(super) fn is_quick(&self, is_quick: bool) {
+        self.state().is_quick = is_quick;
     }
 
     /// Whether it holds as much as it may, so that fetching must pause.
@@ -176,7 +241,7 @@ impl Partition {
     /// Begins nothing new from now on: what waits is left, what runs may finish.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
-        self.lanes_at_work.close();
+        self.at_work.close();
         // What waits belongs to the next owner; here it would only use memory.
         self.state().lanes.clear();
         self.topic.service.capacity.close(self.epoch);
@@ -190,15 +255,42 @@ impl Partition {
 
     /// Whether everything that ran has finished.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled() && self.lanes_at_work.is_empty()
+        self.stop.is_cancelled() && self.at_work.is_empty()
     }
 
     /// Waits until everything that ran has finished. Only after [`stop`](Self::stop).
     pub(crate) async fn stopped(&self) {
-        self.lanes_at_work.wait().await;
+        self.at_work.wait().await;
+    }
+
+    pub(super) async fn wait(&self, time: Duration) -> Result<(), Stopped> {
+        self.unless_stopped(tokio::time::sleep(time)).await
+    }
+
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Stopped),
+            done = work => Ok(done),
+        }
+    }
+
+    /// Ends when the partition was told to stop this long ago.
+    pub(super) async fn stopped_for(&self, time: Duration) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(time).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether one more task is to take batches; it is counted.
+    fn begins(&mut self) -> bool {
+        let begins = self.lanes.is_ready() && self.batchers < BATCHERS;
+        self.batchers += usize::from(begins);
+        begins
     }
 }

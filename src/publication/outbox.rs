@@ -2,13 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{Publication, PublishError};
-use crate::telemetry::{TRACEPARENT, TraceContext};
+use crate::{
+    Record,
+    telemetry::{TRACEPARENT, TraceContext},
+};
 
 /// A dedupe key of up to this many bytes stands in the ids of the events out as it is; of a longer one, its digest.
 const READABLE_KEY: usize = 256;
@@ -28,7 +31,9 @@ pub(crate) struct Outgoing {
 /// The events out of one attempt. It closes when the handler returns.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    origin: Origin,
+    pub(crate) origin: Origin,
+    /// Made when it is asked for.
+    trace: OnceLock<TraceContext>,
     state: Mutex<State>,
 }
 
@@ -37,10 +42,9 @@ pub(crate) struct Outbox {
 pub(crate) struct Origin {
     pub(crate) service: Arc<str>,
     pub(crate) handler: &'static str,
-    pub(crate) dedupe_key: Arc<str>,
-    pub(crate) trace: TraceContext,
-    /// What other tracing systems have to say about the trace; handed on as it is.
-    pub(crate) tracestate: Option<String>,
+    pub(crate) dedupe_key: String,
+    /// Whose trace goes on.
+    pub(crate) record: Arc<Record>,
     /// By their logical names; `None`: anywhere.
     pub(crate) topics: Option<Arc<BTreeMap<String, String>>>,
 }
@@ -54,16 +58,17 @@ struct State {
 
 impl Outbox {
     pub(crate) fn new(origin: Origin) -> Self {
-        Self { origin, state: Mutex::default() }
+        Self { origin, trace: OnceLock::new(), state: Mutex::default() }
     }
 
     pub(crate) fn trace(&self) -> &TraceContext {
-        &self.origin.trace
+        let of_record = || self.origin.record.trace().map_or_else(TraceContext::root, |trace| trace.child());
+        self.trace.get_or_init(of_record)
     }
 
     pub(crate) fn add(&self, publication: Publication) -> Result<(), PublishError> {
         let Publication { topic, key, value, content_type, name, event_type } = publication;
-        let Origin { service, topics, trace, tracestate, .. } = &self.origin;
+        let Origin { service, topics, record, .. } = &self.origin;
         if topics.as_ref().is_some_and(|topics| !topics.contains_key(&topic)) {
             return Err(PublishError::Undeclared(topic));
         }
@@ -85,9 +90,10 @@ impl Outbox {
             header("ce_source", service),
             header("ce_type", event_type.as_deref().unwrap_or(&topic)),
             header("content-type", content_type),
-            header(TRACEPARENT, &trace.to_header_value()),
+            header(TRACEPARENT, &self.trace().to_header_value()),
         ];
-        headers.extend(tracestate.as_deref().map(|tracestate| header("tracestate", tracestate)));
+        // What other tracing systems have to say is handed on as it is.
+        headers.extend(record.tracestate().map(|tracestate| header("tracestate", &tracestate)));
         state.events.push(Outgoing { topic, key, value, headers });
         Ok(())
     }
@@ -125,6 +131,13 @@ impl Outbox {
         state.names.clear();
     }
 
+    /// Takes nothing any more, if nothing has been published.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let mut state = self.state();
+        state.closed |= state.events.is_empty();
+        state.closed
+    }
+
     /// Takes everything, and nothing more after it.
     pub(crate) fn close(&self) -> Vec<Outgoing> {
         let mut state = self.state();
@@ -151,13 +164,16 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
     fn outbox(dedupe_key: &str) -> Outbox {
+        let headers = [(TRACEPARENT, TRACE), ("tracestate", "vendor=1")];
+        let headers = headers.into_iter().map(|(name, value)| crate::Header::text(name, value));
         Outbox::new(Origin {
             service: "payments".into(),
             handler: "charge",
             dedupe_key: dedupe_key.into(),
-            trace: TraceContext::root(),
-            tracestate: Some("vendor=1".to_owned()),
+            record: Arc::new(Record { headers: headers.collect(), ..crate::testing::record() }),
             topics: Some(Arc::new([("settled".to_owned(), "prod.settled".to_owned())].into())),
         })
     }
@@ -229,7 +245,10 @@ mod tests {
         let headers = outbox.events().remove(0).headers;
         let header =
             |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        assert_eq!(header("traceparent"), Some(outbox.trace().to_header_value().as_str()));
+        let (trace, received) = (outbox.trace(), TraceContext::parse(TRACE.as_bytes()).unwrap());
+        assert_eq!(header("traceparent"), Some(trace.to_header_value().as_str()));
+        assert_eq!(trace.trace_id(), received.trace_id());
+        assert_ne!(trace.span_id(), received.span_id());
         assert_eq!(header("tracestate"), Some("vendor=1"));
     }
 }

@@ -212,7 +212,7 @@ impl Run<'_> {
     fn admit(&mut self, index: usize, record: Record) {
         if let Some(going) = self.topics[index].partitions.get_mut(&record.partition) {
             going.read_to = record.offset + 1;
-            going.partition.take(record);
+            going.partition.take([record]);
         }
     }
 

@@ -33,6 +33,13 @@ pub struct Grant {
     pub first_failure_ms: Option<i64>,
 }
 
+impl Grant {
+    /// Whether nobody has tried before, nor died over it.
+    pub(crate) fn is_first(&self) -> bool {
+        self.attempts == 0 && self.takeovers == 0
+    }
+}
+
 /// The answer to a [`ClaimRequest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {

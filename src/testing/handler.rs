@@ -1,6 +1,20 @@
 //! The author's handler, in a process that may die while it runs.
 
-use std::{convert::Infallible, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Release},
+        },
+    },
+    task::{self, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
 
 use super::{Moment, fate::State, world::Seam};
 use crate::{
@@ -31,14 +45,14 @@ impl ErasedHandler for Watched {
         self.handler.ttl()
     }
 
-    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Box<dyn Job>>, DecodeError> {
+    fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError> {
         let job = Arc::clone(&self.handler).decode(record)?;
-        Ok(job.map(|job| -> Box<dyn Job> { Box::new(WatchedJob { job, seam: self.seam.clone() }) }))
+        Ok(job.map(|job| -> Arc<dyn Job> { Arc::new(WatchedJob { job, seam: self.seam.clone() }) }))
     }
 }
 
 struct WatchedJob {
-    job: Box<dyn Job>,
+    job: Arc<dyn Job>,
     seam: Seam,
 }
 
@@ -51,11 +65,11 @@ impl Job for WatchedJob {
         self.job.fingerprint()
     }
 
-    fn handle<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Outcome> {
+    fn handle(self: Arc<Self>, ctx: Context) -> BoxFuture<Outcome> {
         Box::pin(async move {
             self.seam.reach(Moment::BeforeHandler).await;
             self.seam.world.things().attempts += 1;
-            let outcome = self.seam.run(self.job.handle(ctx), true).await;
+            let outcome = self.seam.run(Arc::clone(&self.job).handle(ctx), true).await;
             if outcome.is_ok() {
                 self.seam.reach(Moment::AfterEffect).await;
             }
@@ -63,24 +77,27 @@ impl Job for WatchedJob {
         })
     }
 
-    fn was_applied<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<bool, Failure>> {
+    fn was_applied(self: Arc<Self>, ctx: Context) -> BoxFuture<Result<bool, Failure>> {
         Box::pin(async move {
             self.seam.fate.gate().await;
-            self.seam.run(self.job.was_applied(ctx), false).await
+            self.seam.run(Arc::clone(&self.job).was_applied(ctx), false).await
         })
     }
 }
 
 impl Seam {
     /// Runs the author's code while its process lives. Where it waits when the process dies, it is dropped.
-    async fn run<T>(&self, mut work: BoxFuture<'_, T>, is_handler: bool) -> T {
+    async fn run<T>(&self, mut work: BoxFuture<T>, is_handler: bool) -> T {
         let mut waits = 0;
+        let bell = Arc::new(Bell::default());
+        bell.wake_by_ref();
         loop {
             let author = self.world.passage.author();
             let mut hangs = false;
-            let step = poll_fn(|cx| match work.as_mut().poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                Poll::Pending => {
+            let step = poll_fn(|cx| match bell.poll(&mut work, cx.waker()) {
+                None => Poll::Pending,
+                Some(Poll::Ready(answer)) => Poll::Ready(Some(answer)),
+                Some(Poll::Pending) => {
                     waits += 1;
                     hangs = is_handler && self.strike(Moment::InHandler(waits));
                     if hangs { Poll::Ready(None) } else { Poll::Pending }
@@ -101,6 +118,35 @@ impl Seam {
             }
             self.fate.gate().await;
         }
+    }
+}
+
+/// Tells whether what a future waits for has come: one that moves to another task is asked there once more, and would
+/// seem to wait twice.
+#[derive(Default)]
+struct Bell {
+    has_rung: AtomicBool,
+    whom: AtomicWaker,
+}
+
+impl Bell {
+    /// Asks a future that was woken.
+    fn poll<T>(self: &Arc<Self>, work: &mut BoxFuture<T>, whom: &Waker) -> Option<Poll<T>> {
+        self.whom.register(whom);
+        let has_rung = self.has_rung.swap(false, AcqRel);
+        let waker = Waker::from(Arc::clone(self));
+        has_rung.then(|| work.as_mut().poll(&mut task::Context::from_waker(&waker)))
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Release);
+        self.whom.wake();
     }
 }
 

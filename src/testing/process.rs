@@ -78,7 +78,7 @@ impl Process {
                 let position = broker.committed(&name.0, name.1);
                 Partition::new(Arc::clone(topic), name.1, EPOCH, position, Handle::current())
             });
-            broker.from(&name, partition.next_offset()).into_iter().for_each(|record| partition.take(record));
+            partition.take(broker.from(&name, partition.next_offset()));
         }
     }
 

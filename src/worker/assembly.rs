@@ -48,7 +48,7 @@ impl Assembly<'_> {
         Arc::new(ServiceRun {
             name: service.name().into(),
             publishes: Arc::new(self.published(service)),
-            group: group_of(service, &settings),
+            group: group_of(service, &settings).into(),
             ordering: settings.worker.ordering,
             prefix: settings.dedupe.prefix.clone(),
             claims: Claims::new(Arc::clone(&self.store), Arc::clone(&status), self.control.clone()),
@@ -79,7 +79,7 @@ impl Assembly<'_> {
         table: Table<Arc<dyn ErasedHandler>>,
     ) -> Topic {
         let name: Arc<str> = self.settings.topics.physical(topic).into();
-        let table = table.map(|handler| self.route(run, &name, handler));
+        let table = table.map(|handler| Arc::new(self.route(run, &name, handler)));
         let nobody = || self.metrics.handler(&run.name, &name, NO_HANDLER);
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
