@@ -1,0 +1,57 @@
+//! Measures the worker beside hand-written loops that do the same job, in rotation, each as a process of its own.
+//!
+//! `benches/run` starts a broker and a Redis and then this. `rotate` is the driver: it makes the records, starts
+//! itself again as `work KIND` for every run, asks Kafka and Redis what became of it, and prints medians and ratios.
+
+mod contract;
+mod measure;
+mod records;
+mod rotation;
+mod topic;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What everything here answers with.
+type Result<T> = std::result::Result<T, oncewise::BoxError>;
+
+/// The worker beside hand-written loops.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs several programs in rotation and compares them.
+    Rotate(Box<rotation::Plan>),
+    /// Makes a topic and its records; takes the arguments of `rotate`.
+    Fill {
+        topic: String,
+        #[command(flatten)]
+        plan: Box<rotation::Plan>,
+    },
+    /// One run, as the environment says: BROKERS, REDIS_URL, TOPIC, GROUP, EXPECT, HANDLER_US, HANDLER_CPU_US,
+    /// CONCURRENCY.
+    Work { kind: work::Kind },
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().verb {
+        Verb::Rotate(plan) => rotation::run(&plan),
+        Verb::Fill { topic, plan } => topic::fill(&plan.brokers, &topic, &plan.workload).map(|()| true),
+        Verb::Work { kind } => work::run(kind).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The driver: everybody in turn, several rounds, each run checked against Kafka's own answer.
+
+mod plan;
+mod report;
+mod row;
+
+pub(crate) use plan::Plan;
+use plan::Runner;
+use row::Row;
+
+use std::process::Command;
+
+use crate::{
+    Result,
+    contract::Contract,
+    measure::{self, RedisMeter},
+    topic::Offsets,
+};
+
+/// Whether every run did its job.
+pub(crate) fn run(plan: &Plan) -> Result<bool> {
+    let topic = format!("bench-{}", std::process::id());
+    eprintln!("writing {} records", plan.workload.records);
+    fill(&topic)?;
+    let mut redis = RedisMeter::new(&plan.redis_url)?;
+    let mut rows = Vec::new();
+    for round in 1..=plan.rounds {
+        for runner in plan.runners() {
+            let contract = plan.contract(&topic, &format!("{topic}-{}", rows.len()));
+            let row = once(plan, &contract, &mut redis, round, &runner)?;
+            println!("{}", serde_json::to_string(&row)?);
+            rows.push(row);
+        }
+    }
+    println!("\n{}", report::table(&rows));
+    Ok(rows.iter().all(|row| row.problem.is_none()))
+}
+
+/// In a process of its own: what this one has in memory counts as the beginning of those that it starts.
+fn fill(topic: &str) -> Result<()> {
+    let mut filling = Command::new(std::env::current_exe()?);
+    let filled = filling.args(["fill", topic]).args(std::env::args_os().skip(2)).status()?;
+    if filled.success() { Ok(()) } else { Err("no records".into()) }
+}
+
+fn once(
+    plan: &Plan,
+    contract: &Contract,
+    redis: &mut RedisMeter,
+    round: usize,
+    runner: &Runner,
+) -> Result<Row> {
+    let before = redis.begin()?;
+    let ran = measure::run(plan.command(runner)?.envs(contract.to_env()))?;
+    let used = redis.end(before)?;
+    let offsets = Offsets::new(&contract.brokers, &contract.group, &contract.topic)?;
+    let is_committed = offsets.committed()? == offsets.ends()?;
+    Ok(Row::new(round, plan, runner, ran, used, is_committed))
+}

@@ -1,0 +1,101 @@
+//! The job itself, the same for everybody: an event, the work of its handler, and what is counted.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use crate::{
+    contract::{Contract, Score},
+    work::Kind,
+};
+
+/// What the hand-written loops are made with.
+pub(super) const VERSION: &str = "rdkafka 0.39";
+
+/// How many seconds they remember an event.
+pub(super) const DAY: u64 = 86_400;
+
+/// The event as the author of a handler would write it down.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "decoding all of it is part of the job")]
+pub(super) struct Order {
+    pub(super) id: String,
+    order_id: String,
+    user_id: String,
+    amount_cents: u64,
+    currency: String,
+    created_at: String,
+    note: String,
+}
+
+/// What the handler does, and what is counted meanwhile.
+#[derive(Debug)]
+pub(super) struct Job {
+    wait: Duration,
+    compute: Duration,
+    began: OnceLock<Instant>,
+    effects: AtomicU64,
+    duplicates: AtomicU64,
+}
+
+impl Job {
+    pub(super) fn new(contract: &Contract) -> Self {
+        Self {
+            wait: contract.wait,
+            compute: contract.compute,
+            began: OnceLock::new(),
+            effects: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+        }
+    }
+
+    /// A record has arrived; the first one starts the watch.
+    pub(super) fn arrived(&self) {
+        self.began.get_or_init(Instant::now);
+    }
+
+    /// The handler's work, with the effect at its end.
+    pub(super) async fn handle(&self) {
+        if !self.wait.is_zero() {
+            tokio::time::sleep(self.wait).await;
+        }
+        if !self.compute.is_zero() {
+            let began = Instant::now();
+            while began.elapsed() < self.compute {
+                std::hint::spin_loop();
+            }
+        }
+        self.effects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_instant(&self) -> bool {
+        self.wait.is_zero()
+    }
+
+    pub(super) fn duplicate(&self) {
+        self.duplicates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.effects.load(Ordering::Relaxed) + self.duplicates.load(Ordering::Relaxed)
+    }
+
+    /// What it came to, at the moment of the last commit.
+    pub(super) fn score(&self, kind: Kind, version: &str) -> Score {
+        let took = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
+        let (effects, duplicates) = (&self.effects, &self.duplicates);
+        Score::new(
+            &kind.name(),
+            version,
+            effects.load(Ordering::Relaxed),
+            duplicates.load(Ordering::Relaxed),
+            took,
+        )
+    }
+}
