@@ -82,11 +82,27 @@ struct Batch<'a> {
 /// A lane whose turn it is.
 struct AtWork {
     lane: Lane,
-    /// Nothing more of it runs in this batch: what follows is given back.
-    is_shut: bool,
-    /// A record has left the batch and holds the lane.
-    is_held: bool,
+    /// Of its records that come after those of this batch: they go back.
+    later: VecDeque<Delivered>,
+    /// Of its records that cannot run in this batch any more, and lie before the later ones.
     back: VecDeque<Delivered>,
+    /// How many of its events are in this batch.
+    events: usize,
+    /// A record has left the batch and holds the lane; no other may leave it, or run.
+    is_held: bool,
+}
+
+impl AtWork {
+    fn new(lane: Lane) -> Self {
+        Self { lane, later: VecDeque::new(), back: VecDeque::new(), events: 0, is_held: false }
+    }
+
+    /// What goes back to the beginning of the lane.
+    fn take_back(&mut self) -> VecDeque<Delivered> {
+        let mut back = take(&mut self.back);
+        back.append(&mut self.later);
+        back
+    }
 }
 
 /// An event to be claimed.
@@ -135,22 +151,22 @@ impl<'a> Batch<'a> {
         let (mut events, mut requests) = (Vec::with_capacity(turns.len()), Vec::with_capacity(turns.len()));
         let mut keys = HashSet::with_capacity(turns.len());
         for (lane, (name, records)) in turns.into_iter().enumerate() {
-            self.lanes.push(AtWork { lane: name, is_shut: false, is_held: false, back: VecDeque::new() });
+            self.lanes.push(AtWork::new(name));
             for delivered in records {
-                if self.lanes[lane].is_shut {
-                    self.lanes[lane].back.push_back(delivered);
+                if self.lanes[lane].is_held || !self.lanes[lane].later.is_empty() {
+                    self.lanes[lane].later.push_back(delivered);
                     continue;
                 }
                 let Some((delivered, event)) = self.decode_one(lane, delivered) else { continue };
                 let delivery = Delivery { partition: self.partition, record: &delivered.record };
                 let request = delivery.claim_request(&event);
                 if keys.insert(request.key.clone()) {
+                    self.lanes[lane].events += 1;
                     events.push(Waiting { lane, delivered, event });
                     requests.push(request);
                 } else {
                     // The store would call it busy; after this batch it is a duplicate.
-                    self.lanes[lane].is_shut = true;
-                    self.lanes[lane].back.push_back(delivered);
+                    self.lanes[lane].later.push_back(delivered);
                 }
             }
         }
@@ -175,6 +191,11 @@ impl<'a> Batch<'a> {
             Decoded::Unfit(..) if replay.is_some_and(|replay| replay.was_passed(&delivered.record)) => {
                 How::WasDead
             }
+            // Those before it come first.
+            Decoded::Unfit(..) if self.lanes[lane].events > 0 => {
+                self.lanes[lane].later.push_back(delivered);
+                return None;
+            }
             Decoded::Unfit(disposition, why) => {
                 self.leave(lane, delivered, Stage::Unfit(route, disposition, why));
                 return None;
@@ -190,9 +211,8 @@ impl<'a> Batch<'a> {
         let how = match asked.claim {
             Claim::Done => How::Duplicate,
             Claim::Dead => How::WasDead,
-            _ if self.lanes[lane].is_shut || self.partition.stop.is_cancelled() => {
+            _ if self.lanes[lane].is_held || self.partition.stop.is_cancelled() => {
                 self.unused.extend(asked.unused());
-                self.lanes[lane].is_shut = true;
                 return self.lanes[lane].back.push_back(delivered);
             }
             Claim::Won(grant) if grant.is_first() && self.may_begin(&event, asked.at) => {
@@ -271,7 +291,7 @@ impl<'a> Batch<'a> {
     }
 
     fn leave(&mut self, lane: usize, delivered: Delivered, stage: Stage) {
-        (self.lanes[lane].is_shut, self.lanes[lane].is_held) = (true, true);
+        self.lanes[lane].is_held = true;
         self.leaving.push((lane, delivered, stage));
     }
 
@@ -289,21 +309,26 @@ impl<'a> Batch<'a> {
 
     async fn end(mut self) -> Result<(), Stopped> {
         drop(self.place.take());
+        let leaving = take(&mut self.leaving).into_iter();
         let (first, then): (Vec<_>, Vec<_>) =
-            take(&mut self.leaving).into_iter().partition(|(lane, ..)| self.lanes[*lane].back.is_empty());
+            leaving.partition(|(lane, ..)| self.lanes[*lane].back.is_empty());
         first.into_iter().for_each(|leaving| self.let_go(leaving));
         // A record that comes back must not be claimed anew before its claim is gone.
         self.give_back().await;
         then.into_iter().for_each(|leaving| self.let_go(leaving));
         let ended = self.handled.complete(self.partition, self.over).await;
-        let free = self.lanes.into_iter().filter(|lane| !lane.is_held);
-        self.partition.free(free.map(|at_work| (at_work.lane, at_work.back)));
+        let free = self.lanes.into_iter().filter(|at_work| !at_work.is_held);
+        self.partition.free(free.map(|mut at_work| {
+            let back = at_work.take_back();
+            (at_work.lane, back)
+        }));
         ended
     }
 
     fn let_go(&mut self, (lane, delivered, stage): (usize, Delivered, Stage)) {
         let at_work = &mut self.lanes[lane];
-        self.partition.give_back(&at_work.lane, take(&mut at_work.back));
+        let back = at_work.take_back();
+        self.partition.give_back(&at_work.lane, back);
         self.partition.spawn(alone(Arc::clone(self.partition), at_work.lane.clone(), delivered, stage));
     }
 
