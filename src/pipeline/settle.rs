@@ -122,7 +122,7 @@ impl Delivery<'_> {
                     return self.mismatch(event).await;
                 }
                 Claim::Foreign => {
-                    service.status.foreign(self.record, request.key.as_str());
+                    service.status.foreign(self.record, &request.key.to_string());
                     drop(near);
                     self.wait(FOREIGN_AGAIN).await?;
                     continue;
