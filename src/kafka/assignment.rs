@@ -10,7 +10,6 @@ use rdkafka::{
 
 use super::{commits, group::GroupConsumer, positions::Position};
 use crate::{
-    Record,
     crash::crash_point,
     pipeline::{Bounds, Partition},
     telemetry::PartitionMetrics,
@@ -40,7 +39,8 @@ pub(super) struct Running {
     pub(super) topic_partitions: i32,
     /// The id of its topic, where the broker tells it.
     pub(super) topic_id: Option<String>,
-    paused: bool,
+    /// Nothing is fetched, for it may not begin yet.
+    is_paused: bool,
     pub(super) metrics: PartitionMetrics,
 }
 
@@ -81,13 +81,13 @@ impl Running {
     pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
         let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Unannounced };
         let (topic_partitions, topic_id) = (position.partitions, position.topic_id.clone());
-        Self { partition, stored: None, beginning, topic_partitions, topic_id, paused: true, metrics }
+        Self { partition, stored: None, beginning, topic_partitions, topic_id, is_paused: true, metrics }
     }
 
     /// The consumer has been assigned this partition anew, at its own next record: paused, and without the
     /// position that was handed over.
     pub(super) fn assigned_anew(&mut self) {
-        self.paused = true;
+        self.is_paused = true;
         self.stored = None;
     }
 
@@ -103,34 +103,17 @@ impl Assignment {
         Bounds { records: (bounds.records / partitions).max(1), bytes: (bounds.bytes / partitions).max(1) }
     }
 
-    /// Hands a record to its partition and pauses it when that is full. A record of a partition that is held or
-    /// gone is dropped: it will be delivered again, to us or to its new owner.
-    pub(super) fn take(
-        &mut self,
-        consumer: &GroupConsumer,
-        record: Record,
-        bounds: Bounds,
-    ) -> Result<(), KafkaError> {
-        let share = self.share(bounds);
-        let Some(running) = self.running.get_mut(&(Arc::clone(&record.topic), record.partition)) else {
-            return Ok(());
-        };
-        running.partition.take([record]);
-        if !running.paused && running.partition.is_full(share) {
-            consumer.pause(&list([running.partition.name()]))?;
-            running.paused = true;
-        }
-        Ok(())
+    /// The partition, if it may begin, and how much more it may hold.
+    pub(super) fn room(&self, name: &Name, bounds: Bounds) -> Option<(Arc<Partition>, Bounds)> {
+        let running = self.running.get(name).filter(|running| !running.is_paused)?;
+        Some((Arc::clone(&running.partition), running.partition.room(self.share(bounds))))
     }
 
-    /// Resumes the partitions that may begin, or have room again.
-    pub(super) fn resume(&mut self, consumer: &GroupConsumer, bounds: Bounds) -> Result<(), KafkaError> {
-        let share = self.share(bounds);
-        for running in self.running.values_mut().filter(|running| running.paused) {
-            if running.may_begin() && running.partition.has_room(share) {
-                consumer.resume(&list([running.partition.name()]))?;
-                running.paused = false;
-            }
+    /// Resumes the partitions that may begin.
+    pub(super) fn resume(&mut self, consumer: &GroupConsumer) -> Result<(), KafkaError> {
+        for running in self.running.values_mut().filter(|running| running.is_paused && running.may_begin()) {
+            consumer.resume(&list([running.partition.name()]))?;
+            running.is_paused = false;
         }
         Ok(())
     }

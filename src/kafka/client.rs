@@ -25,8 +25,8 @@ pub const OWNED: &[&str] = &[
     "transactional.id",
 ];
 
-/// Fetched, but not yet handed over, per consumer.
-const PREFETCH_KILOBYTES: &str = "16384";
+/// Fetched, but not yet handed over, per partition.
+const PREFETCH_KILOBYTES: &str = "4096";
 /// A batch of several records never exceeds this, so that no record is refused for its neighbours' size:
 /// topics of ours take at least this much. A larger record travels alone.
 const BATCH_BYTES: &str = "65536";
@@ -134,7 +134,7 @@ impl KafkaClient {
             ("fetch.queue.backoff.ms", "5"),
             ("queued.max.messages.kbytes", PREFETCH_KILOBYTES),
             ("queued.min.messages", "10000"),
-            ("fetch.message.max.bytes", "4194304"),
+            ("fetch.message.max.bytes", "1048576"),
             ("fetch.max.bytes", "16777216"),
             ("isolation.level", "read_committed"),
             ("check.crcs", "true"),

@@ -15,16 +15,20 @@ use super::{
     client::KafkaClient,
     group::{Group, GroupConsumer},
     headers::record_of,
+    queues::Queues,
 };
 use crate::telemetry::metrics::Component;
 use rdkafka::{
+    Message,
     consumer::{CommitMode, Consumer, RebalanceProtocol},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-/// How long one poll waits for a record.
+/// How long the loop waits for a record.
 const POLL: Duration = Duration::from_millis(20);
-/// Records taken in before anything else gets its turn.
+/// The same, where a partition is full and may have room again at any moment.
+const POLL_FULL: Duration = Duration::from_millis(2);
+/// Records of one partition taken in before anything else gets its turn.
 const TAKE: usize = 1000;
 /// Between two looks at what is held, or not yet known to the store.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -42,9 +46,20 @@ pub(crate) enum Ended {
     CutOff,
 }
 
+/// What there was to fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fetched {
+    Nothing,
+    /// Some partition had no room.
+    Full,
+    Some,
+}
+
 /// A consumer on its thread.
 pub(crate) struct Poller {
-    consumer: GroupConsumer,
+    /// Read before the consumer is closed, hence before it here.
+    queues: Queues,
+    consumer: Arc<GroupConsumer>,
     commit_interval: Duration,
     topics: HashMap<String, Arc<str>>,
     next_commit: Instant,
@@ -72,7 +87,8 @@ impl Poller {
         consumer.subscribe(&topics.keys().map(String::as_str).collect::<Vec<_>>())?;
         let now = Instant::now();
         let poller = Self {
-            consumer,
+            queues: Queues::default(),
+            consumer: Arc::new(consumer),
             commit_interval,
             topics,
             next_commit: now,
@@ -110,9 +126,15 @@ impl Poller {
     fn turn(&mut self) {
         let group = Arc::clone(self.consumer.context());
         group.service.status.health.tick();
-        self.note(self.fetch());
+        self.note(self.serve());
         if !group.stop.is_cancelled() {
-            self.note(group.assignment().resume(&self.consumer, group.bounds));
+            self.note(group.assignment().resume(&self.consumer));
+        }
+        self.queues.follow(&group.assignment(), &self.consumer, &std::thread::current());
+        match self.fetch(&group) {
+            Fetched::Some => {}
+            Fetched::Nothing => std::thread::park_timeout(POLL),
+            Fetched::Full => std::thread::park_timeout(POLL_FULL),
         }
         let now = Instant::now();
         if now >= self.next_commit {
@@ -125,23 +147,54 @@ impl Poller {
         }
     }
 
-    fn fetch(&self) -> Result<(), KafkaError> {
-        let group = self.consumer.context();
-        let mut patience = POLL;
-        for _ in 0..TAKE {
-            match self.consumer.poll(patience) {
-                None => break,
-                Some(Ok(message)) => {
-                    if let Some(topic) = self.topics.get(rdkafka::Message::topic(&message)) {
-                        let record = record_of(&message, topic);
-                        group.assignment().take(&self.consumer, record, group.bounds)?;
-                    }
+    /// Serves what is not a record: assignments, answers to commits, errors.
+    fn serve(&self) -> Result<(), KafkaError> {
+        while let Some(polled) = self.consumer.poll(Duration::ZERO) {
+            match polled {
+                Ok(message) => {
+                    let (topic, partition) = (message.topic(), message.partition());
+                    // It may have been overtaken by others, and would be committed past.
+                    let why = format!("a record of {topic}/{partition} came by a queue that is not its own");
+                    self.group().service.status.fail(why);
                 }
-                Some(Err(error)) => return self.polled(error),
+                Err(error) => self.polled(error)?,
             }
-            patience = Duration::ZERO;
         }
         Ok(())
+    }
+
+    /// Hands records to the partitions that have room.
+    fn fetch(&self, group: &Group) -> Fetched {
+        let mut fetched = Fetched::Nothing;
+        for (name, queue) in self.queues.iter() {
+            let Some((partition, room)) = group.assignment().room(name, group.bounds) else { continue };
+            let Some(topic) = self.topics.get(&*name.0) else { continue };
+            if room.records == 0 {
+                fetched = fetched.max(Fetched::Full);
+                continue;
+            }
+            let (mut records, mut bytes, mut failed) = (Vec::new(), 0, Ok(()));
+            while records.len() < room.records.min(TAKE) && bytes < room.bytes {
+                match queue.poll(Duration::ZERO) {
+                    None => break,
+                    Some(Ok(message)) => {
+                        let record = record_of(&message, topic);
+                        bytes += record.weight();
+                        records.push(record);
+                    }
+                    Some(Err(error)) => {
+                        failed = self.polled(error);
+                        break;
+                    }
+                }
+            }
+            if !records.is_empty() {
+                partition.take(records);
+                fetched = Fetched::Some;
+            }
+            self.note(failed);
+        }
+        fetched
     }
 
     fn polled(&self, error: KafkaError) -> Result<(), KafkaError> {

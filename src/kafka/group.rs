@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     assignment::{Assignment, Name, Running},
     positions::{Position, Positions, Resolved},
+    queues,
     start::Start,
     watcher::Watcher,
 };
@@ -78,6 +79,7 @@ impl Group {
                     _ => Offset::Beginning,
                 };
                 offsets.add_partition_offset(&topic, partition, offset)?;
+                queues::set_apart(consumer, &topic, partition);
                 starts.push(((Arc::clone(&topic), partition), position));
             }
         }

@@ -12,6 +12,7 @@ mod log_reader;
 mod positions;
 mod producer;
 mod publish;
+mod queues;
 mod start;
 mod topic_ids;
 mod topic_plan;

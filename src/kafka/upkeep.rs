@@ -16,6 +16,7 @@ use super::{
     assignment::{Beginning, Due, Name, Running, list},
     group::{Group, GroupConsumer, by_topic},
     positions::{Position, Positions},
+    queues,
     start::Start,
 };
 
@@ -132,6 +133,7 @@ fn assign_anew(consumer: &GroupConsumer, topic: &str, partition: i32, offset: i6
     let mut place = TopicPartitionList::new();
     place.add_partition_offset(topic, partition, Offset::Offset(offset))?;
     consumer.incremental_unassign(&name)?;
+    queues::set_apart(consumer, topic, partition);
     consumer.incremental_assign(&place)?;
     consumer.pause(&name)
 }

@@ -6,12 +6,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{ClaimRequest, Grant, Held, Renewal, Renewed, Run, StoreKey};
+use crate::store::{ClaimRequest, Grant, Held, LEASE_MARGIN, Renewal, Renewed, Run, StoreKey};
 
 /// Every claim that is kept alive.
 #[derive(Debug, Default)]
@@ -62,7 +63,7 @@ impl HeldClaims {
             renewal: Mutex::new(renewal),
             ending: AtomicBool::new(false),
             cancelled,
-            certain_until: Mutex::new(asked + request.lease),
+            certain_until: Mutex::new(certain_until(asked, request.lease)),
         });
         let id = registry.next.fetch_add(1, Relaxed);
         lock(&registry.claims).insert(id, Arc::clone(&claim));
@@ -86,7 +87,7 @@ impl HeldClaim {
     /// Takes the answer to a renewal that was `asked` for then. What there is to tell, unless the claim stands.
     pub(super) fn renewed(&self, answer: Renewed, asked: Instant) -> Option<&'static str> {
         if matches!(answer, Renewed::Kept | Renewed::Recreated) {
-            *lock(&self.certain_until) = asked + lock(&self.renewal).lease;
+            *lock(&self.certain_until) = certain_until(asked, lock(&self.renewal).lease);
         }
         let news = match answer {
             Renewed::Kept => return None,
@@ -141,6 +142,10 @@ impl Drop for Claimed {
     fn drop(&mut self) {
         lock(&self.registry.claims).remove(&self.id);
     }
+}
+
+fn certain_until(asked: Instant, lease: Duration) -> Instant {
+    asked + lease.saturating_sub(LEASE_MARGIN)
 }
 
 /// A panic while one of these was held leaves whole values behind.

@@ -190,7 +190,7 @@ impl Delivery<'_> {
                     return self.mismatch(event).await;
                 }
                 Claim::Foreign => {
-                    service.status.foreign(self.record, request.key.as_str());
+                    service.status.foreign(self.record, &request.key.to_string());
                     drop(near);
                     self.partition.wait(FOREIGN_AGAIN).await?;
                     continue;

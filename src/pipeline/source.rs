@@ -199,6 +199,15 @@ impl Partition {
         self.state().is_quick = is_quick;
     }
 
+    /// How much more it may hold.
+    pub(crate) fn room(&self, bounds: Bounds) -> Bounds {
+        let state = self.state();
+        let records = bounds.records.saturating_sub(state.tracker.unsettled());
+        let span = MAX_SPAN.saturating_sub(state.tracker.span());
+        let bytes = bounds.bytes.saturating_sub(state.bytes);
+        Bounds { records: if bytes == 0 { 0 } else { records.min(span) }, bytes }
+    }
+
     /// Whether it holds as much as it may, so that fetching must pause.
     pub(crate) fn is_full(&self, bounds: Bounds) -> bool {
         let state = self.state();

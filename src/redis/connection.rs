@@ -11,7 +11,8 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use ::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
+    Value,
 };
 
 use super::fault::{Remedy, fault, remedy};
@@ -27,6 +28,16 @@ const TIMEOUTS_IN_A_ROW: u32 = 3;
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Connecting takes several round trips, so it gets at least this long.
 const SHORTEST_CONNECT: Duration = Duration::from_secs(1);
+
+/// Where a server is, and how it is reached.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) info: ConnectionInfo,
+    /// Host and port, without user and password.
+    pub(super) address: String,
+    pub(super) response_timeout: Duration,
+    pub(super) connect_timeout: Duration,
+}
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -57,16 +68,10 @@ impl std::fmt::Debug for Live {
     }
 }
 
-impl Connection {
-    /// Prepares a connection and makes none.
-    ///
+impl Target {
     /// # Errors
     /// Refused when the URL cannot be used; its text is not repeated, for it may hold a password.
-    pub(super) fn new(url: &str, response_timeout: Duration) -> Result<Self, StoreFault> {
-        let invalid = |error: RedisError| {
-            let allowed = "allowed is redis://[user:password@]host[:port][/database]";
-            StoreFault::refused(format!("redis.url cannot be used ({}); {allowed}", error.category()))
-        };
+    pub(super) fn of(url: &str, response_timeout: Duration) -> Result<Self, StoreFault> {
         let info = url.into_connection_info().map_err(invalid)?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
         let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
@@ -76,7 +81,22 @@ impl Connection {
             info.redis_settings().clone().set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let address = info.addr().to_string();
         let info = info.set_tcp_settings(tcp).set_redis_settings(settings);
-        let connect_timeout = response_timeout.max(SHORTEST_CONNECT);
+        Ok(Self { info, address, response_timeout, connect_timeout: response_timeout.max(SHORTEST_CONNECT) })
+    }
+}
+
+fn invalid(error: RedisError) -> StoreFault {
+    let allowed = "allowed is redis://[user:password@]host[:port][/database]";
+    StoreFault::refused(format!("redis.url cannot be used ({}); {allowed}", error.category()))
+}
+
+impl Connection {
+    /// Prepares a connection and makes none.
+    ///
+    /// # Errors
+    /// Refused when there cannot be such a server.
+    pub(super) fn new(target: &Target) -> Result<Self, StoreFault> {
+        let Target { info, address, response_timeout, connect_timeout } = target.clone();
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(response_timeout))
             .set_connection_timeout(Some(connect_timeout));
@@ -94,6 +114,14 @@ impl Connection {
     /// Host and port, without user and password.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Returns at once when there is a connection; otherwise when there is one, to a server that has the functions.
+    pub(super) async fn ready(&self) -> Result<(), StoreFault> {
+        if self.lock().connection.is_some() {
+            return Ok(());
+        }
+        self.connection().await.map(drop)
     }
 
     /// Sends the commands in one round trip, and once more where a new connection or the functions were missing.
@@ -172,8 +200,12 @@ impl Connection {
         match self.loaded(&mut connection).await {
             Ok(Some(code)) if code == FUNCTIONS => {}
             Ok(_) => self.load(&mut connection).await?,
-            // Who may not look may still call: another user has loaded them, or the first call says that nobody has.
-            Err(error) if error.kind() == ::redis::ServerErrorKind::NoPerm.into() => {}
+            // Who may not look may still call, when another user has loaded them.
+            Err(error) if error.kind() == ::redis::ServerErrorKind::NoPerm.into() => {
+                let mut probe = ::redis::cmd("FCALL");
+                probe.arg("oncewise_v1_inspect").arg(0);
+                probe.exec_async(&mut connection).await.map_err(|error| fault(&self.address, &error))?;
+            }
             Err(error) => return Err(fault(&self.address, &error)),
         }
         Ok(connection)

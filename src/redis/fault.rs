@@ -29,11 +29,7 @@ pub(super) fn remedy(error: &RedisError) -> Remedy {
         return Remedy::CountTimeout;
     }
     match from_server(error) {
-        Some((code, text)) => match code.as_str() {
-            "READONLY" | "LOADING" | "MASTERDOWN" => Remedy::Reconnect,
-            _ if text.contains("Function not found") => Remedy::LoadFunctions,
-            _ => Remedy::None,
-        },
+        Some((code, text)) => remedy_for(&code, &text),
         None if error.is_io_error() || error.is_connection_dropped() || error.kind() == ErrorKind::Parse => {
             Remedy::Reconnect
         }
@@ -41,14 +37,45 @@ pub(super) fn remedy(error: &RedisError) -> Remedy {
     }
 }
 
+/// The same for an error as it came over the line.
+pub(super) fn remedy_of(error: &[u8]) -> Remedy {
+    let (code, text) = parts(error);
+    remedy_for(&code, &text)
+}
+
+fn remedy_for(code: &str, text: &str) -> Remedy {
+    match code {
+        "READONLY" | "LOADING" | "MASTERDOWN" => Remedy::Reconnect,
+        _ if text.contains("Function not found") => Remedy::LoadFunctions,
+        _ => Remedy::None,
+    }
+}
+
 /// The fault for an error at `address`, which names no user and no password.
 pub(super) fn fault(address: &str, error: &RedisError) -> StoreFault {
-    let Some((code, text)) = from_server(error) else {
-        return from_client(address, error);
-    };
-    let said = if text.is_empty() { code.clone() } else { format!("{code} {text}") };
+    match from_server(error) {
+        Some((code, text)) => fault_for(address, &code, &text),
+        None => from_client(address, error),
+    }
+}
+
+/// The same for an error as it came over the line.
+pub(super) fn fault_of(address: &str, error: &[u8]) -> StoreFault {
+    let (code, text) = parts(error);
+    fault_for(address, &code, &text)
+}
+
+/// Code and text.
+fn parts(error: &[u8]) -> (String, String) {
+    let said = String::from_utf8_lossy(error);
+    let (code, text) = said.split_once(' ').unwrap_or((&said, ""));
+    (code.to_owned(), text.to_owned())
+}
+
+fn fault_for(address: &str, code: &str, text: &str) -> StoreFault {
+    let said = if text.is_empty() { code.to_owned() } else { format!("{code} {text}") };
     let at = format!("Redis at {address}");
-    match code.as_str() {
+    match code {
         "NOAUTH" => StoreFault::refused(format!("{at} wants a password: set it in redis.url")),
         "WRONGPASS" => StoreFault::refused(format!("{at} refused the user or password of redis.url")),
         // What a function may not do comes without the code.

@@ -16,8 +16,9 @@
 -- Workers of several versions share these functions: what changes the record or a call gets a new library name. A new
 -- function does not: whoever misses it loads the library anew.
 --
--- Most keys are new when claimed and still ours when completed. Those two paths are kept short, for a server runs one
--- function at a time: no parsing, no helper calls.
+-- Most keys are new when claimed and still ours when completed. Workers write those records themselves, without these
+-- functions, for that costs the server a third: `claims.rs` and `completions.rs` say how, `record.rs` reads and writes
+-- the same records.
 
 local OPEN = '^1([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%x*)$'
 local COLON = 58
@@ -180,6 +181,25 @@ local function complete(keys, argv)
   return replies
 end
 
+-- ARGV: what was written by mistake, what should stand there, retention ms, 0 for ever
+-- Reply: R put back; N it is something else by now, which stays
+local function amend(keys, argv)
+  local replies = {}
+  for i = 1, #keys do
+    local key, at = keys[i], i * 3 - 2
+    replies[i] = 'N'
+    if checked(redis.pcall('GET', key)) == argv[at] then
+      if argv[at + 2] == '0' then
+        redis.call('SET', key, argv[at + 1])
+      else
+        redis.call('SET', key, argv[at + 1], 'PX', argv[at + 2])
+      end
+      replies[i] = 'R'
+    end
+  end
+  return replies
+end
+
 -- ARGV: owner, token, delay ms, retention ms, attempts, first failure, 1 when in doubt
 -- Reply: R released; N not ours; Z finished; E foreign
 local function release(keys, argv)
@@ -264,6 +284,7 @@ end
 redis.register_function('oncewise_v1_claim', claim)
 redis.register_function{ function_name = 'oncewise_v1_renew', callback = renew, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_complete', callback = complete, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v1_amend', callback = amend, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_release', callback = release, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_inspect', callback = inspect, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'oncewise_v1_forget', callback = forget, flags = { 'allow-oom' } }

@@ -1,7 +1,10 @@
-//! The dedupe store in Redis 7 or newer: one string per dedupe key, every operation one function on the server.
+//! The dedupe store in Redis 7 or newer: one string per dedupe key, every step atomic on the server.
 //!
-//! `functions.lua` holds the semantics and the record's format, `store` speaks to it, `connection` keeps reaching the
-//! server, `fault` says what its errors mean for a worker, `report` what it says about itself.
+//! `functions.lua` holds the semantics and the record's format. Most keys are new when claimed and still ours when
+//! completed: that goes by plain commands (`claims`, `completions`, `record`), each over a connection of its own
+//! (`lines`, `line`, `resp`), and asks the functions for the rest. Everything else calls functions (`store`, `wire`)
+//! over a connection that is shared (`connection`). `clock` is what is known of the server's time, `fault` says what
+//! errors mean for a worker, `report` what the server says about itself.
 //!
 //! The least a server has to allow, when another user has loaded the functions:
 //!
@@ -12,10 +15,18 @@
 //! for people who run `dedupe show` and `dedupe forget`, `+pttl +del` besides;
 //! and, to load them, `+function|list +function|load` besides (see [`RedisStore::load_functions`]).
 
+mod claims;
+mod clock;
+mod completions;
 mod connection;
 mod fault;
+mod line;
+mod lines;
+mod record;
 mod report;
+mod resp;
 mod store;
+mod suspects;
 mod wire;
 
 pub use connection::FUNCTIONS;

@@ -4,8 +4,13 @@ use std::time::Duration;
 use ::redis::Pipeline;
 use async_trait::async_trait;
 
-use super::connection::Connection;
+use super::claims::{self, Refusal, Tokens};
+use super::completions;
+use super::connection::{Connection, Target};
+use super::fault::fault_of;
+use super::lines::Lines;
 use super::report;
+use super::suspects::Suspects;
 use super::wire::{Call, calls};
 use crate::store::{
     Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
@@ -15,7 +20,12 @@ use crate::store::{
 /// The dedupe store in a single Redis server (or one behind an address that follows the primary).
 #[derive(Debug)]
 pub struct RedisStore {
-    hot: Connection,
+    /// What is asked for each event.
+    lines: Lines,
+    tokens: Tokens,
+    suspects: Suspects,
+    /// Everything else.
+    calls: Connection,
     /// Renewals have a connection of their own: they must not queue behind large batches of claims, and it must live
     /// where they are called from, on a runtime that no handler can starve.
     renewals: Connection,
@@ -31,9 +41,13 @@ impl RedisStore {
     /// # Errors
     /// Refused when the URL cannot be used. The text never repeats it, for it may hold a password.
     pub fn connect(url: &str, response_timeout: Duration) -> Result<Self, StoreFault> {
+        let target = Target::of(url, response_timeout)?;
         Ok(Self {
-            hot: Connection::new(url, response_timeout)?,
-            renewals: Connection::new(url, response_timeout)?,
+            calls: Connection::new(&target)?,
+            renewals: Connection::new(&target)?,
+            lines: Lines::new(target),
+            tokens: Tokens::default(),
+            suspects: Suspects::default(),
             prefix: "oncewise".to_owned(),
         })
     }
@@ -47,7 +61,7 @@ impl RedisStore {
 
     /// Host and port of the server, without user and password.
     pub fn address(&self) -> &str {
-        self.hot.address()
+        self.calls.address()
     }
 
     /// Loads the functions, for a user who may do that on behalf of workers that may not.
@@ -55,7 +69,7 @@ impl RedisStore {
     /// # Errors
     /// As every call of the store.
     pub async fn load_functions(&self) -> Result<(), StoreFault> {
-        self.hot.load_functions().await
+        self.calls.load_functions().await
     }
 
     async fn call<R: Call>(
@@ -78,6 +92,26 @@ impl RedisStore {
         }
     }
 
+    /// Asks the function for the answers that are missing.
+    async fn decide<R: Call + Clone>(
+        &self,
+        requests: &[R],
+        answers: Vec<Option<R::Answer>>,
+    ) -> Result<Vec<R::Answer>, StoreFault> {
+        let missing: Vec<R> = requests
+            .iter()
+            .zip(&answers)
+            .filter(|(_, answer)| answer.is_none())
+            .map(|(request, _)| request.clone())
+            .collect();
+        let mut decided = self.call(&self.calls, &missing).await?.into_iter();
+        Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| decided.next())).collect())
+    }
+
+    fn refused(&self, refusal: &Refusal) -> StoreFault {
+        fault_of(self.address(), &refusal.0)
+    }
+
     fn notes_key(&self, kind: &str) -> String {
         format!("{}:notes:{kind}", self.prefix)
     }
@@ -91,7 +125,20 @@ impl RedisStore {
 #[async_trait]
 impl DedupeStore for RedisStore {
     async fn claim(&self, requests: &[ClaimRequest]) -> Result<Vec<Claim>, StoreFault> {
-        self.call(&self.hot, requests).await
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What is granted has to be renewed, which only the functions can do.
+        self.calls.ready().await?;
+        let native = self
+            .lines
+            .ask(
+                |line| claims::write(line, requests, &self.tokens),
+                |line, sent| claims::answers(line, requests, sent),
+            )
+            .await?;
+        let answers = native.map_err(|refusal| self.refused(&refusal))?;
+        self.decide(requests, answers).await
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
@@ -99,26 +146,48 @@ impl DedupeStore for RedisStore {
     }
 
     async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
-        self.call(&self.hot, completions).await
+        if completions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = || completions.iter().map(|completion| &completion.held.key);
+        let answers = if self.suspects.any_of(keys()) {
+            self.call(&self.calls, completions).await?
+        } else {
+            let native = self
+                .lines
+                .ask(
+                    |line| completions::write(line, completions),
+                    |line, ()| completions::answers(line, completions),
+                )
+                .await?;
+            self.call(&self.calls, &native.amends).await?;
+            if let Some(refusal) = native.refusal {
+                return Err(self.refused(&refusal));
+            }
+            self.decide(completions, native.answers).await?
+        };
+        let foreign = answers.iter().map(|answer| *answer == Completed::Foreign);
+        self.suspects.learn(keys().zip(foreign));
+        Ok(answers)
     }
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
-        self.call(&self.hot, releases).await
+        self.call(&self.calls, releases).await
     }
 
     async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
-        self.call(&self.hot, keys).await
+        self.call(&self.calls, keys).await
     }
 
     async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
-        self.call(&self.hot, requests).await
+        self.call(&self.calls, requests).await
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
         let key = self.anchors_key(group, topic);
         let mut read = Pipeline::with_capacity(1);
         read.hgetall(&key);
-        let (fields,): (HashMap<String, String>,) = self.hot.query(&read).await?;
+        let (fields,): (HashMap<String, String>,) = self.calls.query(&read).await?;
         let mut anchors = Anchors::default();
         for (field, value) in fields {
             read_field(&mut anchors, &field, &value).ok_or_else(|| {
@@ -141,7 +210,7 @@ impl DedupeStore for RedisStore {
         for (partition, offset) in started {
             write.hset_nx(&key, format!("started:{partition}"), offset);
         }
-        self.hot.query::<Vec<bool>>(&write).await.map(|_| ())
+        self.calls.query::<Vec<bool>>(&write).await.map(|_| ())
     }
 
     async fn accept(
@@ -153,7 +222,7 @@ impl DedupeStore for RedisStore {
     ) -> Result<(), StoreFault> {
         let mut write = Pipeline::with_capacity(1);
         write.hset(self.anchors_key(group, topic), format!("accepted:{partition}"), position.to_string());
-        self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
     async fn begun(
@@ -170,13 +239,13 @@ impl DedupeStore for RedisStore {
             write.hset(&key, format!("topic:{partition}"), id);
         }
         write.hdel(&key, format!("accepted:{partition}"));
-        self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
     async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
         let mut read = Pipeline::with_capacity(1);
         read.hgetall(self.notes_key(kind));
-        let (notes,): (BTreeMap<String, String>,) = self.hot.query(&read).await?;
+        let (notes,): (BTreeMap<String, String>,) = self.calls.query(&read).await?;
         Ok(notes)
     }
 
@@ -186,13 +255,13 @@ impl DedupeStore for RedisStore {
             Some(text) => write.hset(self.notes_key(kind), name, text),
             None => write.hdel(self.notes_key(kind), name),
         };
-        self.hot.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
         let mut read = Pipeline::with_capacity(1);
         read.cmd("INFO");
-        let (info,): (String,) = self.hot.query(&read).await?;
+        let (info,): (String,) = self.calls.query(&read).await?;
         Ok(report::read(&info))
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Pipeline};
 
+use super::completions::Amend;
 use crate::store::{
     Claim, ClaimRequest, Completed, Completion, End, Forget, Forgotten, Grant, Held, Inspected, Keyed, Known,
     KnownState, Release, Released, Renewal, Renewed, Request, Run, Stamp, StoreKey, millis,
@@ -30,7 +31,7 @@ pub(super) fn calls<R: Call>(requests: &[R]) -> Pipeline {
         let mut call = ::redis::cmd("FCALL");
         call.arg(R::FUNCTION).arg(chunk.len());
         for request in chunk {
-            call.arg(request.key().as_str());
+            call.arg(request.key().name());
         }
         for request in chunk {
             request.args(&mut call);
@@ -184,6 +185,30 @@ impl Call for Forget {
     }
 }
 
+impl Keyed for Amend {
+    fn key(&self) -> &StoreKey {
+        &self.key
+    }
+}
+
+impl Call for Amend {
+    const FUNCTION: &'static str = "oncewise_v1_amend";
+    /// Whether it was done; otherwise somebody has changed it since.
+    type Answer = bool;
+
+    fn args(&self, call: &mut Cmd) {
+        call.arg(&self.written).arg(&self.right).arg(self.keep);
+    }
+
+    fn answer(reply: &str) -> Option<bool> {
+        match reply {
+            "R" => Some(true),
+            "N" => Some(false),
+            _ => None,
+        }
+    }
+}
+
 fn known(letter: &str, rest: &str) -> Option<Known> {
     let fields: Vec<&str> = rest.split(':').collect();
     let [token, owner, left, attempts, takeovers, first, print, remembered, stamp] = fields[..] else {
@@ -223,7 +248,7 @@ fn held(held: &Held, call: &mut Cmd) {
 }
 
 /// At least 1: the server takes no expiry of 0.
-fn retention(request: &impl Request) -> u64 {
+pub(super) fn retention(request: &impl Request) -> u64 {
     millis(request.retention()).max(1)
 }
 

@@ -2,6 +2,10 @@ use std::time::Duration;
 
 use super::{Owner, StoreKey};
 
+/// So much before a lease ends, counted from when it was asked for, its owner no longer relies on it: clocks drift,
+/// and a store may know its own time only so well.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(100);
+
 /// Asks for one claim.
 #[derive(Debug, Clone)]
 pub struct ClaimRequest {
@@ -9,7 +13,7 @@ pub struct ClaimRequest {
     pub key: StoreKey,
     /// Which delivery asks.
     pub owner: Owner,
-    /// How long the claim holds without a renewal.
+    /// How long the claim holds without a renewal; see [`LEASE_MARGIN`].
     pub lease: Duration,
     /// How long the record is remembered after its last change.
     pub retention: Duration,

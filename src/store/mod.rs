@@ -25,13 +25,13 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use anchors::{Accepted, Anchors, InvalidPosition};
-pub use claim::{Claim, ClaimRequest, Grant};
+pub use claim::{Claim, ClaimRequest, Grant, LEASE_MARGIN};
 pub use fault::{FaultKind, StoreFault};
 pub use hold::{Completed, Completion, End, Held, Release, Released, Renewal, Renewed, Run};
 pub use inspection::{Forget, Forgotten, Inspected, Known, KnownState, Stamp};
-pub use key::StoreKey;
+pub use key::{KeySpace, StoreKey};
 pub use memory::MemoryStore;
-pub use owner::{InvalidOwner, Owner, OwnerFactory};
+pub use owner::{InvalidOwner, Owner, OwnerFactory, PartitionOwners};
 pub use report::StoreReport;
 
 pub(crate) use clock::{Clock, millis};

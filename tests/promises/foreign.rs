@@ -22,9 +22,9 @@ async fn an_event_waits_behind_a_value_that_is_not_ours_and_goes_on_when_it_is_g
     let topic = TestTopic::new(1).await;
     let redis = RedisServer::start(false).await;
     let pods = Pods::of(topic.name(), folder.path()).with("REDIS__URL", &redis.url());
-    let key = |id: &str| StoreKey::new(&format!("t.{}", pods.group), &pods.group, "obey", id).to_string();
-    redis.command::<()>(&["SET", &key("text"), "somebody's notes"]).await;
-    redis.command::<()>(&["RPUSH", &key("list"), "one", "two"]).await;
+    let key = |id: &str| StoreKey::new(&format!("t.{}", pods.group), &pods.group, "obey", id);
+    redis.command_on::<()>("SET", &key("text"), &["somebody's notes"]).await;
+    redis.command_on::<()>("RPUSH", &key("list"), &["one", "two"]).await;
     let ids = ["before", "text", "list", "after"];
     topic.produce_all(ids.map(|id| Record::new(id, format!(r#"{{"id":"{id}"}}"#)))).await;
     let mut pod = pods.start(TEST_WORKER);
@@ -38,11 +38,13 @@ async fn an_event_waits_behind_a_value_that_is_not_ours_and_goes_on_when_it_is_g
     })
     .await;
     assert_eq!(pods.attempts().all().len(), 2, "only what is nobody else's runs");
-    assert_eq!(redis.command::<String>(&["GET", &key("text")]).await, "somebody's notes");
-    assert_eq!(redis.command::<Vec<String>>(&["LRANGE", &key("list"), "0", "-1"]).await, ["one", "two"]);
+    assert_eq!(redis.command_on::<String>("GET", &key("text"), &[]).await, "somebody's notes");
+    assert_eq!(redis.command_on::<Vec<String>>("LRANGE", &key("list"), &["0", "-1"]).await, ["one", "two"]);
     assert_eq!(committed(&pods.group, &topic).await[&0].0, 1);
 
-    redis.command::<()>(&["DEL", &key("text"), &key("list")]).await;
+    for id in ["text", "list"] {
+        redis.command_on::<()>("DEL", &key(id), &[]).await;
+    }
     pods.until_committed(&topic, 0, 4).await;
     assert_eq!(pods.effects().counts(), ids.map(|id| (id.to_owned(), 1)).into());
     assert_eq!(pods.letters(&topic).read().await, []);

@@ -218,14 +218,14 @@ async fn what_changes_after_the_look_is_kept_and_that_is_written_down() {
     let pods = shop.pods.clone().with("REDIS__URL", &redis.url()).with("KAFKA__BROKERS", &kafka.brokers());
     let pods = pods.with("TOPICS__AUDIT", audit.name());
     audit.create(1, &[("retention.ms", "-1")]).await;
-    let key = StoreKey::new(&shop.pods.prefix(), &shop.pods.group, "obey", "event").to_string();
+    let key = StoreKey::new(&shop.pods.prefix(), &shop.pods.group, "obey", "event");
     let looks = async |redis: &RedisServer| {
         let stats: String = redis.command(&["INFO", "commandstats"]).await;
         let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_fcall:calls="));
         calls.and_then(|calls| calls.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
     };
     for outcome in ["refused", "failed"] {
-        redis.command::<()>(&["SET", &key, "17001", "PX", "3600000"]).await;
+        redis.command_on::<()>("SET", &key, &["17001", "PX", "3600000"]).await;
         let before = looks(&redis).await;
         kafka.freeze();
         let mut worker = shop.start(&pods, "forget", "event", &["--yes"]);
@@ -235,14 +235,14 @@ async fn what_changes_after_the_look_is_kept_and_that_is_written_down() {
         })
         .await;
         match outcome {
-            "refused" => redis.command::<()>(&["SET", &key, "18001", "PX", "3600000"]).await,
+            "refused" => redis.command_on::<()>("SET", &key, &["18001", "PX", "3600000"]).await,
             _ => redis.kill(),
         }
         kafka.thaw();
         assert_eq!(worker.wait(PATIENCE).await.code(), Some(1), "{}", worker.output());
         assert_eq!(json_of(&worker)["forgotten"], false);
         if outcome == "refused" {
-            assert_eq!(redis.command::<String>(&["GET", &key]).await, "18001");
+            assert_eq!(redis.command_on::<String>("GET", &key, &[]).await, "18001");
         }
         let records = audit.read().await;
         let entries: Vec<Value> =

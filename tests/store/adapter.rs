@@ -49,12 +49,12 @@ impl TestStore for Adapter {
     async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault> {
         let mut raw = self.raw.0.clone();
         let mut expire = redis::cmd("EVAL");
-        expire.arg(EXPIRE).arg(1).arg(key.as_str()).exec_async(&mut raw).await.unwrap();
+        expire.arg(EXPIRE).arg(1).arg(key.name()).exec_async(&mut raw).await.unwrap();
         Ok(())
     }
 
     async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        let _: () = self.raw.0.clone().del(key.as_str()).await.unwrap();
+        let _: () = self.raw.0.clone().del(key.name()).await.unwrap();
         Ok(())
     }
 
@@ -74,11 +74,11 @@ impl TestStore for Adapter {
             "{list}",
         ];
         let value = values[self.corrupted.fetch_add(1, Ordering::Relaxed) % values.len()];
-        let _: () = raw.del(key.as_str()).await.unwrap();
+        let _: () = raw.del(key.name()).await.unwrap();
         if value == "{list}" {
-            let _: () = raw.rpush(key.as_str(), value).await.unwrap();
+            let _: () = raw.rpush(key.name(), value).await.unwrap();
         } else {
-            let _: () = raw.set(key.as_str(), value).await.unwrap();
+            let _: () = raw.set(key.name(), value).await.unwrap();
         }
         Ok(())
     }

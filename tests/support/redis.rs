@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use oncewise::store::StoreKey;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, FromRedisValue};
 use tempfile::TempDir;
@@ -32,7 +33,7 @@ async fn of_every_event<T: FromRedisValue>(prefix: &str, command: &str) -> Vec<T
     let client = redis::Client::open(shared_url()).expect("the URL of Redis");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection to Redis");
     let pattern = format!("{prefix}:{{*");
-    let keys: Vec<String> =
+    let keys: Vec<Vec<u8>> =
         redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys");
     let mut answers = Vec::new();
     for key in keys {
@@ -121,6 +122,14 @@ impl RedisServer {
     /// Sends one command over a connection of its own, for example `["CONFIG", "SET", "maxmemory", "1mb"]`.
     pub async fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
         self.try_command(words).await.unwrap_or_else(|error| panic!("Redis refuses {words:?}: {error}"))
+    }
+
+    /// The same about one event; its key takes the second place.
+    pub async fn command_on<T: FromRedisValue>(&self, word: &str, key: &StoreKey, words: &[&str]) -> T {
+        let mut command = redis::cmd(word);
+        command.arg(key.name()).arg(words);
+        let answer = command.query_async(&mut self.connection().await.expect("a connection to Redis")).await;
+        answer.unwrap_or_else(|error| panic!("Redis refuses {word} {key} {words:?}: {error}"))
     }
 
     /// A connection of its own.

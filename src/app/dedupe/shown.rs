@@ -16,7 +16,7 @@ pub(super) struct Shown<'a> {
     group: &'a str,
     handler: &'a str,
     key: &'a str,
-    redis_key: &'a str,
+    redis_key: String,
     #[serde(flatten)]
     stands: Stands,
 }
@@ -49,7 +49,7 @@ pub(super) fn from_now(left: Duration) -> Timestamp {
 impl<'a> Shown<'a> {
     pub(super) fn of(place: &'a Place, inspected: &Inspected) -> Self {
         let Place { service, group, handler, key, redis_key } = place;
-        Self { service, group, handler, key, redis_key: redis_key.as_str(), stands: Stands::of(inspected) }
+        Self { service, group, handler, key, redis_key: redis_key.to_string(), stands: Stands::of(inspected) }
     }
 
     /// One line of JSON.
@@ -87,7 +87,7 @@ impl<'a> Shown<'a> {
             ("first failure", time(first_failure_at)),
             ("fingerprint", fingerprint.map(|there| if there { "yes" } else { "no" }.to_owned())),
             ("forgotten at", time(forgotten_at)),
-            ("Redis key", Some(self.redis_key.to_owned())),
+            ("Redis key", Some(self.redis_key.clone())),
         ];
         let lines = lines.into_iter().filter_map(|(name, value)| Some(format!("{name:14} {}", value?)));
         lines.collect::<Vec<_>>().join("\n")

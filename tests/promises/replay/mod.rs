@@ -129,7 +129,7 @@ impl Past {
         let client = redis::Client::open(&*self.redis).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         for id in ids {
-            let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", &id).to_string();
+            let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", &id).name();
             let deleted: u64 = redis::cmd("DEL").arg(key).query_async(&mut connection).await.unwrap();
             assert_eq!(deleted, 1, "{id} was known");
         }

@@ -1,0 +1,151 @@
+//! Claims without the functions: one `SET … NX GET` for each, which says whether a key is new, and claims it.
+//!
+//! Most keys are new. Of those that are not, what stands there is read here, as far as that answers. What may be
+//! granted nevertheless (to the owner who has it already, after a lease has run out, after a delay) is asked of the
+//! function behind it, which alone decides that.
+//!
+//! The lease of a new claim ends at a time of the server's clock, which is reckoned from what it said before: never
+//! later than if the server had reckoned itself, and earlier by less than [`LEASE_MARGIN`], for which owners allow.
+//! Each batch asks for the time again. Where what it says does not fit, because one of the clocks was set or stood
+//! still, the function grants the new claims once more, by the clock itself.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::line::{Line, time};
+use super::record::{Fresh, Hex, Record, differ, read};
+use super::resp::Reply;
+use super::wire::retention;
+use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, StoreKey, millis};
+
+/// A lease may end so much too early for what was not known of the server's clock. The rest of the margin is for what
+/// is not noticed, and for rounding.
+const UNCERTAIN_US: u64 = LEASE_MARGIN.as_micros() as u64 - 10_000;
+
+/// What a batch was sent with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    token: u64,
+    at: Instant,
+    /// The server's clock was known well enough.
+    certain: bool,
+}
+
+/// Why there are no answers: the error of the server.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) Vec<u8>);
+
+/// The tokens of new claims. They grow within this process, and with the server's clock beyond it.
+#[derive(Debug, Default)]
+pub(super) struct Tokens(AtomicU64);
+
+impl Tokens {
+    fn next(&self, least: u64) -> u64 {
+        let grow = |last: u64| Some(least.max(last + 1));
+        let last = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow);
+        // It fails only where there is no next one.
+        let (Ok(last) | Err(last)) = last;
+        least.max(last + 1)
+    }
+}
+
+/// Writes the commands of a batch.
+pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens) -> Sent {
+    let at = Instant::now();
+    let least_us = line.clock.at_least_us(at);
+    let certain = line.clock.at_most_us(at).saturating_sub(least_us) <= UNCERTAIN_US;
+    let token = tokens.next(least_us);
+    let commands = &mut line.commands;
+    commands.command(&[b"TIME"]);
+    let mut lease = None;
+    let mut fresh = Fresh::new(token, 0);
+    let mut keep = Keep::default();
+    for request in requests {
+        if lease != Some(request.lease) {
+            lease = Some(request.lease);
+            fresh = Fresh::new(token, least_us / 1_000 + millis(request.lease));
+        }
+        commands.begin(7);
+        commands.raw(b"$3\r\nSET\r\n");
+        commands.word(request.key.name_len(), |bytes| request.key.write_name(bytes));
+        fresh.word(&request.owner, &Hex::of(request.fingerprint), commands);
+        commands.raw(b"$2\r\nNX\r\n$3\r\nGET\r\n");
+        commands.raw(keep.words(request.retention, || retention(request)));
+    }
+    Sent { token, at, certain }
+}
+
+/// `PX <milliseconds>` for the last retention that was asked for: there are few different ones.
+#[derive(Debug, Default)]
+pub(super) struct Keep {
+    of: Option<Duration>,
+    words: Vec<u8>,
+}
+
+impl Keep {
+    pub(super) fn words(&mut self, retention: Duration, millis: impl FnOnce() -> u64) -> &[u8] {
+        if self.of != Some(retention) {
+            self.of = Some(retention);
+            let millis = millis().to_string();
+            self.words = format!("$2\r\nPX\r\n${}\r\n{millis}\r\n", millis.len()).into_bytes();
+        }
+        &self.words
+    }
+}
+
+/// Reads the replies to a batch; `None` where the function is to be asked.
+pub(super) fn answers(
+    line: &mut Line,
+    requests: &[ClaimRequest],
+    sent: Sent,
+) -> Result<Vec<Option<Claim>>, Refusal> {
+    let mut replies = line.replies.all();
+    let said_us = match replies.next() {
+        Some(Reply::Error(error)) => return Err(Refusal(error.to_vec())),
+        said => said.and_then(time).unwrap_or_default(),
+    };
+    let certain = line.clock.learn(said_us, sent.at, line.first_reply) && sent.certain;
+    let granted = certain.then_some(Claim::Won(Grant {
+        token: sent.token,
+        attempts: 0,
+        takeovers: 0,
+        first_failure_ms: None,
+    }));
+    let mut answers = Vec::with_capacity(requests.len());
+    // What comes after a request that the function decides has to see what that has changed.
+    let mut undecided: HashSet<&StoreKey> = HashSet::new();
+    for (request, reply) in requests.iter().zip(replies) {
+        let answer = match reply {
+            Reply::Nothing => granted,
+            Reply::Error(error) if error.starts_with(b"WRONGTYPE") => Some(Claim::Foreign),
+            Reply::Error(error) => return Err(Refusal(error.to_vec())),
+            Reply::Text(old) => judge(old, request, said_us / 1_000),
+            Reply::Array(_) => None,
+        };
+        let answer = answer.filter(|_| undecided.is_empty() || !undecided.contains(&request.key));
+        if answer.is_none() {
+            undecided.insert(&request.key);
+        }
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+/// The answer to a claim of a key that is known; `None` when it may be granted.
+fn judge(old: &[u8], request: &ClaimRequest, now_ms: u64) -> Option<Claim> {
+    let fingerprint = Hex::of(request.fingerprint);
+    let print = fingerprint.as_bytes();
+    match read(old) {
+        Record::Foreign => Some(Claim::Foreign),
+        Record::Ended(ended) if differ(print, ended.fingerprint) => Some(Claim::Mismatch),
+        Record::Ended(ended) => Some(if ended.end == End::Done { Claim::Done } else { Claim::Dead }),
+        Record::Open(open) if differ(print, open.fingerprint) => Some(Claim::Mismatch),
+        Record::Open(open) if open.claimed && open.owner == request.owner.as_str().as_bytes() => None,
+        Record::Open(open) => {
+            let left = open.deadline_ms?.checked_sub(now_ms).filter(|left| *left > 0)?;
+            let left = Duration::from_millis(left);
+            Some(if open.claimed { Claim::Busy { left } } else { Claim::BackingOff { left } })
+        }
+    }
+}

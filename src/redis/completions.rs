@@ -1,0 +1,163 @@
+//! Completions without the functions: one `SET … GET` for each, which records the end and says what it replaced.
+//!
+//! A completion is truthful, so it may write first and look then: the effect did happen. What it must not replace
+//! (the end that another owner has recorded, a value that is not ours, a fingerprint that it does not know itself) is
+//! put back by a function, unless somebody has changed it since. In between, and for good should this process die
+//! there, the event has ended all the same: nobody is granted a claim, only *how* it ended is told by the later of two
+//! who both finished it.
+
+use std::collections::HashMap;
+
+use super::claims::{Keep, Refusal};
+use super::line::Line;
+use super::record::{Record, end, read};
+use super::resp::Reply;
+use super::wire::retention;
+use crate::store::{Completed, Completion, StoreKey};
+
+/// What came back.
+#[derive(Debug, Default)]
+pub(super) struct Native {
+    /// `None` where the function is to be asked.
+    pub(super) answers: Vec<Option<Completed>>,
+    /// What is to be put right.
+    pub(super) amends: Vec<Amend>,
+    /// Why there is not an answer to each of them.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// A value that stands under a key, and what should stand there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Amend {
+    pub(super) key: StoreKey,
+    pub(super) written: Vec<u8>,
+    pub(super) right: Vec<u8>,
+    /// Milliseconds; 0 keeps it for ever.
+    pub(super) keep: u64,
+}
+
+/// Writes the commands of a batch.
+pub(super) fn write(line: &mut Line, completions: &[Completion]) {
+    let commands = &mut line.commands;
+    let mut keep = Keep::default();
+    let mut value = Vec::with_capacity(40);
+    for completion in completions {
+        let key = &completion.held.key;
+        commands.begin(6);
+        commands.raw(b"$3\r\nSET\r\n");
+        commands.word(key.name_len(), |bytes| key.write_name(bytes));
+        value_of(completion, &mut value);
+        commands.word(value.len(), |bytes| bytes.extend_from_slice(&value));
+        commands.raw(b"$3\r\nGET\r\n");
+        commands.raw(keep.words(completion.retention, || retention(completion)));
+    }
+}
+
+fn value_of(completion: &Completion, to: &mut Vec<u8>) {
+    to.clear();
+    end(completion, super::record::Hex::of(completion.fingerprint).as_bytes(), to);
+}
+
+/// Reads the replies to a batch.
+pub(super) fn answers(line: &Line, completions: &[Completion]) -> Native {
+    let replies = line.replies.all();
+    let mut ours = Vec::with_capacity(128);
+    let all_ours = completions.iter().zip(replies.clone()).all(
+        |(completion, reply)| matches!(reply, Reply::Text(old) if leaves_nothing_to_do(old, completion, &mut ours)),
+    );
+    if all_ours {
+        let answers = vec![Some(Completed::Recorded); completions.len()];
+        return Native { answers, ..Native::default() };
+    }
+    each(completions, replies)
+}
+
+/// Whether this was our claim, without a fingerprint that is lost now.
+fn leaves_nothing_to_do(old: &[u8], completion: &Completion, ours: &mut Vec<u8>) -> bool {
+    our_claim(completion, ours);
+    old.starts_with(ours) && (completion.fingerprint.is_some() || old.last() == Some(&b':'))
+}
+
+/// How the record of our claim begins.
+fn our_claim(completion: &Completion, to: &mut Vec<u8>) {
+    to.clear();
+    to.extend_from_slice(b"1P");
+    to.extend_from_slice(itoa::Buffer::new().format(completion.held.token).as_bytes());
+    to.push(b':');
+    to.extend_from_slice(completion.held.owner.as_str().as_bytes());
+    to.push(b':');
+}
+
+/// What the last request for a key has written, and what should stand there.
+struct Stands {
+    written: Vec<u8>,
+    right: Vec<u8>,
+    keep: u64,
+}
+
+/// One by one: a request sees what should stand there after the requests before it.
+fn each<'a>(completions: &[Completion], replies: impl Iterator<Item = Reply<'a>>) -> Native {
+    let mut native = Native::default();
+    let mut keys: HashMap<&StoreKey, Stands> = HashMap::new();
+    for (completion, reply) in completions.iter().zip(replies) {
+        let key = &completion.held.key;
+        let seen = match reply {
+            Reply::Nothing => None,
+            Reply::Text(old) => Some(old),
+            Reply::Error(error) if error.starts_with(b"WRONGTYPE") => {
+                native.answers.push(Some(Completed::Foreign));
+                continue;
+            }
+            // Nothing was written: out of memory is no excuse for the function.
+            Reply::Error(error) if error.starts_with(b"OOM") => {
+                native.answers.push(None);
+                continue;
+            }
+            Reply::Error(error) => {
+                native.refusal.get_or_insert(Refusal(error.to_vec()));
+                continue;
+            }
+            Reply::Array(_) => continue,
+        };
+        let mut written = Vec::new();
+        value_of(completion, &mut written);
+        let before = keys.get(key).filter(|stands| Some(&stands.written[..]) == seen);
+        let old = before.map(|stands| &stands.right[..]).or(seen);
+        let (answer, right) = settle(old, completion, &written);
+        let keep = match (answer, before) {
+            (Completed::Foreign, _) => 0,
+            (Completed::AlreadyFinished, Some(stands)) => stands.keep,
+            _ => retention(completion),
+        };
+        native.answers.push(Some(answer));
+        keys.insert(key, Stands { written, right, keep });
+    }
+    let amends = keys.into_iter().filter(|(_, stands)| stands.written != stands.right);
+    native.amends = amends
+        .map(|(key, Stands { written, right, keep })| Amend { key: key.clone(), written, right, keep })
+        .collect();
+    native
+}
+
+/// The answer to one completion, and what should stand under its key after it, where `written` was what it wrote.
+fn settle(old: Option<&[u8]>, completion: &Completion, written: &[u8]) -> (Completed, Vec<u8>) {
+    let Some(old) = old else { return (Completed::Lost, written.to_vec()) };
+    let mut ours = Vec::new();
+    our_claim(completion, &mut ours);
+    match read(old) {
+        Record::Foreign => (Completed::Foreign, old.to_vec()),
+        Record::Ended(ended) => {
+            let ours = ended.token == itoa::Buffer::new().format(completion.held.token).as_bytes();
+            (if ours { Completed::Recorded } else { Completed::AlreadyFinished }, old.to_vec())
+        }
+        Record::Open(open) => {
+            let answer = if old.starts_with(&ours) { Completed::Recorded } else { Completed::Stolen };
+            let mut right = written.to_vec();
+            if completion.fingerprint.is_none() {
+                right.clear();
+                end(completion, open.fingerprint, &mut right);
+            }
+            (answer, right)
+        }
+    }
+}

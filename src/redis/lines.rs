@@ -1,0 +1,141 @@
+//! The connections of the hot path: each call has one to itself, for as long as it lasts.
+//!
+//! They are not shared between calls as those of the crate are. That saves the task in between, its wake-ups and a
+//! queue, and a call that is given up takes nothing with it but its own connection.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::connection::Target;
+use super::fault::fault_of;
+use super::line::Line;
+use crate::store::StoreFault;
+
+/// More calls than this at once wait for each other.
+const MOST: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Lines {
+    target: Target,
+    idle: Mutex<Idle>,
+    permits: Semaphore,
+    /// Held while connecting: callers who come meanwhile share a failure instead of queueing for time-outs.
+    connecting: tokio::sync::Mutex<Option<StoreFault>>,
+    attempts: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    lines: Vec<Line>,
+    /// Counts how often all lines were given up: one of before does not come back.
+    generation: u64,
+}
+
+impl Lines {
+    pub(super) fn new(target: Target) -> Self {
+        Self {
+            target,
+            idle: Mutex::default(),
+            permits: Semaphore::new(MOST),
+            connecting: tokio::sync::Mutex::default(),
+            attempts: AtomicU64::new(0),
+        }
+    }
+
+    /// Sends what `write` writes and lets `read` read the replies; once more where a new connection was needed, for
+    /// an old one may have broken while nobody looked.
+    pub(super) async fn ask<W, T>(
+        &self,
+        mut write: impl FnMut(&mut Line) -> W,
+        read: impl FnOnce(&mut Line, W) -> T,
+    ) -> Result<T, StoreFault> {
+        let _permit =
+            timeout(self.target.response_timeout, self.permits.acquire()).await.map_err(|_| self.silent())?;
+        let mut repeated = false;
+        loop {
+            let (mut line, generation) = self.line().await?;
+            line.commands.clear();
+            let written = write(&mut line);
+            let fault = match timeout(self.target.response_timeout, line.exchange()).await {
+                Ok(Ok(())) => match line.is_misled() {
+                    None => {
+                        let answer = read(&mut line, written);
+                        self.put_back(line, generation);
+                        return Ok(answer);
+                    }
+                    Some(error) => fault_of(&self.target.address, error),
+                },
+                Ok(Err(error)) => StoreFault::unavailable(format!(
+                    "Redis at {} cannot be reached: {error}",
+                    self.target.address
+                )),
+                Err(_) => {
+                    self.give_up(generation);
+                    return Err(self.silent());
+                }
+            };
+            self.give_up(generation);
+            if std::mem::replace(&mut repeated, true) {
+                return Err(fault);
+            }
+        }
+    }
+
+    /// Gives up every line of this generation.
+    fn give_up(&self, generation: u64) {
+        let mut idle = self.lock();
+        if idle.generation == generation {
+            tracing::warn!(address = self.target.address, "giving up the connections to Redis");
+            idle.generation += 1;
+            idle.lines.clear();
+        }
+    }
+
+    async fn line(&self) -> Result<(Line, u64), StoreFault> {
+        if let Some(line) = self.idle() {
+            return Ok(line);
+        }
+        let seen = self.attempts.load(Ordering::Acquire);
+        let mut last = self.connecting.lock().await;
+        if let Some(line) = self.idle() {
+            return Ok(line);
+        }
+        if let Some(fault) = last.as_ref()
+            && self.attempts.load(Ordering::Acquire) != seen
+        {
+            return Err(fault.clone());
+        }
+        let generation = self.lock().generation;
+        let made =
+            timeout(self.target.connect_timeout, Line::connect(&self.target.info, &self.target.address))
+                .await;
+        let made = made.unwrap_or_else(|_| Err(self.silent()));
+        self.attempts.fetch_add(1, Ordering::AcqRel);
+        *last = made.as_ref().err().cloned();
+        Ok((made?, generation))
+    }
+
+    fn put_back(&self, line: Line, generation: u64) {
+        let mut idle = self.lock();
+        if idle.generation == generation {
+            idle.lines.push(line);
+        }
+    }
+
+    fn idle(&self) -> Option<(Line, u64)> {
+        let mut idle = self.lock();
+        idle.lines.pop().map(|line| (line, idle.generation))
+    }
+
+    fn silent(&self) -> StoreFault {
+        StoreFault::unavailable(format!("Redis at {} did not answer in time", self.target.address))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        // Whoever held it has left whole lines behind.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
