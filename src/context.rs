@@ -27,16 +27,19 @@ struct Inner {
 pub(crate) struct Run {
     /// What the handler sees of the record.
     pub(crate) record: Arc<Record>,
-    pub(crate) group: Arc<str>,
+    /// The record as it was delivered.
+    pub(crate) delivered: Arc<Record>,
     pub(crate) fencing_token: u64,
     pub(crate) attempt: u32,
-    pub(crate) cancelled: CancellationToken,
+    /// Made when it is asked for.
+    pub(crate) cancelled: OnceLock<CancellationToken>,
     pub(crate) replay: bool,
 }
 
 impl Context {
     pub(crate) fn new(run: Run, origin: Origin) -> Self {
-        Self(Arc::new(Inner { run, idempotency_key: OnceLock::new(), outbox: Outbox::new(origin) }))
+        let outbox = Outbox::new(origin, Arc::clone(&run.delivered));
+        Self(Arc::new(Inner { run, idempotency_key: OnceLock::new(), outbox }))
     }
 
     /// With this idempotency key, whatever its origin.
@@ -68,8 +71,8 @@ impl Context {
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         self.0.idempotency_key.get_or_init(|| {
-            let Origin { handler, dedupe_key, .. } = &self.outbox().origin;
-            format!("{}.{handler}:{dedupe_key}", self.0.run.group)
+            let Origin { names, handler, key } = &self.outbox().origin;
+            format!("{}.{handler}:{key}", names.group)
         })
     }
 
@@ -90,7 +93,7 @@ impl Context {
     /// effect. A handler that can stop should.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
-        &self.0.run.cancelled
+        self.0.run.cancelled.get_or_init(CancellationToken::new)
     }
 
     /// Publishes `event` as JSON under the record key `key` to the topic of this logical name, which the

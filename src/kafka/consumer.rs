@@ -80,10 +80,10 @@ impl Poller {
         group: Group,
         commit_interval: Duration,
     ) -> Result<JoinHandle<Ended>, KafkaFault> {
-        let name = group.service.name.clone();
+        let name = group.service.name().clone();
         let topics: HashMap<String, Arc<str>> =
             group.topics.iter().map(|(name, topic)| (name.clone(), Arc::clone(&topic.name))).collect();
-        let consumer: GroupConsumer = client.consumer(&group.service.group).create_with_context(group)?;
+        let consumer: GroupConsumer = client.consumer(group.service.group()).create_with_context(group)?;
         consumer.subscribe(&topics.keys().map(String::as_str).collect::<Vec<_>>())?;
         let now = Instant::now();
         let poller = Self {
@@ -103,7 +103,7 @@ impl Poller {
 
     fn run(mut self) -> Ended {
         let service = Arc::clone(&self.group().service);
-        let span = tracing::info_span!("service", name = %service.name);
+        let span = tracing::info_span!("service", name = %service.name());
         let _entered = span.enter();
         let ended = catch_unwind(AssertUnwindSafe(|| self.poll_until_drained()));
         // Closing leaves the group and revokes what is left, through the same callbacks.

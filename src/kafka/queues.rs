@@ -1,6 +1,9 @@
 //! Each partition's records in a queue of their own: one that is full is not read, and loses nothing by it. Pausing it
 //! would throw away what was fetched, and fetch it again.
-#![expect(unsafe_code, reason = "the safe interface sets queues apart for owners of the consumer only, too late")]
+#![expect(
+    unsafe_code,
+    reason = "the safe interface sets queues apart for owners of the consumer only, too late"
+)]
 
 use std::{collections::BTreeMap, ffi::CString, ptr, sync::Arc, thread::Thread};
 

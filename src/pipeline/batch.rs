@@ -6,6 +6,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     future::poll_fn,
+    iter,
     mem::take,
     sync::Arc,
     task::Poll,
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     How, Settled,
     capacity::Places,
+    dead_letter::now_ms,
     decode::{Decoded, Event, decode},
     dedupe::Stopped,
     delivery::{Delivery, HAND_OVER},
@@ -50,6 +52,7 @@ pub(super) async fn settle_all(
     if !requests.is_empty() {
         let at = Instant::now();
         let claims = partition.topic.service.claims.claim_all(&requests, &partition.stop).await?;
+        batch.now = Instant::now();
         for ((event, request), claim) in events.into_iter().zip(requests).zip(claims) {
             batch.answered(event, Asked { request, claim, at }).await;
         }
@@ -77,6 +80,8 @@ struct Batch<'a> {
     is_quick: bool,
     /// A handler has held its thread: those that follow get tasks of their own.
     is_heavy: bool,
+    /// When the last handler came to its end, or the store had answered.
+    now: Instant,
 }
 
 /// A lane whose turn it is.
@@ -143,6 +148,7 @@ impl<'a> Batch<'a> {
             place: None,
             is_quick: true,
             is_heavy: false,
+            now: Instant::now(),
         }
     }
 
@@ -150,9 +156,9 @@ impl<'a> Batch<'a> {
     fn decode(&mut self, turns: Vec<Turn>) -> (Vec<Waiting>, Vec<ClaimRequest>) {
         let (mut events, mut requests) = (Vec::with_capacity(turns.len()), Vec::with_capacity(turns.len()));
         let mut keys = HashSet::with_capacity(turns.len());
-        for (lane, (name, records)) in turns.into_iter().enumerate() {
+        for (lane, Turn { lane: name, first, more }) in turns.into_iter().enumerate() {
             self.lanes.push(AtWork::new(name));
-            for delivered in records {
+            for delivered in iter::once(first).chain(more) {
                 if self.lanes[lane].is_held || !self.lanes[lane].later.is_empty() {
                     self.lanes[lane].later.push_back(delivered);
                     continue;
@@ -160,7 +166,7 @@ impl<'a> Batch<'a> {
                 let Some((delivered, event)) = self.decode_one(lane, delivered) else { continue };
                 let delivery = Delivery { partition: self.partition, record: &delivered.record };
                 let request = delivery.claim_request(&event);
-                if keys.insert(request.key.clone()) {
+                if keys.insert(request.key.digest()) {
                     self.lanes[lane].events += 1;
                     events.push(Waiting { lane, delivered, event });
                     requests.push(request);
@@ -177,7 +183,6 @@ impl<'a> Batch<'a> {
         let partition = self.partition;
         let replay = partition.topic.service.replay.as_deref();
         let (route, decoded) = decode(&partition.topic.table, &delivered.record);
-        let route = route.cloned();
         let how = match decoded {
             Decoded::Event(event) if replay.is_none() || event.route.handler.replayable() => {
                 return Some((delivered, event));
@@ -197,11 +202,11 @@ impl<'a> Batch<'a> {
                 return None;
             }
             Decoded::Unfit(disposition, why) => {
-                self.leave(lane, delivered, Stage::Unfit(route, disposition, why));
+                self.leave(lane, delivered, Stage::Unfit(route.cloned(), disposition, why));
                 return None;
             }
         };
-        self.over.push(Over { delivered, route, key: None, how });
+        self.over.push(Over { delivered, route: route.cloned(), key: None, how });
         None
     }
 
@@ -226,7 +231,7 @@ impl<'a> Batch<'a> {
     /// Whether a handler may begin here and now.
     fn may_begin(&mut self, event: &Event, asked_at: Instant) -> bool {
         // Nobody renews the claims of a batch.
-        if self.is_heavy || asked_at.elapsed() > event.route.settings.lease / 4 {
+        if self.is_heavy || self.now - asked_at > event.route.settings.lease / 4 {
             return false;
         }
         if self.place.is_none() {
@@ -241,13 +246,14 @@ impl<'a> Batch<'a> {
     async fn begin(&mut self, lane: usize, delivered: Delivered, event: Event, asked: Asked, grant: Grant) {
         crash_point("after_claim");
         let delivery = Delivery { partition: self.partition, record: &delivered.record };
-        let ctx = delivery.context(&event, &grant, &CancellationToken::new());
-        let began = Instant::now();
-        let mut running = Running::begin(&event.job, &ctx);
+        let ctx = delivery.context(&event, &grant, None);
+        let began = self.now;
+        let mut running = Running::begin(&event.job, &ctx, began);
         let step = poll_fn(|cx| Poll::Ready(running.step(cx, &event.route.metrics)));
         // What it may do at once must not depend on what its neighbours in the batch have done.
         let step = unconstrained(step).await;
-        self.is_heavy |= began.elapsed() > QUICK;
+        self.now = Instant::now();
+        self.is_heavy |= self.now - began > QUICK;
         let state = match step {
             Poll::Pending => {
                 self.is_quick = false;
@@ -262,12 +268,13 @@ impl<'a> Batch<'a> {
                 crash_point("after_publish");
                 let how = delivery.handled(answer);
                 let ClaimRequest { key, owner, retention, fingerprint, .. } = asked.request;
-                let held = Held { key: key.clone(), owner, token: grant.token };
+                let entered = self.partition.topic.service.ledger.is_some().then(|| key.clone());
+                let held = Held { key, owner, token: grant.token };
                 let end = End::Done;
                 let completion = Completion { held, end, retention, attempts: ctx.attempt(), fingerprint };
                 self.handled.completions.push(completion);
-                self.handled.over.push(Over { delivered, route: Some(event.route), key: Some(key), how });
-                if self.handled.since.get_or_insert(began).elapsed() > UNTOLD {
+                self.handled.over.push(Over { delivered, route: Some(event.route), key: entered, how });
+                if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {
                     self.tell();
                 }
                 return;
@@ -328,8 +335,8 @@ impl<'a> Batch<'a> {
     fn let_go(&mut self, (lane, delivered, stage): (usize, Delivered, Stage)) {
         let at_work = &mut self.lanes[lane];
         let back = at_work.take_back();
-        self.partition.give_back(&at_work.lane, back);
-        self.partition.spawn(alone(Arc::clone(self.partition), at_work.lane.clone(), delivered, stage));
+        self.partition.give_back(at_work.lane, back);
+        self.partition.spawn(alone(Arc::clone(self.partition), at_work.lane, delivered, stage));
     }
 
     async fn give_back(&mut self) {
@@ -361,8 +368,9 @@ impl Handled {
         }
         over.extend(self.over);
         partition.enter(over.iter().filter_map(|over| Some((over.key.as_ref()?, over.how)))).await?;
+        let now = now_ms();
         for Over { delivered, route, how, .. } in &over {
-            service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record);
+            service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record, now);
         }
         partition.settled(over.into_iter().map(|Over { delivered, how, .. }| {
             (Settled::new(partition.epoch, delivered.record.offset, how), delivered)

@@ -49,13 +49,22 @@ impl Tracker {
         if settled.epoch() != self.epoch {
             return;
         }
-        let Ok(index) = self.open.binary_search_by_key(&settled.offset(), |open| open.offset) else { return };
+        let Some(index) = self.index(settled.offset()) else { return };
         if !std::mem::replace(&mut self.open[index].settled, true) {
             self.unsettled -= 1;
         }
         while self.open.front().is_some_and(|open| open.settled) {
             self.open.pop_front();
         }
+    }
+
+    fn index(&self, offset: i64) -> Option<usize> {
+        // Where no offsets are missing, the place is known.
+        let near = usize::try_from(offset - self.open.front()?.offset).ok()?;
+        if self.open.get(near).is_some_and(|open| open.offset == offset) {
+            return Some(near);
+        }
+        self.open.binary_search_by_key(&offset, |open| open.offset).ok()
     }
 
     /// The offset to commit: everything below it is settled.

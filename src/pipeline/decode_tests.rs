@@ -60,6 +60,7 @@ fn outcome(routes: Routes, record: Record) -> (Option<&'static str>, String) {
             max_deliveries: 1,
             timeout: Duration::ZERO,
         },
+        keys: crate::store::KeySpace::new("oncewise", "test", handler.name()),
         handler,
     };
     let table = routes.tables().remove("orders").unwrap().map(|handler| Arc::new(route(handler)));

@@ -1,6 +1,9 @@
 //! One record on its way: what it asks the store for, what its handler sees, and how it waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,7 +11,7 @@ use super::{How, decode::Event, dedupe::Back, held::Claimed, route::ServiceRun, 
 use crate::{
     Context, Handled, Record,
     context::Run,
-    publication::Origin,
+    publication::{Origin, OriginKey},
     store::{ClaimRequest, Grant},
 };
 
@@ -53,15 +56,10 @@ impl Delivery<'_> {
     }
 
     pub(super) fn claim_request(&self, event: &Event) -> ClaimRequest {
-        let (route, service, record) = (&event.route, self.service(), self.record);
+        let route = &event.route;
         ClaimRequest {
-            key: service.store_key(route.handler.name(), event.key().as_str()),
-            owner: service.owners.delivery(
-                self.partition.epoch,
-                &record.topic,
-                record.partition,
-                record.offset,
-            ),
+            key: route.keys.key(event.key().as_str()),
+            owner: self.partition.owners.delivery(self.record.offset),
             lease: route.settings.lease,
             retention: route.settings.ttl,
             max_deliveries: route.settings.max_deliveries,
@@ -69,28 +67,27 @@ impl Delivery<'_> {
         }
     }
 
-    pub(super) fn context(&self, event: &Event, grant: &Grant, cancelled: &CancellationToken) -> Context {
+    pub(super) fn context(
+        &self,
+        event: &Event,
+        grant: &Grant,
+        cancelled: Option<CancellationToken>,
+    ) -> Context {
         let service = self.service();
-        let mut dedupe_key = event.key().as_str().to_owned();
-        if let Some(replay) = &service.replay {
-            dedupe_key.push_str(&replay.suffix());
-        }
+        let key = match &service.replay {
+            None => OriginKey::Of(Arc::clone(&event.job)),
+            Some(replay) => OriginKey::Text(format!("{}{}", event.key(), replay.suffix())),
+        };
         let run = Run {
             record: Arc::clone(&event.meta),
-            group: Arc::clone(&service.group),
+            delivered: Arc::clone(self.record),
             fencing_token: grant.token,
             attempt: grant.attempts + 1,
-            cancelled: cancelled.clone(),
+            cancelled: cancelled.map(OnceLock::from).unwrap_or_default(),
             replay: service.replay.is_some(),
         };
-        let origin = Origin {
-            service: Arc::clone(&service.name),
-            handler: event.route.handler.name(),
-            dedupe_key,
-            record: Arc::clone(self.record),
-            topics: Some(Arc::clone(&service.publishes)),
-        };
-        Context::new(run, origin)
+        let handler = event.route.handler.name();
+        Context::new(run, Origin { names: Arc::clone(&service.names), handler, key })
     }
 
     pub(super) fn service(&self) -> &ServiceRun {

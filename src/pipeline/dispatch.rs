@@ -35,8 +35,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Calls the handler; nothing of it has run before the first [`step`](Self::step) or [`rest`](Self::rest).
-    pub(crate) fn begin(job: &Arc<dyn Job>, ctx: &Context) -> Self {
-        let began = Instant::now();
+    pub(crate) fn begin(job: &Arc<dyn Job>, ctx: &Context, began: Instant) -> Self {
         Self { call: Call::new(|| Arc::clone(job).handle(ctx.clone())), began }
     }
 

@@ -85,7 +85,7 @@ impl Delivery<'_> {
     ) -> Result<(), Stopped> {
         let service = self.service();
         let verdict = Verdict {
-            group: &service.group,
+            group: service.group(),
             handler: route.map(|route| route.handler.name()),
             dedupe_key: key.map(DedupeKey::as_str),
             disposition: end.disposition,

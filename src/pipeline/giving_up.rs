@@ -33,7 +33,7 @@ impl Delivery<'_> {
         end: &Ending<'_>,
     ) -> Result<How, Stopped> {
         // A context of its own: what earlier attempts have published is not what was stored with the effect.
-        let ctx = self.context(event, &claimed.grant, claimed.cancelled());
+        let ctx = self.context(event, &claimed.grant, Some(claimed.cancelled().clone()));
         let Ok(effect) = self.effect(event, &ctx).await else {
             self.hand_over(claimed, end.attempts, end.first_failure, true).await;
             return Err(Stopped);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Record, store::StoreKey};
+use crate::{Record, store::KeySpace};
 
 /// A replay, as the way of its records knows it.
 #[derive(Debug, Default)]
@@ -26,10 +26,10 @@ impl Replaying {
         self.committed.get(&place).is_some_and(|committed| record.offset < *committed)
     }
 
-    pub(crate) fn store_key(&self, prefix: &str, group: &str, handler: &str, key: &str) -> StoreKey {
+    pub(crate) fn key_space(&self, prefix: &str, group: &str, handler: &str) -> KeySpace {
         match &self.epoch {
-            Some(Epoch { name, .. }) => StoreKey::in_epoch(name, prefix, group, handler, key),
-            None => StoreKey::new(prefix, group, handler, key),
+            Some(Epoch { name, .. }) => KeySpace::in_epoch(name, prefix, group, handler),
+            None => KeySpace::new(prefix, group, handler),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A service at work, its topics and their handlers.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::IntCounter;
 
@@ -12,14 +12,15 @@ use super::{
     produce::Producer,
     replaying::Replaying,
     retry::RetryPolicy,
-    status::{Status, age},
+    status::{Status, age_at},
 };
 use crate::{
     Record,
     config::Ordering,
     erased::ErasedHandler,
+    publication::Names,
     routes::Table,
-    store::{Clock, OwnerFactory, StoreKey},
+    store::{Clock, KeySpace, OwnerFactory},
     telemetry::{HandlerMetrics, metrics::Outcome},
 };
 
@@ -28,10 +29,7 @@ pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
 
 /// What the partitions of one service share.
 pub(crate) struct ServiceRun {
-    pub(crate) name: Arc<str>,
-    pub(crate) group: Arc<str>,
-    /// The topics its handlers publish to: logical names to physical ones.
-    pub(crate) publishes: Arc<BTreeMap<String, String>>,
+    pub(crate) names: Arc<Names>,
     pub(crate) ordering: Ordering,
     /// First part of every key in the store.
     pub(crate) prefix: String,
@@ -56,25 +54,30 @@ pub(crate) struct ServiceRun {
 
 impl fmt::Debug for ServiceRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceRun")
-            .field("name", &self.name)
-            .field("group", &self.group)
-            .finish_non_exhaustive()
+        f.debug_struct("ServiceRun").field("names", &self.names).finish_non_exhaustive()
     }
 }
 
 impl ServiceRun {
-    /// The name under which the store knows an event of this service.
-    pub(crate) fn store_key(&self, handler: &str, key: &str) -> StoreKey {
-        let (prefix, group) = (&self.prefix, &self.group);
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.names.service
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        &self.names.group
+    }
+
+    /// The names under which the store knows the events of a handler.
+    pub(crate) fn key_space(&self, handler: &str) -> KeySpace {
+        let (prefix, group) = (self.prefix.as_str(), self.group());
         match &self.replay {
-            Some(replay) => replay.store_key(prefix, group, handler, key),
-            None => StoreKey::new(prefix, group, handler, key),
+            Some(replay) => replay.key_space(prefix, group, handler),
+            None => KeySpace::new(prefix, group, handler),
         }
     }
 
-    /// A record is settled, counted as its handler's or as nobody's.
-    pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record) {
+    /// A record is settled, counted as its handler's or as nobody's. `now` in milliseconds since 1970.
+    pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record, now: i64) {
         let outcome = match how {
             How::Done => Outcome::Done,
             How::Skipped | How::LeftOut => Outcome::Skipped,
@@ -82,7 +85,7 @@ impl ServiceRun {
             How::DeadLettered => Outcome::DeadLettered,
         };
         let live = self.replay.is_none();
-        metrics.settled(outcome, record.timestamp.filter(|_| live).map(age));
+        metrics.settled(outcome, record.timestamp.filter(|_| live).map(|then| age_at(now, then)));
         if let Some(told) = &self.told {
             told(record, how);
         }
@@ -91,7 +94,8 @@ impl ServiceRun {
     /// What a topic out is called in Kafka. One that is not declared any more, of an event stored before, is
     /// called as it was.
     pub(crate) fn physical(&self, topic: &str) -> String {
-        self.publishes.get(topic).map_or(topic, String::as_str).to_owned()
+        let known = self.names.topics.as_ref().and_then(|topics| topics.get(topic));
+        known.map_or(topic, String::as_str).to_owned()
     }
 }
 
@@ -117,6 +121,8 @@ impl Topic {
 /// One handler on one topic, with what the operator says about it.
 pub(crate) struct Route {
     pub(crate) handler: Arc<dyn ErasedHandler>,
+    /// What the store calls its events.
+    pub(crate) keys: KeySpace,
     pub(crate) settings: RouteSettings,
     pub(crate) metrics: HandlerMetrics,
 }
@@ -139,7 +145,7 @@ impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let handlers: Vec<_> = self.table.iter().map(|route| route.handler.name()).collect();
         f.debug_struct("Topic")
-            .field("service", &self.service.name)
+            .field("service", self.service.name())
             .field("name", &self.name)
             .field("handlers", &handlers)
             .finish_non_exhaustive()

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     How, Settled,
     capacity::Places,
-    dead_letter::{Disposition, millis},
+    dead_letter::{Disposition, millis, now_ms},
     decode::Event,
     dedupe::{Back, Stopped},
     delivery::Delivery,
@@ -115,7 +115,7 @@ pub(super) async fn settle(
             (route, How::DeadLettered)
         }
     };
-    delivery.service().settled(partition.topic.metrics(route.as_deref()), how, record);
+    delivery.service().settled(partition.topic.metrics(route.as_deref()), how, record, now_ms());
     Ok(Settled::new(partition.epoch, record.offset, how))
 }
 
@@ -238,7 +238,7 @@ impl Delivery<'_> {
                 (ctx, Ok(Some(self.go_on(event, state).await)))
             }
             None => {
-                let ctx = self.context(event, &claimed.grant, claimed.cancelled());
+                let ctx = self.context(event, &claimed.grant, Some(claimed.cancelled().clone()));
                 let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
                 (ctx, attempt)
             }
@@ -323,7 +323,7 @@ impl Delivery<'_> {
             }
         }
         claimed.begin(ctx.attempt());
-        Ok(Some(Running::begin(job, ctx).rest(limit, &route.metrics).await))
+        Ok(Some(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await))
     }
 
     /// After a failed attempt: later again, or never.

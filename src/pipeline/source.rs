@@ -23,7 +23,7 @@ use super::{
     lanes::{Delivered, Lane, Lanes, Turn},
     route::Topic,
 };
-use crate::Record;
+use crate::{Record, store::PartitionOwners, telemetry::metrics::InFlight};
 
 /// One partition in one assignment. The thread that polls gives it records and asks for the watermark; tasks
 /// on the runtime work on its lanes. It never makes the polling thread wait.
@@ -33,6 +33,8 @@ pub(crate) struct Partition {
     pub(crate) number: i32,
     /// Counts the assignments of this process: a partition that comes back is another one.
     pub(crate) epoch: u64,
+    /// Who asks for claims here.
+    pub(super) owners: PartitionOwners,
     /// Fires when nothing new may begin here.
     pub(crate) stop: CancellationToken,
     state: Mutex<State>,
@@ -46,6 +48,7 @@ struct State {
     tracker: Tracker,
     lanes: Lanes,
     bytes: usize,
+    in_flight: InFlight,
     /// How many tasks take batch after batch.
     batchers: usize,
     /// The handlers of the last batch answered at once.
@@ -85,7 +88,10 @@ impl Partition {
         topic.service.capacity.open(epoch);
         topic.service.near.open(epoch);
         let lanes = Lanes::new(topic.service.ordering);
+        let in_flight = topic.service.status.metrics.in_flight();
+        let owners = topic.service.owners.partition(epoch, &topic.name, number);
         Arc::new(Self {
+            owners,
             topic,
             number,
             epoch,
@@ -94,6 +100,7 @@ impl Partition {
                 tracker: Tracker::starting_at(epoch, position),
                 lanes,
                 bytes: 0,
+                in_flight,
                 batchers: 0,
                 is_quick: false,
             }),
@@ -104,7 +111,7 @@ impl Partition {
 
     /// Takes records in, in order, and has them worked on. What was delivered before is dropped.
     pub(crate) fn take(self: &Arc<Self>, records: impl IntoIterator<Item = Record>) {
-        let mut taken = 0;
+        let (mut taken, mut bytes) = (0, 0);
         let begins = {
             let mut state = self.state();
             if self.stop.is_cancelled() {
@@ -115,14 +122,15 @@ impl Partition {
                     continue;
                 }
                 let weight = record.weight();
-                state.bytes += weight;
-                let in_flight = self.topic.service.status.metrics.in_flight(weight);
-                state.lanes.push(Delivered { record: Arc::new(record), in_flight });
+                state.lanes.push(Delivered { record: Arc::new(record), weight });
                 taken += 1;
+                bytes += weight;
             }
+            state.bytes += bytes;
+            state.in_flight.add(taken, bytes);
             state.begins()
         };
-        self.topic.consumed.inc_by(taken);
+        self.topic.consumed.inc_by(taken as u64);
         if begins {
             self.begin();
         }
@@ -171,15 +179,18 @@ impl Partition {
     /// Takes note of what needs no more work.
     pub(super) fn settled(&self, settled: impl IntoIterator<Item = (Settled, Delivered)>) {
         let mut state = self.state();
-        for (settled, Delivered { record, in_flight }) in settled {
-            drop(in_flight);
-            state.bytes -= record.weight();
+        let (mut number, mut bytes) = (0, 0);
+        for (settled, delivered) in settled {
             state.tracker.settle(settled);
+            number += 1;
+            bytes += delivered.weight;
         }
+        state.bytes -= bytes;
+        state.in_flight.remove(number, bytes);
     }
 
     /// Nobody works on these lanes any more; what comes back was not worked on.
-    pub(super) fn free(self: &Arc<Self>, lanes: impl IntoIterator<Item = Turn>) {
+    pub(super) fn free(self: &Arc<Self>, lanes: impl IntoIterator<Item = (Lane, VecDeque<Delivered>)>) {
         let begins = {
             let mut state = self.state();
             lanes.into_iter().for_each(|(lane, back)| state.lanes.done(lane, back));
@@ -191,7 +202,7 @@ impl Partition {
     }
 
     /// Gives records back to a lane that is still worked on.
-    pub(super) fn give_back(&self, lane: &Lane, back: VecDeque<Delivered>) {
+    pub(super) fn give_back(&self, lane: Lane, back: VecDeque<Delivered>) {
         self.state().lanes.give_back(lane, back);
     }
 
@@ -252,7 +263,11 @@ impl Partition {
         self.stop.cancel();
         self.at_work.close();
         // What waits belongs to the next owner; here it would only use memory.
-        self.state().lanes.clear();
+        let mut state = self.state();
+        let (number, bytes) = state.lanes.clear();
+        state.bytes -= bytes;
+        state.in_flight.remove(number, bytes);
+        drop(state);
         self.topic.service.capacity.close(self.epoch);
         self.topic.service.near.close(self.epoch);
     }

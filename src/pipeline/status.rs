@@ -156,5 +156,10 @@ impl Status {
 
 /// How long ago a time in milliseconds since 1970 was; nothing for times to come.
 pub(crate) fn age(timestamp: i64) -> Duration {
-    Duration::from_millis(u64::try_from(millis(SystemTime::now()).saturating_sub(timestamp)).unwrap_or(0))
+    age_at(millis(SystemTime::now()), timestamp)
+}
+
+/// The same at a time that is known.
+pub(crate) fn age_at(now: i64, timestamp: i64) -> Duration {
+    Duration::from_millis(u64::try_from(now.saturating_sub(timestamp)).unwrap_or(0))
 }

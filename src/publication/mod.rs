@@ -5,4 +5,4 @@ mod outbox;
 mod text;
 
 pub use event::{Publication, PublishError};
-pub(crate) use outbox::{Origin, Outbox, Outgoing};
+pub(crate) use outbox::{Names, Origin, OriginKey, Outbox, Outgoing};

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Publication, PublishError};
 use crate::{
     Record,
+    erased::Job,
     telemetry::{TRACEPARENT, TraceContext},
 };
 
@@ -32,6 +34,8 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) origin: Origin,
+    /// Whose trace goes on.
+    record: Arc<Record>,
     /// Made when it is asked for.
     trace: OnceLock<TraceContext>,
     state: Mutex<State>,
@@ -40,13 +44,47 @@ pub(crate) struct Outbox {
 /// What the ids of the events out are made of, and where these may go.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    pub(crate) service: Arc<str>,
+    pub(crate) names: Arc<Names>,
     pub(crate) handler: &'static str,
-    pub(crate) dedupe_key: String,
-    /// Whose trace goes on.
-    pub(crate) record: Arc<Record>,
-    /// By their logical names; `None`: anywhere.
-    pub(crate) topics: Option<Arc<BTreeMap<String, String>>>,
+    pub(crate) key: OriginKey,
+}
+
+/// What all events of a service have in common.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) service: Arc<str>,
+    pub(crate) group: Arc<str>,
+    /// The topics its handlers publish to: logical names to physical ones. `None`: anywhere.
+    pub(crate) topics: Option<BTreeMap<String, String>>,
+}
+
+/// The dedupe key of the event, as it leaves the framework.
+#[derive(Clone)]
+pub(crate) enum OriginKey {
+    /// That of an event, which need not be copied.
+    Of(Arc<dyn Job>),
+    Text(String),
+}
+
+impl OriginKey {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Of(job) => job.key().as_str(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+impl fmt::Display for OriginKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for OriginKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -57,18 +95,18 @@ struct State {
 }
 
 impl Outbox {
-    pub(crate) fn new(origin: Origin) -> Self {
-        Self { origin, trace: OnceLock::new(), state: Mutex::default() }
+    pub(crate) fn new(origin: Origin, record: Arc<Record>) -> Self {
+        Self { origin, record, trace: OnceLock::new(), state: Mutex::default() }
     }
 
     pub(crate) fn trace(&self) -> &TraceContext {
-        let of_record = || self.origin.record.trace().map_or_else(TraceContext::root, |trace| trace.child());
+        let of_record = || self.record.trace().map_or_else(TraceContext::root, |trace| trace.child());
         self.trace.get_or_init(of_record)
     }
 
     pub(crate) fn add(&self, publication: Publication) -> Result<(), PublishError> {
         let Publication { topic, key, value, content_type, name, event_type } = publication;
-        let Origin { service, topics, record, .. } = &self.origin;
+        let Names { service, topics, .. } = &*self.origin.names;
         if topics.as_ref().is_some_and(|topics| !topics.contains_key(&topic)) {
             return Err(PublishError::Undeclared(topic));
         }
@@ -93,7 +131,7 @@ impl Outbox {
             header(TRACEPARENT, &self.trace().to_header_value()),
         ];
         // What other tracing systems have to say is handed on as it is.
-        headers.extend(record.tracestate().map(|tracestate| header("tracestate", &tracestate)));
+        headers.extend(self.record.tracestate().map(|tracestate| header("tracestate", &tracestate)));
         state.events.push(Outgoing { topic, key, value, headers });
         Ok(())
     }
@@ -101,11 +139,11 @@ impl Outbox {
     /// The same at every attempt, on every pod and in every replay. Neither the handler's name nor that of the
     /// event holds `:` or `#`, so that two different origins never make one id.
     fn id(&self, name: &str) -> String {
-        let Origin { handler, dedupe_key, .. } = &self.origin;
-        if dedupe_key.len() <= READABLE_KEY {
-            format!("{handler}:{dedupe_key}:{name}")
+        let Origin { handler, key, .. } = &self.origin;
+        if key.as_str().len() <= READABLE_KEY {
+            format!("{handler}:{key}:{name}")
         } else {
-            format!("{handler}#{}:{name}", blake3::hash(dedupe_key.as_bytes()).to_hex())
+            format!("{handler}#{}:{name}", blake3::hash(key.as_str().as_bytes()).to_hex())
         }
     }
 
@@ -169,13 +207,14 @@ mod tests {
     fn outbox(dedupe_key: &str) -> Outbox {
         let headers = [(TRACEPARENT, TRACE), ("tracestate", "vendor=1")];
         let headers = headers.into_iter().map(|(name, value)| crate::Header::text(name, value));
-        Outbox::new(Origin {
+        let record = Record { headers: headers.collect(), ..crate::testing::record() };
+        let names = Names {
             service: "payments".into(),
-            handler: "charge",
-            dedupe_key: dedupe_key.into(),
-            record: Arc::new(Record { headers: headers.collect(), ..crate::testing::record() }),
-            topics: Some(Arc::new([("settled".to_owned(), "prod.settled".to_owned())].into())),
-        })
+            group: "payments".into(),
+            topics: Some([("settled".to_owned(), "prod.settled".to_owned())].into()),
+        };
+        let key = OriginKey::Text(dedupe_key.to_owned());
+        Outbox::new(Origin { names: Arc::new(names), handler: "charge", key }, Arc::new(record))
     }
 
     fn event(key: &str) -> Publication {

@@ -164,7 +164,7 @@ impl Judge {
             return Question::Known(Verdict::LeftOut);
         }
         let handler = route.handler.name();
-        let key = self.service.store_key(handler, job.key().as_str());
+        let key = route.keys.key(job.key().as_str());
         Question::Ask { key, handler, timestamp: record.timestamp }
     }
 }

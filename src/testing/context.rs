@@ -1,10 +1,12 @@
 //! A context of its own, for calling a handler without a pipeline.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use tokio_util::sync::CancellationToken;
-
-use crate::{Context, Record, context::Run, publication::Origin};
+use crate::{
+    Context, Record,
+    context::Run,
+    publication::{Names, Origin, OriginKey},
+};
 
 /// The context of a first attempt at an event with this idempotency key, for calling a handler directly.
 #[must_use]
@@ -12,15 +14,15 @@ pub fn context(idempotency_key: &str) -> Context {
     let record = Arc::new(record());
     let run = Run {
         record: Arc::clone(&record),
-        group: "test".into(),
+        delivered: record,
         fencing_token: 1,
         attempt: 1,
-        cancelled: CancellationToken::new(),
+        cancelled: OnceLock::new(),
         replay: false,
     };
-    let (service, dedupe_key) = ("test".into(), idempotency_key.to_owned());
-    Context::new(run, Origin { service, handler: "test", dedupe_key, record, topics: None })
-        .called(idempotency_key)
+    let names = Names { service: "test".into(), group: "test".into(), topics: None };
+    let key = OriginKey::Text(idempotency_key.to_owned());
+    Context::new(run, Origin { names: Arc::new(names), handler: "test", key }).called(idempotency_key)
 }
 
 /// A record without key, value and headers.

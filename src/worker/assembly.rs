@@ -12,6 +12,7 @@ use crate::{
     pipeline::{
         Capacity, Claims, Crowd, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told, Topic,
     },
+    publication::Names,
     routes::Table,
     store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics, metrics::NO_HANDLER},
@@ -46,9 +47,11 @@ impl Assembly<'_> {
         let health = self.health.service(service.name());
         let status = Arc::new(Status::new(metrics, health, settings.dedupe.on_unavailable));
         Arc::new(ServiceRun {
-            name: service.name().into(),
-            publishes: Arc::new(self.published(service)),
-            group: group_of(service, &settings).into(),
+            names: Arc::new(Names {
+                service: service.name().into(),
+                group: group_of(service, &settings).into(),
+                topics: Some(self.published(service)),
+            }),
             ordering: settings.worker.ordering,
             prefix: settings.dedupe.prefix.clone(),
             claims: Claims::new(Arc::clone(&self.store), Arc::clone(&status), self.control.clone()),
@@ -80,7 +83,7 @@ impl Assembly<'_> {
     ) -> Topic {
         let name: Arc<str> = self.settings.topics.physical(topic).into();
         let table = table.map(|handler| Arc::new(self.route(run, &name, handler)));
-        let nobody = || self.metrics.handler(&run.name, &name, NO_HANDLER);
+        let nobody = || self.metrics.handler(run.name(), &name, NO_HANDLER);
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
             table,
@@ -91,9 +94,9 @@ impl Assembly<'_> {
     }
 
     fn route(&self, run: &ServiceRun, topic: &str, handler: Arc<dyn ErasedHandler>) -> Route {
-        let settings = self.settings.handler(&run.name, handler.name());
+        let settings = self.settings.handler(run.name(), handler.name());
         Route {
-            metrics: self.metrics.handler(&run.name, topic, handler.name()),
+            metrics: self.metrics.handler(run.name(), topic, handler.name()),
             settings: RouteSettings {
                 retry: settings.retry.over(handler.retry_policy()),
                 lease: settings.lease,
@@ -101,6 +104,7 @@ impl Assembly<'_> {
                 max_deliveries: settings.max_deliveries,
                 timeout: settings.timeout,
             },
+            keys: run.key_space(handler.name()),
             handler,
         }
     }

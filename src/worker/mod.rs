@@ -151,7 +151,7 @@ impl Worker {
     fn failure(&self) -> Option<String> {
         let failure = |running: &Running| {
             let reason = running.run.status.failure()?;
-            Some(format!("service {}: {reason}", running.run.name))
+            Some(format!("service {}: {reason}", running.run.name()))
         };
         self.services.iter().find_map(failure)
     }

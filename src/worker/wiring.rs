@@ -35,7 +35,7 @@ impl Wiring<'_> {
         drop(self.assembly.keep_claims_alive(&run, &topics));
         let group = Group {
             positions: Positions {
-                group: run.group.to_string(),
+                group: run.group().to_owned(),
                 start_from: settings.worker.start_from,
                 store: Arc::clone(&self.parts.store),
                 topic_ids: self.parts.kafka.tells_topic_ids(),

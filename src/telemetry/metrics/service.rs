@@ -66,12 +66,9 @@ impl ServiceMetrics {
         PartitionMetrics::assigned(self.0.metrics.clone(), &self.0.service, topic, partition)
     }
 
-    /// Counts a received record of `bytes` as in flight until the guard is dropped.
-    pub fn in_flight(&self, bytes: usize) -> InFlight {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.0.in_flight.inc();
-        self.0.in_flight_bytes.add(bytes);
-        InFlight { service: self.clone(), bytes }
+    /// An account of what is in flight somewhere, with nothing on it.
+    pub fn in_flight(&self) -> InFlight {
+        InFlight { service: self.clone(), records: 0, bytes: 0 }
     }
 
     /// The dedupe store gave `events` times the same answer.
@@ -134,19 +131,41 @@ impl ServiceMetrics {
     }
 }
 
-/// A record in flight; dropping it says that the record is settled or handed over.
+/// Records in flight; those that are left when it is dropped are in flight no more.
 #[derive(Debug)]
-#[must_use = "the record counts as in flight only while the guard lives"]
 pub struct InFlight {
     service: ServiceMetrics,
+    records: i64,
     bytes: i64,
+}
+
+impl InFlight {
+    /// So many more are.
+    pub fn add(&mut self, records: usize, bytes: usize) {
+        self.change(signed(records), signed(bytes));
+    }
+
+    /// So many are settled or handed over.
+    pub fn remove(&mut self, records: usize, bytes: usize) {
+        self.change(-signed(records), -signed(bytes));
+    }
+
+    fn change(&mut self, records: i64, bytes: i64) {
+        self.records += records;
+        self.bytes += bytes;
+        self.service.0.in_flight.add(records);
+        self.service.0.in_flight_bytes.add(bytes);
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.service.0.in_flight.dec();
-        self.service.0.in_flight_bytes.sub(self.bytes);
+        self.change(-self.records, -self.bytes);
     }
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A service's records by outcome.

@@ -161,14 +161,17 @@ fn a_revoked_partition_stops_reporting() {
 }
 
 #[test]
-fn in_flight_falls_back_when_the_guards_go() {
+fn in_flight_falls_back_when_the_accounts_go() {
     let metrics = Metrics::new();
     let service = metrics.service("payments");
-    let guards = [service.in_flight(100), service.in_flight(28)];
+    let mut accounts = [service.in_flight(), service.in_flight()];
+    accounts[0].add(2, 110);
+    accounts[1].add(1, 28);
+    accounts[0].remove(1, 10);
     let text = metrics.render().unwrap();
     assert!(text.contains("oncewise_in_flight{service=\"payments\"} 2\n"), "{text}");
     assert!(text.contains("oncewise_in_flight_bytes{service=\"payments\"} 128\n"), "{text}");
-    drop(guards);
+    drop(accounts);
     let text = metrics.render().unwrap();
     assert!(text.contains("oncewise_in_flight{service=\"payments\"} 0\n"), "{text}");
     assert!(text.contains("oncewise_in_flight_bytes{service=\"payments\"} 0\n"), "{text}");
