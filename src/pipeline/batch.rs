@@ -133,6 +133,8 @@ struct Handled {
     over: Vec<Over>,
     /// Since when the first of them is not told to the store.
     since: Option<Instant>,
+    /// When their claims were asked for, and the shortest of their leases.
+    leased: Option<(Instant, Duration)>,
 }
 
 impl<'a> Batch<'a> {
@@ -267,7 +269,9 @@ impl<'a> Batch<'a> {
                 crash_point("after_effect");
                 crash_point("after_publish");
                 let how = delivery.handled(answer);
-                let ClaimRequest { key, owner, retention, fingerprint, .. } = asked.request;
+                let ClaimRequest { key, owner, retention, lease, fingerprint, .. } = asked.request;
+                let shortest = self.handled.leased.map_or(lease, |(_, shortest)| shortest.min(lease));
+                self.handled.leased = Some((asked.at, shortest));
                 let entered = self.partition.topic.service.ledger.is_some().then(|| key.clone());
                 let held = Held { key, owner, token: grant.token };
                 let end = End::Done;
@@ -305,12 +309,10 @@ impl<'a> Batch<'a> {
     /// Tells the store what was handled, while the rest of the batch runs.
     fn tell(&mut self) {
         let handled = take(&mut self.handled);
-        let near = self.near.split(handled.over.len());
         let partition = Arc::clone(self.partition);
         self.partition.spawn(async move {
             // Stopped: whoever has the partition next meets duplicates.
-            let _stopped = handled.complete(&partition, Vec::new()).await;
-            drop(near);
+            let _stopped = handled.finish(&partition, Vec::new()).await;
         });
     }
 
@@ -323,7 +325,15 @@ impl<'a> Batch<'a> {
         // A record that comes back must not be claimed anew before its claim is gone.
         self.give_back().await;
         then.into_iter().for_each(|leaving| self.let_go(leaving));
-        let ended = self.handled.complete(self.partition, self.over).await;
+        let has_ledger = self.partition.topic.service.ledger.is_some();
+        let ended = if has_ledger {
+            // What the ledger does not take must not keep other events from being claimed.
+            self.handled.over.append(&mut self.over);
+            self.tell();
+            Ok(())
+        } else {
+            self.handled.finish(self.partition, self.over).await
+        };
         let free = self.lanes.into_iter().filter(|at_work| !at_work.is_held);
         self.partition.free(free.map(|mut at_work| {
             let back = at_work.take_back();
@@ -359,15 +369,21 @@ impl<'a> Batch<'a> {
 }
 
 impl Handled {
-    /// Completes everything, and settles it together with what is `over`.
-    async fn complete(self, partition: &Partition, mut over: Vec<Over>) -> Result<(), Stopped> {
+    /// Completes everything, and settles it together with what is `over`. As for one alone, the ledger comes first.
+    async fn finish(self, partition: &Partition, mut over: Vec<Over>) -> Result<(), Stopped> {
         let service = &partition.topic.service;
+        over.extend(self.over);
+        let is_kept = service.ledger.is_some();
+        let leased = self.leased.filter(|_| is_kept);
+        let held = leased.map(|(asked, lease)| service.claims.hold_all(&self.completions, asked, lease));
+        let entered =
+            partition.enter(over.iter().filter_map(|over| Some((over.key.as_ref()?, over.how)))).await;
+        drop(held);
         if !self.completions.is_empty() {
             service.claims.complete_all(&self.completions).await;
             self.completions.iter().for_each(|_| crash_point("after_complete"));
         }
-        over.extend(self.over);
-        partition.enter(over.iter().filter_map(|over| Some((over.key.as_ref()?, over.how)))).await?;
+        entered?;
         let now = now_ms();
         for Over { delivered, route, how, .. } in &over {
             service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record, now);

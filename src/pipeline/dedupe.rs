@@ -149,6 +149,32 @@ impl Claims {
         HeldClaims::add(&self.held, request, grant, asked, cancelled)
     }
 
+    /// Keeps claims alive whose handlers have answered, until they are completed.
+    pub(crate) fn hold_all(
+        &self,
+        completions: &[Completion],
+        asked: Instant,
+        lease: Duration,
+    ) -> Vec<Claimed> {
+        let hold = |completion: &Completion| {
+            let Completion { held, retention, attempts, fingerprint, .. } = completion;
+            let request = ClaimRequest {
+                key: held.key.clone(),
+                owner: held.owner.clone(),
+                lease,
+                retention: *retention,
+                max_deliveries: 0,
+                fingerprint: *fingerprint,
+            };
+            let grant =
+                Grant { token: held.token, attempts: *attempts, takeovers: 0, first_failure_ms: None };
+            let claimed = self.hold(&request, grant, asked, CancellationToken::new());
+            claimed.end();
+            claimed
+        };
+        completions.iter().map(hold).collect()
+    }
+
     /// Writes into the claim that its handler runs, in a crowd or with nothing else in flight, so that the event
     /// to blame is found should the process die now.
     pub(crate) async fn mark(

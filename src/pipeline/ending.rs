@@ -16,7 +16,7 @@ use super::{
 use crate::{
     DedupeKey,
     crash::crash_point,
-    store::{End, Grant},
+    store::Grant,
 };
 
 /// Between two tries to send a dead letter; doubles from the first to the second.
@@ -59,8 +59,7 @@ impl Delivery<'_> {
             return Err(Stopped);
         }
         crash_point("after_dead_letter");
-        self.service().claims.complete(claimed, End::Dead, end.attempts).await;
-        Ok(How::DeadLettered)
+        self.finish(claimed, How::DeadLettered, end.attempts).await
     }
 
     pub(super) async fn mismatch(&self, event: &Event) -> Result<How, Stopped> {

@@ -9,7 +9,7 @@ use super::{
     How, decode::Event, dedupe::Stopped, delivery::Delivery, dispatch::was_applied, ending::Ending,
     failure::Failed, held::Claimed,
 };
-use crate::{Context, store::End};
+use crate::Context;
 
 /// How often the handler is asked. What cannot say so for minutes will not say so by being asked for ever.
 const TRIES: u32 = 10;
@@ -41,10 +41,7 @@ impl Delivery<'_> {
         match effect {
             Effect::NotThere => self.end(event, claimed, end).await,
             Effect::There => match self.publish(&ctx).await {
-                Ok(()) => {
-                    self.service().claims.complete(claimed, End::Done, end.attempts).await;
-                    Ok(How::Done)
-                }
+                Ok(()) => self.finish(claimed, How::Done, end.attempts).await,
                 Err(refused) => self.end(event, claimed, &Ending { failed: &refused, ..*end }).await,
             },
             Effect::NotKnown(why) => {

@@ -136,6 +136,10 @@ impl Claimed {
     pub(super) fn renewal(&self) -> Renewal {
         self.claim.renewal()
     }
+
+    pub(super) fn key(&self) -> StoreKey {
+        self.claim.key()
+    }
 }
 
 impl Drop for Claimed {

@@ -1,4 +1,4 @@
-//! The ends of events, written down in the ledger before their records are settled.
+//! The ends of events, written down in the ledger before the store and the watermark hear of them.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use super::{
     How,
     dedupe::Stopped,
     delivery::{Delivery, HAND_OVER},
+    held::Claimed,
     produce::NewRecord,
     source::Partition,
 };
@@ -27,13 +28,9 @@ impl Partition {
     ) -> Result<(), Stopped> {
         let service = &self.topic.service;
         let Some(topic) = &service.ledger else { return Ok(()) };
-        let entry = |(key, how)| {
-            let end = match how {
-                How::DeadLettered | How::WasDead => End::Dead,
-                How::Done | How::Skipped | How::Duplicate | How::LeftOut => End::Done,
-            };
+        let entry = |(key, how): (&StoreKey, How)| {
             crash_point("before_ledger");
-            ledger::record(topic, key, end)
+            ledger::record(topic, key, how.end())
         };
         let entries: Vec<NewRecord> = ends.into_iter().map(entry).collect();
         if entries.is_empty() {
@@ -61,5 +58,24 @@ impl Delivery<'_> {
     /// The same for this record's event.
     pub(super) async fn enter(&self, key: &StoreKey, how: How) -> Result<How, Stopped> {
         self.partition.enter([(key, how)]).await.map(|()| how)
+    }
+
+    /// Ends a claim: first the ledger hears of it, while the claim is kept alive, then the store, so that the ledger
+    /// never lacks what the store has. The effect is there either way, and the store hears of it even if the ledger
+    /// could not be told; the record then comes again.
+    pub(super) async fn finish(&self, claimed: &Claimed, how: How, attempts: u32) -> Result<How, Stopped> {
+        let entered = self.enter(&claimed.key(), how).await;
+        self.service().claims.complete(claimed, how.end(), attempts).await;
+        entered
+    }
+}
+
+impl How {
+    /// What is remembered of the event.
+    fn end(self) -> End {
+        match self {
+            Self::DeadLettered | Self::WasDead => End::Dead,
+            Self::Done | Self::Skipped | Self::Duplicate | Self::LeftOut => End::Done,
+        }
     }
 }

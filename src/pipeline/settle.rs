@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Context, Handled, Record,
     crash::crash_point,
-    store::{Claim, ClaimRequest, End, Grant, Held, Release, Run},
+    store::{Claim, ClaimRequest, Grant, Held, Release, Run},
 };
 
 /// After so many workers died over an event, the store is told when it runs.
@@ -178,8 +178,7 @@ impl Delivery<'_> {
                     );
                     drop(near);
                     let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
-                    let how = self.deadly(event, &claimed, &why).await?;
-                    return self.enter(&request.key, how).await;
+                    return self.deadly(event, &claimed, &why).await;
                 }
                 Claim::Mismatch => {
                     drop(near);
@@ -203,7 +202,7 @@ impl Delivery<'_> {
             let cancelled = begun.as_ref().map(|begun| begun.ctx.cancelled().clone()).unwrap_or_default();
             let claimed = service.claims.hold(&request, grant, at, cancelled);
             match self.claimed(event, claimed, near, begun, &mut in_doubt).await? {
-                Step::Settled(how) => return self.enter(&request.key, how).await,
+                Step::Settled(how) => return Ok(how),
                 Step::AskAgain(delay) => {
                     self.partition.wait(delay).await?;
                     pause = ASK_AGAIN.0;
@@ -222,7 +221,6 @@ impl Delivery<'_> {
         in_doubt: &mut bool,
     ) -> Result<Step, Stopped> {
         let (service, settings) = (self.service(), &event.route.settings);
-        let claims = &service.claims;
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         if begun.is_none() && claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
             drop(near);
@@ -271,9 +269,9 @@ impl Delivery<'_> {
                     return self.end(event, &claimed, &end).await.map(Step::Settled);
                 }
                 crash_point("after_publish");
-                claims.complete(&claimed, End::Done, ctx.attempt()).await;
+                let how = self.finish(&claimed, self.handled(handled), ctx.attempt()).await;
                 crash_point("after_complete");
-                Ok(Step::Settled(self.handled(handled)))
+                how.map(Step::Settled)
             }
             Attempt::Failed(failed) => self.failed(event, claimed, ctx.attempt(), &failed, *in_doubt).await,
         }
