@@ -26,6 +26,7 @@ use self::{auth::Key, runner::Replays};
 use crate::{
     Service,
     config::{AdminSettings, Settings},
+    kafka::Ended,
     pipeline::Crowd,
     worker::Parts,
 };
@@ -76,9 +77,9 @@ impl Admin {
         Ok(Some(Self { replays }))
     }
 
-    /// Waits for the end of what was begun here. Only once its `stop` has fired.
-    pub(crate) async fn finish(&self) {
-        self.replays.finish().await;
+    /// Waits for the end of what was begun here, and says whether something was cut off. Only once its `stop` has fired.
+    pub(crate) async fn finish(&self) -> Ended {
+        self.replays.finish().await
     }
 }
 

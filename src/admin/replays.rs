@@ -50,7 +50,7 @@ impl Shown {
 
 /// The latest first, of all processes.
 async fn list(State(replays): State<Arc<Replays>>) -> Result<Response, Refusal> {
-    let entries = replays.journal().all().await?;
+    let entries = replays.all().await?;
     let shown: Vec<Shown> = entries.into_values().rev().map(|entry| Shown::of(entry, Vec::new())).collect();
     Ok(json(StatusCode::OK, &json!({ "replays": shown })))
 }
@@ -71,7 +71,7 @@ async fn cancel(
 }
 
 async fn entry(replays: &Replays, id: &str) -> Result<Entry, Refusal> {
-    let found = replays.journal().find(id).await?;
+    let found = replays.find(id).await?;
     found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("there is no replay {id}")))
 }
 
@@ -90,7 +90,7 @@ async fn start(
         }
         Asked::Begin(service, order) => (service, Wanted::New(order)),
         Asked::Resume(id, wish) => {
-            let mut entry = replays.journal().resumable(&id).await?;
+            let mut entry = replays.resumable(&id).await?;
             wish.amend(&mut entry.order);
             entry.order.check().map_err(Refusal::bad)?;
             (replays.service(Some(&entry.order.service)).map_err(Refusal::conflict)?, Wanted::Resumed(entry))

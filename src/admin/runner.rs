@@ -13,8 +13,13 @@ use super::{Stage, answer::Refusal};
 use crate::{
     Service,
     audit::{Act, Audit},
-    replay::{Acted, Entry, Journal, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
+    kafka::Ended,
+    pipeline::Partition,
+    replay::{
+        Acted, Entry, Journal, Order, Ran, ReplayError, Replayer, ResumeError, State, Survey, refuse_unknown,
+    },
     service::chosen,
+    store::StoreFault,
 };
 
 /// Each works with as many handlers at a time as the live service.
@@ -49,19 +54,31 @@ struct Scene {
     stage: Stage,
     /// Those at work here, by their names.
     running: Mutex<BTreeMap<String, CancellationToken>>,
+    /// Where handlers ran on when the time of their replay to drain was over.
+    cut_off: Mutex<Vec<Arc<Partition>>>,
 }
 
 type Answer = oneshot::Sender<Result<Begun, ReplayError>>;
 
 impl Replays {
     pub(super) fn new(stage: Stage, stop: &CancellationToken) -> Self {
-        let scene = Arc::new(Scene { stage, running: Mutex::default() });
+        let scene = Arc::new(Scene { stage, running: Mutex::default(), cut_off: Mutex::default() });
         let places = Arc::new(Semaphore::new(AT_ONCE));
         Self { scene, places, tasks: TaskTracker::new(), stop: stop.clone() }
     }
 
-    pub(super) fn journal(&self) -> Journal {
-        self.scene.journal()
+    /// All replays that are written down, by their names.
+    pub(super) async fn all(&self) -> Result<BTreeMap<String, Entry>, StoreFault> {
+        self.scene.journal().all(&self.scene.stage.settings).await
+    }
+
+    pub(super) async fn find(&self, id: &str) -> Result<Option<Entry>, StoreFault> {
+        self.scene.journal().find(id, &self.scene.stage.settings).await
+    }
+
+    /// One that has not come to its end.
+    pub(super) async fn resumable(&self, id: &str) -> Result<Entry, ResumeError> {
+        self.scene.journal().resumable(id, &self.scene.stage.settings).await
     }
 
     /// The service of this name, or the only one.
@@ -125,15 +142,16 @@ impl Replays {
         let here = self.scene.running().get(&entry.id).cloned();
         match here {
             Some(cancel) => cancel.cancel(),
-            None => self.journal().stop(&entry.id).await?,
+            None => self.scene.journal().stop(&entry.id).await?,
         }
         Ok(())
     }
 
-    /// Waits for the end of all that runs. Only once `stop` has fired.
-    pub(super) async fn finish(&self) {
+    /// Waits for the end of all that runs, and says whether something was cut off. Only once `stop` has fired.
+    pub(super) async fn finish(&self) -> Ended {
         self.tasks.close();
         self.tasks.wait().await;
+        if self.scene.cut_off().is_empty() { Ended::Drained } else { Ended::CutOff }
     }
 }
 
@@ -205,14 +223,21 @@ impl Scene {
             ran
         });
         match &ran {
-            Ok(entry) => {
+            Ok(Ran { entry, cut_off }) => {
+                self.cut_off().extend(cut_off.iter().cloned());
                 tracing::info!(replay = id, state = ?entry.state, tally = ?entry.tally(), "replayed")
             }
             Err(error) => tracing::warn!(replay = id, %error, "not replayed"),
         }
         if let Some((answer, warnings)) = unanswered {
-            drop(answer.send(ran.map(|entry| Begun { entry, warnings })));
+            drop(answer.send(ran.map(|Ran { entry, .. }| Begun { entry, warnings })));
         }
+    }
+
+    fn cut_off(&self) -> MutexGuard<'_, Vec<Arc<Partition>>> {
+        let mut cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
+        cut_off.retain(|partition| !partition.is_stopped());
+        cut_off
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, CancellationToken>> {

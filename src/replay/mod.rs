@@ -35,7 +35,7 @@ pub use journal::{Entry, Part, State};
 pub(crate) use journal::{Journal, ResumeError};
 pub use judge::Verdict;
 pub use order::{Mode, Order, parse_partitions};
-pub(crate) use replayer::{ReplayError, Replayer};
+pub(crate) use replayer::{Ran, ReplayError, Replayer};
 pub(crate) use request::{Request, RequestedMode};
 pub(crate) use rewind::{Move, Rewind};
 pub use survey::{Sample, Survey};

@@ -7,7 +7,7 @@ use tokio::{
     runtime::Handle,
     sync::{OnceCell, watch},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     Entry, Journal, Mode, Order, Part, State, Survey,
@@ -16,7 +16,7 @@ use super::{
     order,
     plan::{Plan, PlanError},
     reading::Reading,
-    run::{Ended, Run},
+    run::{Ended, Run, Worked},
     survey::SurveyError,
     taken::{TakeError, Taken},
 };
@@ -25,7 +25,7 @@ use crate::{
     config::Settings,
     kafka::KafkaClient,
     ledger::Ledger,
-    pipeline::{Bounds, Crowd},
+    pipeline::{Bounds, Crowd, Partition},
     store::{DedupeStore, StoreFault},
 };
 
@@ -45,6 +45,14 @@ pub(crate) struct Replayer<'a> {
     pub(crate) cancel: CancellationToken,
     /// Read when it is needed for the first time.
     pub(crate) ledger: OnceCell<Arc<Ledger>>,
+}
+
+/// A replay that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) entry: Entry,
+    /// Where handlers were still running when the time to drain was over.
+    pub(crate) cut_off: Vec<Arc<Partition>>,
 }
 
 /// Why nothing could be replayed.
@@ -147,6 +155,7 @@ impl Replayer<'_> {
             parts: parts.collect(),
             order,
             state: State::Running,
+            owner: None,
             why: None,
             started_at: now,
             updated_at: now,
@@ -159,7 +168,7 @@ impl Replayer<'_> {
         &self,
         mut entry: Entry,
         progress: &watch::Sender<Entry>,
-    ) -> Result<Entry, ReplayError> {
+    ) -> Result<Ran, ReplayError> {
         let journal = Journal::new(Arc::clone(&self.store));
         let settings = self.settings.service(self.service.name());
         let places: Vec<(String, i32)> =
@@ -167,14 +176,18 @@ impl Replayer<'_> {
         let taken = Taken::take(&self.store, &settings.dedupe.prefix, &entry.group, &places).await?;
         entry.state = State::Running;
         entry.why = None;
+        entry.owner = taken.owner();
         journal.prune().await?;
         // It may have been told to stop when it was not running.
         journal.let_run(&entry.id).await?;
         journal.write(&entry).await?;
         // It stands in the journal as running: how it ended has to follow, whatever that was.
         let worked = self.work(&entry, &taken, &journal, progress).await;
-        let (ended, parts) =
-            worked.unwrap_or_else(|error| (Ended::Failed(error.to_string()), entry.parts.clone()));
+        let Worked { ended, parts, cut_off } = worked.unwrap_or_else(|error| Worked {
+            ended: Ended::Failed(error.to_string()),
+            parts: entry.parts.clone(),
+            cut_off: Vec::new(),
+        });
         entry.parts = parts;
         entry.updated_at = Timestamp::now();
         (entry.state, entry.why) = match ended {
@@ -183,9 +196,13 @@ impl Replayer<'_> {
             Ended::Enough => (State::Stopped, Some("it has taken as many records as it may".to_owned())),
             Ended::Failed(why) => (State::Failed, Some(why)),
         };
+        if !cut_off.is_empty() {
+            let still = "some handlers were still running when the time to drain was over";
+            entry.why = Some(entry.why.map_or_else(|| still.to_owned(), |why| format!("{why}; {still}")));
+        }
         journal.write(&entry).await?;
         taken.release().await?;
-        Ok(entry)
+        Ok(Ran { entry, cut_off })
     }
 
     async fn work(
@@ -194,13 +211,14 @@ impl Replayer<'_> {
         taken: &Taken,
         journal: &Journal,
         progress: &watch::Sender<Entry>,
-    ) -> Result<(Ended, Vec<Part>), ReplayError> {
+    ) -> Result<Worked, ReplayError> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
         let scene = self.replaying(taken.store(), &order, &plan, Arc::clone(&notes)).await?;
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
+        let renewing = AbortOnDropHandle::new(renewing);
         let mut topics = Vec::new();
         for planned in plan.topics {
             let Some(topic) = scene.topics.iter().find(|topic| topic.name == planned.topic) else { continue };
@@ -212,7 +230,7 @@ impl Replayer<'_> {
         let (entry, journal, progress) = (entry.clone(), journal.clone(), progress.clone());
         let stop = cancel.clone();
         let judge = scene.judge;
-        let ended = blocking(move || {
+        let worked = blocking(move || {
             let run = Run {
                 order: &order,
                 judge: &judge,
@@ -239,9 +257,14 @@ impl Replayer<'_> {
                 progress.send_replace(entry);
             })
         })
-        .await;
-        renewing.abort();
-        ended
+        .await?;
+        let left = worked.cut_off.clone();
+        // Nobody else may take the events of handlers that run on in this process.
+        self.control.spawn(async move {
+            futures_util::future::join_all(left.iter().map(|partition| partition.stopped())).await;
+            drop(renewing);
+        });
+        Ok(worked)
     }
 
     pub(super) async fn plan(&self, order: &Order) -> Result<Plan, ReplayError> {

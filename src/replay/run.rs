@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Record,
     kafka::FaultKind,
-    pipeline::{Bounds, How},
+    pipeline::{Bounds, How, Partition},
 };
 
 /// Records taken in before anything else gets its turn.
@@ -45,6 +45,15 @@ pub(super) enum Ended {
     Failed(String),
 }
 
+/// What came of a run.
+#[derive(Debug)]
+pub(super) struct Worked {
+    pub(super) ended: Ended,
+    pub(super) parts: Vec<Part>,
+    /// Partitions with handlers that were still running when the time to drain was over.
+    pub(super) cut_off: Vec<Arc<Partition>>,
+}
+
 /// A replay at work.
 pub(super) struct Run<'a> {
     pub(super) order: &'a Order,
@@ -62,7 +71,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Works until the end, telling `report` now and then how far it is.
-    pub(super) fn work(mut self, mut report: impl FnMut(Vec<Part>)) -> (Ended, Vec<Part>) {
+    pub(super) fn work(mut self, mut report: impl FnMut(Vec<Part>)) -> Worked {
         let began = Instant::now();
         let mut next_report = began;
         let mut next_look = began + LOOK_AGAIN;
@@ -87,12 +96,12 @@ impl Run<'_> {
                 report(self.parts());
             }
         };
-        self.stop();
+        let cut_off = self.stop();
         let parts = self.parts();
         let is_settled = parts.iter().all(|part| part.at >= part.end);
         let was_stopped = matches!(ended, Ended::Cancelled | Ended::Enough);
         let ended = if was_stopped && is_settled { Ended::Finished } else { ended };
-        (ended, parts)
+        Worked { ended, parts, cut_off }
     }
 
     /// Whatever there is left to do.
@@ -220,14 +229,14 @@ impl Run<'_> {
         self.topics.iter().flat_map(|reading| reading.partitions.values())
     }
 
-    /// Nothing new begins; what runs may finish.
-    fn stop(&self) {
+    /// Nothing new begins; what runs may finish. Partitions where something has not.
+    fn stop(&self) -> Vec<Arc<Partition>> {
         self.goings().for_each(|going| going.partition.stop());
         let all = futures_util::future::join_all(self.goings().map(|going| going.partition.stopped()));
-        let drained = self.asked.block_on(async { tokio::time::timeout(self.drain_timeout, all).await });
-        if drained.is_err() {
-            tracing::warn!("some handlers were still running when the time to drain was over");
-        }
+        // Whatever it has not waited for is seen below.
+        drop(self.asked.block_on(async { tokio::time::timeout(self.drain_timeout, all).await }));
+        let left = self.goings().map(|going| &going.partition).filter(|partition| !partition.is_stopped());
+        left.cloned().collect()
     }
 
     fn parts(&mut self) -> Vec<Part> {

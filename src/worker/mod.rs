@@ -168,8 +168,9 @@ impl Worker {
             pollers.into_iter().map(|poller| poller.join().unwrap_or(Ended::CutOff)).max()
         });
         let replays = async {
-            if let Some(admin) = &self.admin {
-                admin.finish().await;
+            match &self.admin {
+                Some(admin) => admin.finish().await,
+                None => Ended::Drained,
             }
         };
         let (left, replayed) = tokio::join!(
@@ -179,9 +180,7 @@ impl Worker {
         if let Ok(Ok(Some(worst))) = left {
             ended = worst;
         }
-        if replayed.is_err() {
-            ended = Ended::CutOff;
-        }
+        ended = ended.max(replayed.unwrap_or(Ended::CutOff));
         self.control.finish().await;
         match (failure, ended) {
             (Some(reason), _) => Stopped::Failed(reason),

@@ -106,6 +106,19 @@ async fn whoever_interrupts_twice_does_not_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_still_runs_at_the_drain_deadline_is_said_to_be_cut_off() {
+    let past = Past::of(1).await.with("WORKER__DRAIN_TIMEOUT", "1s");
+    past.topic.produce(past.event("stuck", r#","sleep_ms":600000"#, 0, 0)).await;
+    let (from, to) = (past.at(0), past.at(1));
+    let mut replay = past.start("replay", &["--from", &from, "--to", &to, "--yes", "--json"]);
+    past.effects_of("stuck", 1).await;
+    replay.signal(Signal::INT);
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(3), "{}", replay.output());
+    let why = json_in(&replay.output())["replay"]["why"].clone();
+    assert_eq!(why, "it was told to stop; some handlers were still running when the time to drain was over");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_so_many_and_not_faster_than_so_many_a_second() {
     let past = Past::of(2).await;
     past.events(200).await;
