@@ -217,7 +217,7 @@ impl Replayer<'_> {
     /// Runs what is left of an entry, and keeps it written down. `progress` is told how far it is.
     pub(crate) async fn run(
         &self,
-        mut entry: Entry,
+        entry: Entry,
         progress: &watch::Sender<Entry>,
     ) -> Result<Ran, ReplayError> {
         let journal = Journal::new(Arc::clone(&self.store));
@@ -225,6 +225,7 @@ impl Replayer<'_> {
         let places: Vec<(String, i32)> =
             entry.parts.iter().map(|part| (part.topic.clone(), part.partition)).collect();
         let taken = Taken::take(&self.store, &settings.dedupe.prefix, &entry.group, &places).await?;
+        let mut entry = journal.latest(entry).await?;
         entry.state = State::Running;
         entry.why = None;
         entry.owner = taken.owner();
@@ -251,7 +252,7 @@ impl Replayer<'_> {
             let still = "some handlers were still running when the time to drain was over";
             entry.why = Some(entry.why.map_or_else(|| still.to_owned(), |why| format!("{why}; {still}")));
         }
-        journal.write(&entry).await?;
+        journal.update(&entry).await?;
         taken.release().await?;
         Ok(Ran { entry, cut_off })
     }
@@ -299,7 +300,7 @@ impl Replayer<'_> {
             run.work(|parts| {
                 let entry = Entry { parts, updated_at: Timestamp::now(), ..entry.clone() };
                 // What cannot be written now is written with the next report; until then less is skipped.
-                if let Err(fault) = asked.block_on(journal.write(&entry)) {
+                if let Err(fault) = asked.block_on(journal.update(&entry)) {
                     tracing::debug!(%fault, "how far the replay is could not be written down");
                 }
                 if matches!(asked.block_on(journal.is_to_stop(&entry.id)), Ok(true)) {

@@ -84,11 +84,9 @@ impl Memory {
     }
 
     fn unnoted(&self, ttl: Duration, report: &StoreReport, is_new: bool) -> Remembered {
-        match (&self.epoch, is_new) {
-            (Some(_), _) => Remembered::from_now(now_ms(), ttl, report).of_epoch(now_ms(), is_new),
-            (None, true) => Remembered::from_the_start(ttl, report),
-            (None, false) => Remembered::from_now(now_ms(), ttl, report),
-        }
+        let begin = if is_new { Remembered::from_the_start } else { Remembered::from_now };
+        let begun = begin(now_ms(), ttl, report);
+        if self.epoch.is_some() { begun.of_epoch() } else { begun }
     }
 
     fn name(&self, handler: &str) -> String {

@@ -3,6 +3,7 @@
 mod hours;
 mod live;
 mod modes;
+mod new_groups;
 mod outages;
 mod over_http;
 mod ranges;
