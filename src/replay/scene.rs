@@ -1,6 +1,6 @@
 //! The service, as its events find it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Mode, Order,
@@ -14,7 +14,7 @@ use crate::{
     kafka::RecordProducer,
     ledger::{Book, Keeper},
     pipeline::{Epoch, Replaying, ServiceRun, Topic},
-    store::{Clock, DedupeStore, OwnerFactory, Reach, Remembered},
+    store::{Clock, DedupeStore, OwnerFactory, Reach, Reached},
     telemetry::Health,
     worker::{
         Assembly, ledger_of,
@@ -104,11 +104,11 @@ impl Replayer<'_> {
         &self,
         store: &dyn DedupeStore,
         epoch: Option<String>,
-    ) -> Result<(Vec<Begun>, BTreeMap<String, Option<Remembered>>), ReplayError> {
+    ) -> Result<(Vec<Begun>, Reached), ReplayError> {
         let past = memory::past(self.service, self.settings, &self.kafka);
         let group = Memory::of(self.service, self.settings);
         let epoch = epoch.map(|epoch| Memory { epoch: Some(epoch), ..group.clone() });
-        let (mut begun, mut reach) = (Vec::new(), BTreeMap::new());
+        let (mut begun, mut reach) = (Vec::new(), Reached::default());
         for memory in [Some(group), epoch].into_iter().flatten() {
             let is_new = past.is_new(&memory, store).await?;
             reach = memory.reach(store, is_new).await?;
