@@ -1,9 +1,13 @@
 //! What becomes of the ledger later: entries are taken away, the topic grows, and a replay takes its time.
 
+use oncewise::store::StoreKey;
 use serde_json::json;
 
 use super::{PATIENCE, Scene, counts, entries, once};
-use crate::TEST_WORKER;
+use crate::{
+    TEST_WORKER,
+    support::{redis::shared_url, wait::until},
+};
 
 impl Scene {
     async fn forget(&self, id: &str) -> (Option<i32>, String) {
@@ -11,6 +15,20 @@ impl Scene {
         let words = ["dedupe", "forget", "--service", group, "--handler", "obey", id, "--yes", "--json"];
         let mut forget = self.pods.command(TEST_WORKER, &words);
         (forget.wait(PATIENCE).await.code(), forget.output())
+    }
+
+    /// Waits until the store knows nothing of this event; what a replay that died held is there for longer.
+    async fn has_forgotten(&self, id: &str) {
+        let client = redis::Client::open(shared_url()).unwrap();
+        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", id).to_string();
+        until("Redis to forget the event", PATIENCE, async || {
+            let mut connection = connection.clone();
+            let known: Option<String> =
+                redis::cmd("GET").arg(&key).query_async(&mut connection).await.unwrap();
+            known.map_or(Ok(()), Err)
+        })
+        .await;
     }
 }
 
@@ -67,7 +85,7 @@ async fn what_a_replay_that_died_had_begun_is_unknown_when_the_store_has_forgott
     let mut dying = dying.command(TEST_WORKER, &words);
     assert_eq!(dying.wait(PATIENCE).await.code(), None, "{}", dying.output());
     assert_eq!(entries(&scene.pods, &scene.ledger().read().await, &["a"]), ["1B"]);
-    scene.is_forgotten().await;
+    scene.has_forgotten("a").await;
     let (code, said) = scene.replay(&[]).await;
     assert!(code == Some(1) && said.contains("of 1 events nobody knows"), "{said}");
     assert_eq!(scene.effects(), once(["a"]));
