@@ -87,7 +87,9 @@ impl Replayer<'_> {
 
 /// What moves in one topic; the plan is cut down to what lies between.
 fn moves_of(planned: &mut TopicPlan) -> Vec<Move> {
-    let TopicPlan { topic, stretches, committed, .. } = planned;
+    let TopicPlan { topic, stretches, open, committed, .. } = planned;
+    // What nobody could read yet the group has not passed.
+    open.clear();
     let mut moves = Vec::new();
     stretches.retain_mut(|stretch| {
         let from = committed.iter().find(|(partition, _)| *partition == stretch.partition).map(|(_, at)| *at);

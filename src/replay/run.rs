@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Order, Part,
+    allowance::Allowance,
     judge::{Judge, Verdict},
     notes::{Notes, What},
     order::Containment,
+    plan::describe_open,
     reading::{Going, LOOK, Reading},
 };
 use crate::{
@@ -75,14 +77,18 @@ impl Run<'_> {
         let began = Instant::now();
         let mut next_report = began;
         let mut next_look = began + LOOK_AGAIN;
+        let mut allowance = self.order.rate.map(|rate| Allowance::new(rate, began));
         let mut taken_now = 0;
         let ended = loop {
             if let Some(ended) = self.is_over(taken_now) {
                 break ended;
             }
-            let may_take = self.may_take(began, taken_now);
+            let may_take = self.may_take(allowance.as_mut(), taken_now);
             match self.turn(may_take) {
-                Ok(taken) => taken_now += taken,
+                Ok(taken) => {
+                    taken_now += taken;
+                    allowance.iter_mut().for_each(|allowance| allowance.take(taken));
+                }
                 Err(ended) => break ended,
             }
             if Instant::now() >= next_look {
@@ -121,17 +127,24 @@ impl Run<'_> {
         }
         let is_idle = || self.goings().all(|going| going.partition.is_idle());
         if self.topics.iter().all(|reading| reading.reader.is_finished()) && is_idle() {
-            return Some(Ended::Finished);
+            return Some(self.open().map_or(Ended::Finished, Ended::Failed));
         }
         let enough = self.order.max.is_some_and(|max| taken_now >= max);
         (enough && is_idle()).then_some(Ended::Enough)
     }
 
-    fn may_take(&self, began: Instant, taken_now: u64) -> usize {
-        let by_rate = self.order.rate.map(|rate| {
-            let due = began.elapsed().as_millis() * u128::from(rate) / 1000;
-            u64::try_from(due).unwrap_or(u64::MAX).saturating_sub(taken_now)
+    /// What of the range could not be read yet, if anything.
+    fn open(&self) -> Option<String> {
+        let open = self.goings().filter(|going| going.readable < going.part.end).map(|going| {
+            let open = going.part.end - going.readable.max(going.read_to);
+            describe_open(&going.part.topic, going.part.partition, open)
         });
+        let open: Vec<String> = open.collect();
+        (!open.is_empty()).then(|| format!("{}; it can go on when that has", open.join(", ")))
+    }
+
+    fn may_take(&self, allowance: Option<&mut Allowance>, taken_now: u64) -> usize {
+        let by_rate = allowance.map(|allowance| allowance.left(Instant::now()));
         let by_max = self.order.max.map(|max| max.saturating_sub(taken_now));
         let may = [by_rate, by_max].into_iter().flatten().min().unwrap_or(u64::MAX);
         usize::try_from(may).unwrap_or(usize::MAX).min(TAKE)

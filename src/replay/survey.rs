@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Survey {
     /// By partition.
     pub parts: Vec<Part>,
+    /// Offsets behind transactions that have not ended: what is there can be told when they have.
+    pub open: i64,
     /// The first few records of each verdict.
     pub samples: BTreeMap<Verdict, Vec<Sample>>,
 }
@@ -77,7 +79,7 @@ impl Survey {
     /// As programs read it.
     pub(crate) fn json(&self) -> Value {
         let tally = self.tally();
-        json!({ "tally": tally, "in_range": tally.in_range(), "parts": self.parts, "samples": self.samples })
+        json!({ "tally": tally, "in_range": tally.in_range(), "open": self.open, "parts": self.parts, "samples": self.samples })
     }
 
     /// Reads everything. Blocks, so it must not run where async code does.
@@ -107,6 +109,7 @@ impl Survey {
         asked: &Handle,
         cancel: &CancellationToken,
     ) -> Result<(), SurveyError> {
+        self.open += planned.unreadable().map(|(_, open)| open).sum::<i64>();
         let TopicPlan { mut reader, stretches, .. } = planned;
         let mut tallies: BTreeMap<i32, Tally> = BTreeMap::new();
         reader.begin(&stretches)?;
