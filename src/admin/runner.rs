@@ -170,7 +170,9 @@ impl Scene {
             handlers: handlers.clone(),
             control: control.clone(),
             crowd: crowd.clone(),
-            ledger: Default::default(),
+            metrics: parts.metrics.clone(),
+            tell: Arc::new(|text| tracing::info!("{text}")),
+            book: Default::default(),
             cancel: cancel.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! `rewind`: a stopped group goes back, and meets everything from there on once more.
 
-use std::{collections::BTreeSet, io::IsTerminal, process::ExitCode};
+use std::{collections::BTreeSet, io::IsTerminal, process::ExitCode, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ use crate::{
     pipeline::Crowd,
     replay::{self as replays, Bound, Move, ReplayError, Replayer, parse_partitions},
     service::chosen,
+    telemetry::Metrics,
     worker::Control,
 };
 
@@ -92,7 +93,9 @@ pub(super) async fn run(
         control: control.handle(),
         crowd: Crowd::default(),
         cancel: CancellationToken::new(),
-        ledger: Default::default(),
+        metrics: Metrics::new(),
+        tell: Arc::new(|text| eprintln!("{text}")),
+        book: Default::default(),
     };
     let done = rewind(settings, &replayer, args, topics, place).await;
     control.finish().await;

@@ -84,7 +84,14 @@ impl Delivery<'_> {
             let near = self.unless_stopped(service.near.place(self.partition.epoch)).await?;
             let asked = Instant::now();
             let grant = match service.claims.claim(&request, &self.partition.stop).await? {
-                Claim::Won(grant) => grant,
+                Claim::Won(grant) => {
+                    if self.is_forgotten(event, &grant) {
+                        drop(near);
+                        service.claims.let_go(&service.claims.hold(&request, grant, asked)).await;
+                        return Err(Stopped);
+                    }
+                    grant
+                }
                 Claim::TakenOver(grant) => {
                     in_doubt = true;
                     grant
@@ -160,7 +167,10 @@ impl Delivery<'_> {
             return self.give_up(event, &claimed, &end).await.map(Step::Settled);
         }
         let ctx = self.context(event, &claimed);
-        let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
+        let attempt = match self.announce(&claimed.renewal().held.key).await {
+            Ok(()) => self.run(event, &ctx, &claimed, in_doubt).await,
+            Err(stopped) => Err(stopped),
+        };
         // What nobody takes, letters or events out, must not keep other events from being claimed.
         drop(near);
         let attempt = match attempt {

@@ -34,6 +34,9 @@ impl Replayer<'_> {
         survey: Option<&Survey>,
         progress: &watch::Sender<Entry>,
     ) -> Result<Acted, ReplayError> {
+        self.recognise(&entry).await?;
+        // Before it is written down that this group was replayed: whether it is new is told by that, too.
+        self.keep(&entry.order).await?;
         let (group, before) = (entry.group.clone(), before(&entry, survey));
         let intent = audit.intend(Act { verb, group, handler: None, key: None, before }).await?;
         let ran = self.run(entry, progress).await;

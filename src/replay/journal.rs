@@ -206,6 +206,24 @@ impl Journal {
         Ok(self.store.notes(STOPS).await?.contains_key(id))
     }
 
+    /// Writes how far an entry is, unless somebody else has taken it over: their word is newer.
+    pub(crate) async fn update(&self, entry: &Entry) -> Result<(), StoreFault> {
+        let known = self.written().await?.remove(&entry.id);
+        match known.is_none_or(|known| known.owner == entry.owner) {
+            true => self.write(entry).await,
+            false => Ok(()),
+        }
+    }
+
+    /// What is left of an entry by now: it may have gone on since it was read.
+    pub(crate) async fn latest(&self, entry: Entry) -> Result<Entry, ResumeError> {
+        match self.written().await?.remove(&entry.id) {
+            Some(latest) if latest.state == State::Finished => Err(ResumeError::Finished(entry.id)),
+            Some(latest) => Ok(Entry { parts: latest.parts, ..entry }),
+            None => Ok(entry),
+        }
+    }
+
     pub(crate) async fn write(&self, entry: &Entry) -> Result<(), StoreFault> {
         let text = serde_json::to_string(entry).map_err(|error| StoreFault::refused(error.to_string()))?;
         self.store.note(KIND, &entry.id, Some(&text)).await

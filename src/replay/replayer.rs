@@ -1,16 +1,17 @@
 //! From an order to its end: plan, dry run, and the run itself, written down as it goes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::Timestamp;
-use tokio::{
-    runtime::Handle,
-    sync::{OnceCell, watch},
-};
+use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Entry, Journal, Mode, Order, State, Survey,
+    Entry, Journal, Order, Part, State, Survey,
     journal::ResumeError,
     notes::Notes,
     order,
@@ -24,13 +25,13 @@ use crate::{
     Service,
     config::Settings,
     kafka::KafkaClient,
-    ledger::Ledger,
+    ledger::{Book, KeepError, Tell},
     pipeline::{Bounds, Crowd, Partition},
     store::{DedupeStore, StoreFault},
+    telemetry::Metrics,
 };
 
 /// Replays events of one service.
-#[derive(Debug)]
 pub(crate) struct Replayer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) service: &'a Service,
@@ -43,8 +44,18 @@ pub(crate) struct Replayer<'a> {
     /// All that runs in this process: what may kill it runs alone.
     pub(crate) crowd: Crowd,
     pub(crate) cancel: CancellationToken,
-    /// Read when it is needed for the first time.
-    pub(crate) ledger: OnceCell<Arc<Ledger>>,
+    /// Where what runs is counted.
+    pub(crate) metrics: Metrics,
+    /// Hears how far the ledger is read.
+    pub(crate) tell: Tell,
+    /// The ledger, once it was needed.
+    pub(crate) book: OnceLock<Arc<Book>>,
+}
+
+impl fmt::Debug for Replayer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replayer").field("service", &self.service.name()).finish_non_exhaustive()
+    }
 }
 
 /// A replay that has ended.
@@ -87,6 +98,12 @@ impl From<StoreFault> for ReplayError {
     }
 }
 
+impl From<KeepError> for ReplayError {
+    fn from(error: KeepError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
 impl From<ResumeError> for ReplayError {
     fn from(error: ResumeError) -> Self {
         match error {
@@ -117,20 +134,54 @@ impl Replayer<'_> {
         let mut plan = self.plan(order).await?;
         let mut warnings = plan.take_warnings();
         let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
-        warnings.extend(scene.judge.ledger.iter().flat_map(|ledger| ledger.warnings.clone()));
         let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
-        let look = move || Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
-        Ok((blocking(look).await??, warnings))
+        let look = move || {
+            let survey = Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
+            survey.map(|survey| (survey, scene.judge.warnings()))
+        };
+        let (survey, lost) = blocking(look).await??;
+        warnings.extend(lost);
+        Ok((survey, warnings))
     }
 
     /// Whether there may be events in the range that took effect and are forgotten.
     pub(crate) async fn reaches_beyond_memory(&self, order: &Order) -> Result<bool, ReplayError> {
-        if matches!(order.mode, Mode::Force { .. }) {
-            return Ok(false);
-        }
         let plan = self.plan(order).await?;
         let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
-        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_known(end.time())))
+        let ends = [order.from, order.to].map(|end| end.time());
+        if ends.iter().all(|end| scene.judge.is_remembered(*end)) {
+            return Ok(false);
+        }
+        scene.judge.open_the_book().await?;
+        Ok(!ends.iter().all(|end| scene.judge.is_known(*end)))
+    }
+
+    /// From now on events are finished here: that is written down for whoever asks what is remembered of them.
+    pub(super) async fn keep(&self, order: &Order) -> Result<(), ReplayError> {
+        let plan = self.plan(order).await?;
+        let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
+        Ok(scene.judge.keep().await?)
+    }
+
+    /// Whether an entry is about what is replayed here: elsewhere a service may have another group, other topics, or
+    /// the same under other names.
+    pub(super) async fn recognise(&self, entry: &Entry) -> Result<(), ReplayError> {
+        let refused = |why: String| Err(ReplayError::Order(format!("replay {}: {why}", entry.id)));
+        let group = self.group();
+        if entry.group != group {
+            return refused(format!("it is of group {}, and here the group is {group}", entry.group));
+        }
+        let plan = self.plan(&entry.order).await?;
+        let is_there = |part: &&Part| {
+            let mut stretches = plan.topics.iter().filter(|planned| *planned.topic == *part.topic);
+            stretches
+                .any(|planned| planned.stretches.iter().any(|stretch| stretch.partition == part.partition))
+        };
+        let missing = entry.parts.iter().filter(|part| !is_there(part));
+        match &*missing.map(|part| format!("{}:{}", part.topic, part.partition)).collect::<Vec<_>>() {
+            [] => Ok(()),
+            missing => refused(format!("here {} does not read {}", self.service.name(), missing.join(", "))),
+        }
     }
 
     /// A new entry for this order, with ends that are frozen now.
@@ -154,7 +205,7 @@ impl Replayer<'_> {
     /// Runs what is left of an entry, and keeps it written down. `progress` is told how far it is.
     pub(crate) async fn run(
         &self,
-        mut entry: Entry,
+        entry: Entry,
         progress: &watch::Sender<Entry>,
     ) -> Result<Ran, ReplayError> {
         let journal = Journal::new(Arc::clone(&self.store));
@@ -162,6 +213,7 @@ impl Replayer<'_> {
         let places: Vec<(String, i32)> =
             entry.parts.iter().map(|part| (part.topic.clone(), part.partition)).collect();
         let taken = Taken::take(&self.store, &settings.dedupe.prefix, &entry.group, &places).await?;
+        let mut entry = journal.latest(entry).await?;
         entry.state = State::Running;
         entry.why = None;
         entry.owner = taken.owner();
@@ -188,7 +240,7 @@ impl Replayer<'_> {
             let still = "some handlers were still running when the time to drain was over";
             entry.why = Some(entry.why.map_or_else(|| still.to_owned(), |why| format!("{why}; {still}")));
         }
-        journal.write(&entry).await?;
+        journal.update(&entry).await?;
         taken.release().await?;
         Ok(Ran { entry, cut_off })
     }
@@ -236,7 +288,7 @@ impl Replayer<'_> {
             run.work(|parts| {
                 let entry = Entry { parts, updated_at: Timestamp::now(), ..entry.clone() };
                 // What cannot be written now is written with the next report; until then less is skipped.
-                if let Err(fault) = asked.block_on(journal.write(&entry)) {
+                if let Err(fault) = asked.block_on(journal.update(&entry)) {
                     tracing::debug!(%fault, "how far the replay is could not be written down");
                 }
                 if matches!(asked.block_on(journal.is_to_stop(&entry.id)), Ok(true)) {

@@ -16,11 +16,13 @@ use super::{
     order::Containment,
     plan::describe_open,
     reading::{Going, LOOK, Reading},
+    replayer::ReplayError,
 };
 use crate::{
     Record,
     kafka::FaultKind,
-    pipeline::{Bounds, How, Partition},
+    ledger::KeepError,
+    pipeline::{Bounds, How, Partition, Topic},
 };
 
 /// Records taken in before anything else gets its turn.
@@ -93,8 +95,10 @@ impl Run<'_> {
             }
             if Instant::now() >= next_look {
                 next_look = Instant::now() + LOOK_AGAIN;
-                if let Err(fault) = self.asked.block_on(self.judge.look_again()) {
-                    self.judge.service.status.store_fault(&fault);
+                match self.asked.block_on(self.judge.look_again()) {
+                    Ok(()) => {}
+                    Err(KeepError::Store(fault)) => self.judge.service.status.store_fault(&fault),
+                    Err(KeepError::Kafka(fault)) => tracing::warn!(%fault, "the ledger"),
                 }
             }
             if Instant::now() >= next_report {
@@ -200,8 +204,11 @@ impl Run<'_> {
                 (_, Some(Verdict::Unknown)) if !self.order.allow_unknown => {
                     return Err(Ended::Failed(describe_unknown(&record)));
                 }
-                (Containment::Inside, _) => {
+                (Containment::Inside, verdict) => {
                     taken += 1;
+                    if let (Some(_), Some(replay)) = (verdict, &self.judge.service.replay) {
+                        replay.clear(&record);
+                    }
                     self.admit(index, Arc::unwrap_or_clone(record));
                 }
             }
@@ -212,16 +219,26 @@ impl Run<'_> {
     /// Asks until the store answers.
     fn verdicts(&self, index: usize, records: &[Arc<Record>]) -> Result<Vec<Verdict>, Ended> {
         loop {
-            let topic = &self.topics[index].topic;
-            match self.asked.block_on(self.judge.verdicts(topic, records)) {
-                Ok(verdicts) => return Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect()),
-                Err(fault) => self.judge.service.status.store_fault(&fault),
+            match self.asked.block_on(self.judged(&self.topics[index].topic, records)) {
+                Ok(verdicts) => return Ok(verdicts),
+                Err(fault) => tracing::warn!(%fault, "what has taken effect cannot be asked for"),
             }
             if let Some(ended) = self.is_told_to_end() {
                 return Err(ended);
             }
             std::thread::sleep(AGAIN);
         }
+    }
+
+    /// What the ledger has not heard of these is written there: the store may forget it.
+    async fn judged(&self, topic: &Topic, records: &[Arc<Record>]) -> Result<Vec<Verdict>, ReplayError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.judge.open_the_book().await?;
+        let verdicts = self.judge.verdicts(topic, records).await?;
+        self.judge.write_down(&verdicts).await?;
+        Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect())
     }
 
     fn pass(&mut self, index: usize, record: &Record, what: What) {

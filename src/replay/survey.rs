@@ -65,6 +65,8 @@ pub(super) enum SurveyError {
     Kafka(#[from] KafkaFault),
     #[error("the dedupe store: {0}")]
     Store(#[from] StoreFault),
+    #[error("{0}")]
+    Ledger(String),
 }
 
 impl Survey {
@@ -130,10 +132,16 @@ impl Survey {
                 }
             }
             if chunk.len() >= CHUNK || pause || reader.is_finished() {
+                if chunk.iter().any(|record| !judge.is_remembered(record.timestamp)) {
+                    asked
+                        .block_on(judge.open_the_book())
+                        .map_err(|error| SurveyError::Ledger(error.to_string()))?;
+                }
                 let verdicts = asked.block_on(judge.verdicts(topic, &chunk))?;
                 for (record, (verdict, key)) in chunk.drain(..).zip(verdicts) {
                     // Of several records of one key only the first would run.
-                    let repeats = verdict == Verdict::WillRun && !key.is_none_or(|key| would_run.insert(key));
+                    let repeats =
+                        verdict == Verdict::WillRun && !key.is_none_or(|key| would_run.insert(key.digest()));
                     let verdict = if repeats { Verdict::AlreadyDone } else { verdict };
                     self.count(tallies.entry(record.partition).or_default(), &record, verdict);
                 }

@@ -1,17 +1,14 @@
 //! Keeps two replays from the same partition: whoever replays one holds a claim on it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::guarded::{Guarded, is_lost};
+use super::guarded::Guarded;
 use crate::store::{
     Claim, ClaimRequest, DedupeStore, Held, OwnerFactory, Release, Renewal, Run, StoreFault, StoreKey,
+    StoreReport,
 };
 
 /// How long a partition stays taken after its replay has died.
@@ -65,6 +62,7 @@ impl Taken {
                 fingerprint: None,
             })
             .collect();
+        let report = store.describe().await?;
         let patience = Instant::now() + LEASE + RENEW;
         let mut leases: BTreeMap<&(String, i32), Duration> = BTreeMap::new();
         loop {
@@ -86,7 +84,9 @@ impl Taken {
                     _ => busy = Some(place),
                 }
             }
-            let Some((topic, partition)) = busy.cloned() else { return Ok(Self::renewed(store, held)) };
+            let Some((topic, partition)) = busy.cloned() else {
+                return Ok(Self::renewed(store, held, report));
+            };
             release(&**store, held).await?;
             if lives || Instant::now() >= patience {
                 return Err(TakeError::Busy { topic, partition });
@@ -95,12 +95,10 @@ impl Taken {
         }
     }
 
-    fn renewed(store: &Arc<dyn DedupeStore>, held: Vec<Held>) -> Self {
+    fn renewed(store: &Arc<dyn DedupeStore>, held: Vec<Held>, report: StoreReport) -> Self {
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         let (store, renewals) = (Arc::clone(store), held.iter().map(renewal).collect());
-        let (faults, seen) = (AtomicU64::new(0), AtomicU64::new(0));
-        let guarded = Guarded { store: Arc::clone(&store), renewals, lost: lost.clone(), faults, seen };
-        let guarded = Arc::new(guarded);
+        let guarded = Arc::new(Guarded::new(Arc::clone(&store), renewals, report, lost.clone()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(renew(Arc::clone(&guarded))));
         Self { store, guarded, held, lost, _renewing: stop.drop_guard() }
     }
@@ -144,11 +142,7 @@ async fn renew(guarded: Arc<Guarded>) {
     loop {
         turns.tick().await;
         // While the store cannot be asked nobody else can take them either.
-        if let Ok(answers) = guarded.store.renew(&guarded.renewals).await
-            && is_lost(&answers)
-        {
-            guarded.lost.cancel();
-        }
+        drop(guarded.look().await);
     }
 }
 

@@ -66,9 +66,12 @@ impl MemoryStore {
                 answers.push(foreign);
                 continue;
             }
+            let ended = old.filter(|old| old.record.as_ref().is_some_and(Record::is_ended));
+            // What has ended is never remembered for less than before.
+            let kept_until_ms = ended.map_or(0, |old| old.gone_at_ms);
             let (next, answer) = step(old.and_then(|entry| entry.record.as_ref()), request, now_us);
             if next.is_some() {
-                let gone_at_ms = now_ms + millis(request.retention()).max(1);
+                let gone_at_ms = (now_ms + millis(request.retention()).max(1)).max(kept_until_ms);
                 inner.entries.insert(request.key().clone(), Entry { record: next, gone_at_ms });
             }
             answers.push(answer);

@@ -4,6 +4,7 @@ mod assembly;
 mod continuity;
 mod control;
 pub(crate) mod memory;
+mod past;
 mod wiring;
 
 use std::{
@@ -123,7 +124,7 @@ impl Worker {
             stop: &stop,
         };
         let (memories, keepers) =
-            memory::begin(settings, services, parts).await.map_err(|fault| fault.to_string())?;
+            memory::begin_all(settings, services, parts).await.map_err(|fault| fault.to_string())?;
         let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();
         let drain_timeouts =
             services.iter().map(|service| settings.service(service.name()).worker.drain_timeout);

@@ -30,6 +30,7 @@ use crate::{
     replay::{Acted, Entry, Journal, Mode, Order, Ran, ReplayError, Replayer, State, Survey, refuse_unknown},
     service::chosen,
     store::DedupeStore,
+    telemetry::Metrics,
     worker::Control,
 };
 
@@ -67,7 +68,9 @@ pub(super) async fn run(
         control: control.handle(),
         crowd: Crowd::default(),
         cancel: cancel.clone(),
-        ledger: Default::default(),
+        metrics: Metrics::new(),
+        tell: Arc::new(|text| eprintln!("{text}")),
+        book: Default::default(),
     };
     let verb = Verb { settings, args, order, replayer: &replayer };
     let done = verb.act(&wanted);

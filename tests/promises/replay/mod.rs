@@ -5,6 +5,7 @@ mod hours;
 mod letters;
 mod live;
 mod modes;
+mod new_groups;
 mod outages;
 mod over_http;
 mod pace;

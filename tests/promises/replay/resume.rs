@@ -122,6 +122,35 @@ async fn what_still_runs_at_the_drain_deadline_is_said_to_be_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_was_overtaken_does_not_write_over_what_became_of_it() {
+    let past = Past::slow().await;
+    let (mut replay, id) = past.half_way().await;
+    replay.freeze();
+    assert_eq!(past.resume(&id, &[]).await.code, Some(0));
+    replay.thaw();
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
+    past.resume(&id, &[]).await.assert_says(2, &[&format!("--resume {id}: it is finished")]);
+}
+
+/// Where a topic has another name, or the service another group, it is about something else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_goes_on_only_where_its_topics_and_its_group_are_the_same() {
+    let past = Past::of(1).await;
+    let other = Past::of(1).await;
+    past.events(10).await;
+    let id = past.replay(0, 10, &["--max", "2"]).await.json()["replay"]["id"].as_str().unwrap().to_owned();
+    let names = format!("TOPICS__NAMES__{}", past.topic.name());
+    let moved = Past { pods: past.pods.clone().with(&names, other.topic.name()), ..other };
+    let text = format!("here {} does not read {}:0", past.pods.group, past.topic.name());
+    moved.resume(&id, &[]).await.assert_says(2, &[&text]);
+    let group = format!("SERVICES__{}__GROUP", past.pods.group.to_uppercase());
+    let renamed = Past { pods: past.pods.clone().with(&group, "another"), ..moved };
+    renamed.resume(&id, &[]).await.assert_says(2, &["and here the group is another"]);
+    assert_eq!(past.resume(&id, &["--max", "20"]).await.result(), (Some(0), json!({ "ran": 10 })));
+    assert_eq!(past.effects(), [(1, 10)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_so_many_and_not_faster_than_so_many_a_second() {
     let past = Past::of(2).await;
     past.events(200).await;
