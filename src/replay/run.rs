@@ -186,9 +186,10 @@ impl Run<'_> {
         let records: Vec<Arc<Record>> = records.into_iter().map(Arc::new).collect();
         let is_doubtful = |record: &&Arc<Record>| {
             self.order.contains(record.timestamp) == Containment::Inside
-                && !self.judge.is_remembered(record.timestamp)
+                && (self.judge.book.is_some() || !self.judge.is_remembered(record.timestamp))
         };
-        // What the store may have forgotten must not be claimed as if it had never been.
+        // What the store may have forgotten must not be claimed as if it had never been; and where there is a ledger,
+        // nothing of which that knows better.
         let doubtful: Vec<Arc<Record>> = records.iter().filter(is_doubtful).cloned().collect();
         let verdicts = self.verdicts(index, &doubtful)?;
         let mut verdicts = doubtful.into_iter().zip(verdicts).peekable();
@@ -206,7 +207,9 @@ impl Run<'_> {
                 }
                 (Containment::Inside, verdict) => {
                     taken += 1;
-                    if let (Some(_), Some(replay)) = (verdict, &self.judge.service.replay) {
+                    if let (Some(_), Some(replay)) = (verdict, &self.judge.service.replay)
+                        && !self.judge.is_remembered(record.timestamp)
+                    {
                         replay.clear(&record);
                     }
                     self.admit(index, Arc::unwrap_or_clone(record));
@@ -238,7 +241,7 @@ impl Run<'_> {
         self.judge.open_the_book().await?;
         let verdicts = self.judge.verdicts(topic, records).await?;
         self.judge.write_down(&verdicts).await?;
-        Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect())
+        Ok(verdicts.into_iter().map(|judged| judged.verdict).collect())
     }
 
     fn pass(&mut self, index: usize, record: &Record, what: What) {
