@@ -86,7 +86,7 @@ impl Ledger {
         for partition in reader.partitions()?.unwrap_or_default() {
             let (begin, end) = reader.log(partition)?;
             let begin = read_to.insert(partition, end).unwrap_or(begin).max(begin);
-            stretches.push(Stretch { partition, begin, end });
+            stretches.push(Stretch { partition, begin, end, log_end: end });
         }
         let all: i64 = stretches.iter().map(|stretch| (stretch.end - stretch.begin).max(0)).sum();
         reader.begin(&stretches)?;

@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{decode::Event, delivery::Delivery, now_ms};
+use super::{Pace, decode::Event, delivery::Delivery, now_ms};
 use crate::{
     Record,
     store::{Grant, MARGIN_MS, Reach, Remembered, StoreKey},
@@ -15,8 +16,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Replaying {
     pub(crate) epoch: Option<Epoch>,
-    /// What the live group has committed, by physical topic and partition.
-    pub(crate) committed: BTreeMap<(String, i32), i64>,
+    /// How many attempts begin in a second, at most.
+    pub(crate) pace: Option<Pace>,
+    /// Which records the live group has met for certain, by physical topic and partition.
+    pub(crate) met: BTreeMap<(String, i32), Range<i64>>,
     /// What the store remembers for certain.
     reach: Arc<Reach>,
     /// Records that may run although the store may have forgotten them.
@@ -31,8 +34,12 @@ pub(crate) struct Epoch {
 }
 
 impl Replaying {
-    pub(crate) fn new(epoch: Option<Epoch>, committed: BTreeMap<(String, i32), i64>) -> Self {
-        Self { epoch, committed, ..Self::default() }
+    pub(crate) fn new(
+        epoch: Option<Epoch>,
+        pace: Option<Pace>,
+        met: BTreeMap<(String, i32), Range<i64>>,
+    ) -> Self {
+        Self { epoch, pace, met, ..Self::default() }
     }
 
     /// The same, with what the store remembers.
@@ -40,10 +47,11 @@ impl Replaying {
         Self { reach, ..self }
     }
 
-    /// Whether the live group has passed this record. One that cannot be decoded has its letter then.
+    /// Whether the live group has met this record and passed it. One that cannot be decoded has its letter then. In
+    /// doubt it gets another one: that does less harm than none.
     pub(crate) fn was_passed(&self, record: &Record) -> bool {
         let place = (record.topic.to_string(), record.partition);
-        self.committed.get(&place).is_some_and(|committed| record.offset < *committed)
+        self.met.get(&place).is_some_and(|met| met.contains(&record.offset))
     }
 
     /// This record may run whatever the store remembers: something else has told, or a person wants it.

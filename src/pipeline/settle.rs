@@ -218,6 +218,9 @@ impl Delivery<'_> {
         let (route, service, job) = (event.route, self.service(), &*event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
         let _place = self.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
+        if let Some(pace) = service.replay.as_ref().and_then(|replay| replay.pace.as_ref()) {
+            self.unless_stopped(pace.turn()).await?;
+        }
         let _stay = self.unless_stopped(service.crowd.enter(alone)).await?;
         if claimed.grant.takeovers >= TAKEOVERS_BEFORE_MARK {
             let run = if alone { Run::Alone } else { Run::InCrowd };

@@ -1,6 +1,6 @@
 //! What would become of an event if it were replayed: asked of the store, without changing anything.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -9,7 +9,9 @@ use crate::{
     Record,
     ledger::{self, Book, KeepError, Keeper, Ledger, Said},
     pipeline::{Decoded, Event, NewRecord, ServiceRun, Topic, decode, now_ms},
-    store::{DedupeStore, End, Inspected, KnownState, MARGIN_MS, Reach, Remembered, StoreFault, StoreKey},
+    store::{
+        DedupeStore, End, Inspected, Known, KnownState, MARGIN_MS, Reach, Remembered, StoreFault, StoreKey,
+    },
     worker::memory::{Begun, begin},
 };
 
@@ -49,6 +51,16 @@ pub(super) struct Judge {
     pub(super) reach: Arc<Reach>,
     /// Where the store's memory does not reach that far back.
     pub(super) book: Option<Arc<Book>>,
+}
+
+/// What is known of one record.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// Its event's, if it has one.
+    pub(super) key: Option<StoreKey>,
+    /// For how long the store knows that it has ended, from now.
+    pub(super) remembered: Option<Duration>,
 }
 
 /// What is known of one record without asking the store.
@@ -114,12 +126,9 @@ impl Judge {
     }
 
     /// What the store knows and the ledger does not is written into it, where there is one.
-    pub(super) async fn write_down(
-        &self,
-        verdicts: &[(Verdict, Option<StoreKey>)],
-    ) -> Result<(), ReplayError> {
+    pub(super) async fn write_down(&self, verdicts: &[Judged]) -> Result<(), ReplayError> {
         let (Some(topic), Some(book)) = (&self.service.ledger, &self.book) else { return Ok(()) };
-        let entry = |(verdict, key): &(Verdict, Option<StoreKey>)| {
+        let entry = |Judged { verdict, key, .. }: &Judged| {
             let key = key.as_ref()?;
             let said = match verdict {
                 Verdict::AlreadyDone => Said::Done,
@@ -158,7 +167,7 @@ impl Judge {
         &self,
         topic: &Topic,
         records: &[Arc<Record>],
-    ) -> Result<Vec<(Verdict, Option<StoreKey>)>, StoreFault> {
+    ) -> Result<Vec<Judged>, StoreFault> {
         let questions: Vec<Question> = records.iter().map(|record| self.question(topic, record)).collect();
         let keys: Vec<StoreKey> = questions
             .iter()
@@ -169,11 +178,13 @@ impl Judge {
             .collect();
         let mut answers = self.store.inspect(&keys).await?.into_iter();
         let verdict = |question| match question {
-            Question::Known(verdict) => (verdict, None),
+            Question::Known(verdict) => Judged { verdict, key: None, remembered: None },
             Question::Ask { key, handler, timestamp } => {
                 let forgotten = || self.forgotten(&key, handler, timestamp);
-                let verdict = answers.next().map_or(Verdict::Unknown, |known| verdict(&known, forgotten));
-                (verdict, Some(key))
+                let answer = answers.next();
+                let remembered = answer.as_ref().and_then(remembered);
+                let verdict = answer.map_or(Verdict::Unknown, |known| verdict(&known, forgotten));
+                Judged { verdict, key: Some(key), remembered }
             }
         };
         Ok(questions.into_iter().map(verdict).collect())
@@ -183,9 +194,7 @@ impl Judge {
     fn forgotten(&self, key: &StoreKey, handler: &str, timestamp: Option<i64>) -> Verdict {
         let Some(known) = self.reach.of(handler) else { return Verdict::Unknown };
         let now = self.now();
-        if known.is_certain(timestamp, MARGIN_MS, now) {
-            return Verdict::WillRun;
-        }
+        // A duplicate may be remembered for less long than its time lets expect, so that the ledger knows better.
         match self.book.as_ref().and_then(|book| book.ask(|ledger| ledger.find(key))).flatten() {
             Some(Said::Done) => Verdict::AlreadyDone,
             Some(Said::Dead) => Verdict::AlreadyDead,
@@ -211,6 +220,14 @@ impl Judge {
         let handler = route.handler.name();
         let key = self.service.store_key(handler, job.key().as_str());
         Question::Ask { key, handler, timestamp: record.timestamp }
+    }
+}
+
+/// For how long the store knows that an event has ended.
+fn remembered(known: &Inspected) -> Option<Duration> {
+    match known {
+        Inspected::Known(Known { state: KnownState::Ended(_), remembered, .. }) => *remembered,
+        _ => None,
     }
 }
 

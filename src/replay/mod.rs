@@ -12,6 +12,7 @@
 //! | which cannot be decoded       | dead-lettered, unless the live group has passed them and done so before        |
 
 mod act;
+mod allowance;
 mod bound;
 mod guarded;
 mod journal;

@@ -15,7 +15,7 @@ use super::{
     journal::ResumeError,
     notes::Notes,
     order,
-    plan::{Plan, PlanError},
+    plan::{Plan, PlanError, TopicPlan},
     reading::Reading,
     run::{Ended, Run, Worked},
     survey::SurveyError,
@@ -132,7 +132,7 @@ impl Replayer<'_> {
     /// What would become of every event in the range. Nothing is run or written.
     pub(crate) async fn survey(&self, order: &Order) -> Result<(Survey, Vec<String>), ReplayError> {
         let mut plan = self.plan(order).await?;
-        let mut warnings = std::mem::take(&mut plan.warnings);
+        let mut warnings = plan.take_warnings();
         let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
         let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
         let look = move || {
@@ -186,24 +186,12 @@ impl Replayer<'_> {
 
     /// A new entry for this order, with ends that are frozen now.
     pub(crate) async fn enter(&self, order: Order) -> Result<(Entry, Vec<String>), ReplayError> {
-        let plan = self.plan(&order).await?;
+        let mut plan = self.plan(&order).await?;
         let now = Timestamp::now();
-        let part = |topic: &Arc<str>, stretch: &crate::kafka::Stretch| Part {
-            topic: topic.to_string(),
-            partition: stretch.partition,
-            begin: stretch.begin,
-            end: stretch.end.max(stretch.begin),
-            at: stretch.begin,
-            tally: super::Tally::default(),
-        };
-        let parts = plan
-            .topics
-            .iter()
-            .flat_map(|planned| planned.stretches.iter().map(|stretch| part(&planned.topic, stretch)));
         let entry = Entry {
             id: order::name(now),
             group: self.group(),
-            parts: parts.collect(),
+            parts: plan.topics.iter().flat_map(TopicPlan::parts).collect(),
             order,
             state: State::Running,
             owner: None,
@@ -211,7 +199,7 @@ impl Replayer<'_> {
             started_at: now,
             updated_at: now,
         };
-        Ok((entry, plan.warnings))
+        Ok((entry, plan.take_warnings()))
     }
 
     /// Runs what is left of an entry, and keeps it written down. `progress` is told how far it is.

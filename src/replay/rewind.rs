@@ -1,5 +1,8 @@
 //! Moves the committed offsets of a live group back, so that it meets everything from there on once more.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -7,7 +10,7 @@ use super::{
     plan::TopicPlan,
     replayer::{ReplayError, Replayer, blocking},
 };
-use crate::kafka::KafkaFault;
+use crate::{kafka::KafkaFault, worker::memory::Memory};
 
 /// Offsets that are to go back, and what the group would meet then.
 #[derive(Debug)]
@@ -16,6 +19,22 @@ pub(crate) struct Rewind {
     pub(crate) moves: Vec<Move>,
     pub(crate) survey: Survey,
     pub(crate) warnings: Vec<String>,
+    /// Until then the store knows all that has ended of it: what the group meets later runs again. None where nothing has.
+    pub(crate) remembered_until: Option<Timestamp>,
+}
+
+impl Rewind {
+    /// Why the group had better not go back, if it is `within` this time that it will be through.
+    pub(crate) fn refused(&self, within: Duration) -> Option<String> {
+        let (left, until) = (self.survey.remembered?, self.remembered_until?);
+        let left = Duration::from_secs(left.as_secs());
+        (left <= within).then(|| {
+            format!(
+                "Nothing was moved: some of these events are remembered for {} more, until {until:.0}, and what the group meets after that runs again. --within DURATION, if it will be through sooner; --allow-unknown moves all the same.",
+                humantime::format_duration(left)
+            )
+        })
+    }
 }
 
 /// One offset that is to go back.
@@ -58,7 +77,16 @@ impl Replayer<'_> {
         // Every record from there on is met, whatever its time.
         let (all, asked, cancel) = (range(Bound::Offset(0)), self.control.clone(), self.cancel.clone());
         let look = move || Survey::of(&all, &scene.judge, &scene.topics, plan, &asked, &cancel);
-        Ok(Rewind { group: self.group(), moves, survey: blocking(look).await??, warnings })
+        let survey = blocking(look).await??;
+        let remembered_until = survey.remembered.and_then(|left| Timestamp::now().checked_add(left).ok());
+        Ok(Rewind { group: self.group(), moves, survey, warnings, remembered_until })
+    }
+
+    /// How long the way may take where nobody says so: a quarter of the shortest time for which a handler's events are
+    /// remembered.
+    pub(crate) fn way_back(&self) -> Duration {
+        let memory = Memory::of(self.service, self.settings);
+        memory.handlers.into_values().min().unwrap_or_default() / 4
     }
 
     /// Moves them. Kafka refuses while the group has members.
@@ -87,7 +115,9 @@ impl Replayer<'_> {
 
 /// What moves in one topic; the plan is cut down to what lies between.
 fn moves_of(planned: &mut TopicPlan) -> Vec<Move> {
-    let TopicPlan { topic, stretches, committed, .. } = planned;
+    let TopicPlan { topic, stretches, open, committed, .. } = planned;
+    // What nobody could read yet the group has not passed.
+    open.clear();
     let mut moves = Vec::new();
     stretches.retain_mut(|stretch| {
         let from = committed.iter().find(|(partition, _)| *partition == stretch.partition).map(|(_, at)| *at);

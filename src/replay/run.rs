@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Order, Part,
+    allowance::Allowance,
     judge::{Judge, Verdict},
     notes::{Notes, What},
     order::Containment,
+    plan::describe_open,
     reading::{Going, LOOK, Reading},
     replayer::ReplayError,
 };
@@ -77,14 +79,18 @@ impl Run<'_> {
         let began = Instant::now();
         let mut next_report = began;
         let mut next_look = began + LOOK_AGAIN;
+        let mut allowance = self.order.rate.map(|rate| Allowance::new(rate, began));
         let mut taken_now = 0;
         let ended = loop {
             if let Some(ended) = self.is_over(taken_now) {
                 break ended;
             }
-            let may_take = self.may_take(began, taken_now);
+            let may_take = self.may_take(allowance.as_mut(), taken_now);
             match self.turn(may_take) {
-                Ok(taken) => taken_now += taken,
+                Ok(taken) => {
+                    taken_now += taken;
+                    allowance.iter_mut().for_each(|allowance| allowance.take(taken));
+                }
                 Err(ended) => break ended,
             }
             if Instant::now() >= next_look {
@@ -125,17 +131,24 @@ impl Run<'_> {
         }
         let is_idle = || self.goings().all(|going| going.partition.is_idle());
         if self.topics.iter().all(|reading| reading.reader.is_finished()) && is_idle() {
-            return Some(Ended::Finished);
+            return Some(self.open().map_or(Ended::Finished, Ended::Failed));
         }
         let enough = self.order.max.is_some_and(|max| taken_now >= max);
         (enough && is_idle()).then_some(Ended::Enough)
     }
 
-    fn may_take(&self, began: Instant, taken_now: u64) -> usize {
-        let by_rate = self.order.rate.map(|rate| {
-            let due = began.elapsed().as_millis() * u128::from(rate) / 1000;
-            u64::try_from(due).unwrap_or(u64::MAX).saturating_sub(taken_now)
+    /// What of the range could not be read yet, if anything.
+    fn open(&self) -> Option<String> {
+        let open = self.goings().filter(|going| going.readable < going.part.end).map(|going| {
+            let open = going.part.end - going.readable.max(going.read_to);
+            describe_open(&going.part.topic, going.part.partition, open)
         });
+        let open: Vec<String> = open.collect();
+        (!open.is_empty()).then(|| format!("{}; it can go on when that has", open.join(", ")))
+    }
+
+    fn may_take(&self, allowance: Option<&mut Allowance>, taken_now: u64) -> usize {
+        let by_rate = allowance.map(|allowance| allowance.left(Instant::now()));
         let by_max = self.order.max.map(|max| max.saturating_sub(taken_now));
         let may = [by_rate, by_max].into_iter().flatten().min().unwrap_or(u64::MAX);
         usize::try_from(may).unwrap_or(usize::MAX).min(TAKE)
@@ -173,9 +186,10 @@ impl Run<'_> {
         let records: Vec<Arc<Record>> = records.into_iter().map(Arc::new).collect();
         let is_doubtful = |record: &&Arc<Record>| {
             self.order.contains(record.timestamp) == Containment::Inside
-                && !self.judge.is_remembered(record.timestamp)
+                && (self.judge.book.is_some() || !self.judge.is_remembered(record.timestamp))
         };
-        // What the store may have forgotten must not be claimed as if it had never been.
+        // What the store may have forgotten must not be claimed as if it had never been; and where there is a ledger,
+        // nothing of which that knows better.
         let doubtful: Vec<Arc<Record>> = records.iter().filter(is_doubtful).cloned().collect();
         let verdicts = self.verdicts(index, &doubtful)?;
         let mut verdicts = doubtful.into_iter().zip(verdicts).peekable();
@@ -193,7 +207,9 @@ impl Run<'_> {
                 }
                 (Containment::Inside, verdict) => {
                     taken += 1;
-                    if let (Some(_), Some(replay)) = (verdict, &self.judge.service.replay) {
+                    if let (Some(_), Some(replay)) = (verdict, &self.judge.service.replay)
+                        && !self.judge.is_remembered(record.timestamp)
+                    {
                         replay.clear(&record);
                     }
                     self.admit(index, Arc::unwrap_or_clone(record));
@@ -225,7 +241,7 @@ impl Run<'_> {
         self.judge.open_the_book().await?;
         let verdicts = self.judge.verdicts(topic, records).await?;
         self.judge.write_down(&verdicts).await?;
-        Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect())
+        Ok(verdicts.into_iter().map(|judged| judged.verdict).collect())
     }
 
     fn pass(&mut self, index: usize, record: &Record, what: What) {

@@ -1,6 +1,6 @@
 //! The service, as its events find it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Mode, Order,
@@ -13,8 +13,8 @@ use crate::{
     Record,
     kafka::RecordProducer,
     ledger::{Book, Keeper},
-    pipeline::{Epoch, Replaying, ServiceRun, Topic},
-    store::{Clock, DedupeStore, OwnerFactory, Reach, Reached},
+    pipeline::{Epoch, Pace, Replaying, ServiceRun, Topic},
+    store::{Clock, DedupeStore, OwnerFactory, Reach, Reached, StoreFault},
     telemetry::Health,
     worker::{
         Assembly, ledger_of,
@@ -46,7 +46,8 @@ impl Replayer<'_> {
         plan: &Plan,
         notes: Arc<Notes>,
     ) -> Result<Scene<'_>, ReplayError> {
-        self.scene_on(store, Some(replaying(order, plan)), notes).await
+        let replay = replaying(order, plan, &*store, &self.group()).await?;
+        self.scene_on(store, Some(replay), notes).await
     }
 
     /// The same, claims of which are those of another store.
@@ -130,13 +131,23 @@ impl Replayer<'_> {
 }
 
 /// What is different in a replay of this order.
-pub(super) fn replaying(order: &Order, plan: &Plan) -> Replaying {
+async fn replaying(
+    order: &Order,
+    plan: &Plan,
+    store: &dyn DedupeStore,
+    group: &str,
+) -> Result<Replaying, StoreFault> {
     let epoch = match &order.mode {
         Mode::Force { epoch, new_keys } => Some(Epoch { name: epoch.clone(), new_keys: *new_keys }),
         Mode::SkipDone | Mode::Verify => None,
     };
-    let committed = plan.topics.iter().flat_map(|planned| {
-        planned.committed.iter().map(|(partition, offset)| ((planned.topic.to_string(), *partition), *offset))
-    });
-    Replaying::new(epoch, committed.collect())
+    let mut met = BTreeMap::new();
+    for planned in &plan.topics {
+        let began = store.anchors(group, &planned.topic).await?.started;
+        met.extend(planned.committed.iter().filter_map(|(partition, committed)| {
+            let began = *began.get(partition)?;
+            Some(((planned.topic.to_string(), *partition), began..*committed))
+        }));
+    }
+    Ok(Replaying::new(epoch, order.rate.map(Pace::of), met))
 }

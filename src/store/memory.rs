@@ -168,6 +168,9 @@ impl DedupeStore for MemoryStore {
         let anchors = inner.anchors(group, topic);
         anchors.partitions.get_or_insert(partitions);
         for (partition, offset) in started {
+            if anchors.accepted.contains_key(partition) {
+                anchors.started.insert(*partition, *offset);
+            }
             anchors.started.entry(*partition).or_insert(*offset);
         }
         Ok(())

@@ -70,7 +70,8 @@ pub trait DedupeStore: Send + Sync + std::fmt::Debug {
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault>;
 
     /// Remembers the first start of `group` on `topic`: how many partitions the topic had, and the offsets
-    /// `(partition, offset)` where reading began. What is already remembered stays as it is, number by number.
+    /// `(partition, offset)` where reading began. What is already remembered stays as it is, number by number, but where
+    /// a person has accepted a loss: there it has begun anew.
     async fn anchor(
         &self,
         group: &str,

@@ -86,7 +86,7 @@ impl Past {
         let mut stretches = Vec::new();
         for partition in reader.partitions()?.unwrap_or_default() {
             let (begin, end) = reader.log(partition)?;
-            stretches.push(Stretch { partition, begin, end });
+            stretches.push(Stretch { partition, begin, end, log_end: end });
         }
         reader.begin(&stretches)?;
         while !reader.is_finished() {

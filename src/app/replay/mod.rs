@@ -163,7 +163,8 @@ impl Verb<'_> {
             println!("{}", shown::survey(&survey));
         }
         let tally = survey.tally();
-        let is_settled = tally.ran + tally.in_progress + tally.unknown + tally.undecodable == 0;
+        let is_settled =
+            tally.ran + tally.in_progress + tally.unknown + tally.undecodable == 0 && survey.open == 0;
         Ok(ExitCode::from(if self.args.dry_run || is_settled { FINE } else { FAILED }))
     }
 
