@@ -10,7 +10,10 @@ use super::{
     plan::TopicPlan,
     replayer::{ReplayError, Replayer, blocking},
 };
-use crate::{kafka::KafkaFault, worker::memory::Memory};
+use crate::{
+    kafka::{KafkaFault, LogReader},
+    worker::memory::Memory,
+};
 
 /// Offsets that are to go back, and what the group would meet then.
 #[derive(Debug)]
@@ -94,23 +97,43 @@ impl Replayer<'_> {
         let (client, group, moves) = (self.kafka.clone(), self.group(), moves.to_vec());
         let refused =
             format!("group {group} has members: stop its workers first, for they go on from where they are");
-        let moved = blocking(move || -> Result<bool, KafkaFault> {
+        let moved = blocking(move || -> Result<Moved, KafkaFault> {
+            let mut reader = None;
             for of_topic in moves.chunk_by(|one, other| one.topic == other.topic) {
                 let Some(Move { topic, .. }) = of_topic.first() else { continue };
-                let reader = crate::kafka::LogReader::open(&client, &group, &topic.as_str().into())?;
-                let offsets: Vec<(i32, i64)> = of_topic.iter().map(|one| (one.partition, one.to)).collect();
-                if !reader.commit(&offsets)? {
-                    return Ok(false);
+                let partitions = of_topic.iter().map(|one| one.partition).collect();
+                let opened = LogReader::open(&client, &group, &topic.as_str().into())?;
+                let committed = opened.committed(&partitions)?;
+                if of_topic.iter().any(|one| committed.get(&one.partition) != Some(&one.from)) {
+                    return Ok(Moved::Otherwise);
                 }
+                reader = Some(opened);
             }
-            Ok(true)
+            // In one request, so that all of them move or none.
+            let offsets: Vec<_> = moves.iter().map(|one| (&*one.topic, one.partition, one.to)).collect();
+            match reader.map(|reader| reader.commit(&offsets)).transpose()? {
+                Some(false) => Ok(Moved::Busy),
+                _ => Ok(Moved::There),
+            }
         });
         match moved.await? {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ReplayError::Trouble(refused)),
+            Ok(Moved::There) => Ok(()),
+            Ok(Moved::Busy) => Err(ReplayError::Trouble(refused)),
+            Ok(Moved::Otherwise) => Err(ReplayError::Trouble(
+                "the offsets are not what they were when this was looked at; look again".to_owned(),
+            )),
             Err(fault) => Err(ReplayError::Trouble(format!("Kafka: {fault}"))),
         }
     }
+}
+
+/// What became of the offsets.
+enum Moved {
+    There,
+    /// The group has members.
+    Busy,
+    /// Somebody else has moved them meanwhile.
+    Otherwise,
 }
 
 /// What moves in one topic; the plan is cut down to what lies between.
