@@ -198,7 +198,15 @@ impl LogReader {
                 _ => partition,
             },
             Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
-                let gone = "records of the range were deleted while it was read";
+                let gone = "records of the range were deleted before they were read: order a new one for what is left";
+                return Err(KafkaFault::new(FaultKind::Misconfigured, gone));
+            }
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            )) => {
+                let gone = format!("topic {}, or a partition of it, is not there any more", self.topic);
                 return Err(KafkaFault::new(FaultKind::Misconfigured, gone));
             }
             Err(error) => return Err(error.into()),

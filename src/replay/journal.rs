@@ -50,6 +50,9 @@ pub struct Part {
     pub topic: String,
     /// The partition.
     pub partition: i32,
+    /// Which topic of this name it is, where the brokers tell: offsets of another one mean nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
     /// The first offset.
     pub begin: i64,
     /// The offset after the last, frozen when the replay began.

@@ -21,6 +21,7 @@ mod notes;
 mod order;
 mod plan;
 mod reading;
+mod recognise;
 mod replayer;
 mod request;
 mod rewind;

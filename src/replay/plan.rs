@@ -13,6 +13,8 @@ use crate::kafka::{KafkaClient, KafkaFault, LogReader, Stretch};
 pub(super) struct TopicPlan {
     /// Physical name.
     pub(super) topic: Arc<str>,
+    /// Where the brokers tell it.
+    pub(super) topic_id: Option<String>,
     /// What can be read by now.
     pub(super) stretches: Vec<Stretch>,
     /// Where those end of which something lies behind a transaction that has not ended.
@@ -45,6 +47,7 @@ impl TopicPlan {
         self.stretches.iter().map(|stretch| Part {
             topic: self.topic.to_string(),
             partition: stretch.partition,
+            topic_id: self.topic_id.clone(),
             begin: stretch.begin,
             end: self.open.get(&stretch.partition).copied().unwrap_or(stretch.end.max(stretch.begin)),
             at: stretch.begin,
@@ -78,11 +81,11 @@ impl Plan {
                 problems.push(format!("topic {topic} does not exist"));
                 continue;
             };
-            let unknown: Vec<String> = order.partitions.difference(&there).map(ToString::to_string).collect();
+            let unknown: Vec<i32> = order.partitions.difference(&there).copied().collect();
             if !unknown.is_empty() {
                 problems.push(format!(
                     "topic {topic} has no partition {}; it has 0 to {}",
-                    unknown.join(", "),
+                    some_of(&unknown),
                     there.len() - 1
                 ));
                 continue;
@@ -156,7 +159,8 @@ impl Plan {
             }));
         }
         let committed = committed.into_iter().collect();
-        self.topics.push(TopicPlan { topic, stretches, open, committed, reader });
+        let topic_id = reader.topic_id();
+        self.topics.push(TopicPlan { topic, topic_id, stretches, open, committed, reader });
         Ok(())
     }
 
@@ -167,6 +171,15 @@ impl Plan {
             Bound::Offset(_) => begin < low,
             Bound::Time(_) => low > 0 && begin <= low,
         }
+    }
+}
+
+/// The first few of these, and how many there are besides.
+fn some_of(partitions: &[i32]) -> String {
+    let first: Vec<String> = partitions.iter().take(10).map(ToString::to_string).collect();
+    match partitions.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 

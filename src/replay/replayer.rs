@@ -11,7 +11,7 @@ use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Entry, Journal, Order, Part, State, Survey,
+    Entry, Journal, Order, State, Survey,
     journal::ResumeError,
     notes::Notes,
     plan::{Plan, PlanError, TopicPlan},
@@ -162,27 +162,6 @@ impl Replayer<'_> {
         Ok(scene.judge.keep().await?)
     }
 
-    /// Whether an entry is about what is replayed here: elsewhere a service may have another group, other topics, or
-    /// the same under other names.
-    pub(super) async fn recognise(&self, entry: &Entry) -> Result<(), ReplayError> {
-        let refused = |why: String| Err(ReplayError::Order(format!("replay {}: {why}", entry.id)));
-        let group = self.group();
-        if entry.group != group {
-            return refused(format!("it is of group {}, and here the group is {group}", entry.group));
-        }
-        let plan = self.plan(&entry.order).await?;
-        let is_there = |part: &&Part| {
-            let mut stretches = plan.topics.iter().filter(|planned| *planned.topic == *part.topic);
-            stretches
-                .any(|planned| planned.stretches.iter().any(|stretch| stretch.partition == part.partition))
-        };
-        let missing = entry.parts.iter().filter(|part| !is_there(part));
-        match &*missing.map(|part| format!("{}:{}", part.topic, part.partition)).collect::<Vec<_>>() {
-            [] => Ok(()),
-            missing => refused(format!("here {} does not read {}", self.service.name(), missing.join(", "))),
-        }
-    }
-
     /// A new entry of this name for this order, with ends that are frozen now.
     pub(crate) async fn enter(&self, order: Order, id: String) -> Result<(Entry, Vec<String>), ReplayError> {
         let mut plan = self.plan(&order).await?;
@@ -264,6 +243,9 @@ impl Replayer<'_> {
             let parts = entry.parts.iter().filter(|part| part.topic == *topic.name).cloned();
             let reading = Reading::begin(Arc::clone(topic), planned, parts, &self.handlers);
             topics.push(reading.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?);
+        }
+        if topics.iter().map(|reading| reading.partitions.len()).sum::<usize>() < entry.parts.len() {
+            return Err(ReplayError::Trouble("not all of its partitions are there any more".to_owned()));
         }
         let (asked, cancel, lost) = (self.control.clone(), self.cancel.clone(), taken.lost.clone());
         let (entry, journal, progress) = (entry.clone(), journal.clone(), progress.clone());

@@ -36,6 +36,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 const LOST: &str = "the store has forgotten what it knew, or another replay has one of its partitions now; look with --dry-run before it goes on";
 
+const UNREAD: &str = "not everything in the range was read";
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -109,8 +111,11 @@ impl Run<'_> {
         let cut_off = self.stop();
         let parts = self.parts();
         let is_settled = parts.iter().all(|part| part.at >= part.end);
-        let was_stopped = matches!(ended, Ended::Cancelled | Ended::Enough);
-        let ended = if was_stopped && is_settled { Ended::Finished } else { ended };
+        let ended = match ended {
+            Ended::Cancelled | Ended::Enough if is_settled => Ended::Finished,
+            Ended::Finished if !is_settled => Ended::Failed(UNREAD.to_owned()),
+            ended => ended,
+        };
         Worked { ended, parts, cut_off }
     }
 
@@ -170,7 +175,7 @@ impl Run<'_> {
                     taken += self.take(index, records)?;
                     self.topics[index].end(&over);
                 }
-                Err(fault) if fault.kind == FaultKind::Misconfigured => {
+                Err(fault) if matches!(fault.kind, FaultKind::Misconfigured | FaultKind::Refused) => {
                     return Err(Ended::Failed(fault.message));
                 }
                 Err(fault) => {
@@ -246,7 +251,7 @@ impl Run<'_> {
 
     fn pass(&mut self, index: usize, record: &Record, what: What) {
         if let Some(going) = self.topics[index].partitions.get_mut(&record.partition) {
-            self.notes.add(&record.topic, record.partition, record.offset, what);
+            self.notes.passed(&record.topic, record.partition, record.offset, what);
             going.read_to = record.offset + 1;
         }
     }
@@ -254,6 +259,7 @@ impl Run<'_> {
     fn admit(&mut self, index: usize, record: Record) {
         if let Some(going) = self.topics[index].partitions.get_mut(&record.partition) {
             going.read_to = record.offset + 1;
+            self.notes.taken(&record.topic, record.partition);
             going.partition.take(record);
         }
     }

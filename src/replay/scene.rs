@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Mode, Order,
     judge::Judge,
-    notes::{Notes, What},
+    notes::Notes,
     plan::Plan,
     replayer::{ReplayError, Replayer},
 };
@@ -67,7 +67,7 @@ impl Replayer<'_> {
         let told = {
             let replay = replay.clone();
             move |record: &Record, how| {
-                notes.add(&record.topic, record.partition, record.offset, What::Settled(how));
+                notes.settled(&record.topic, record.partition, record.offset, how);
                 if let Some(replay) = &replay {
                     replay.settled(record);
                 }

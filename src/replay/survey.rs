@@ -159,6 +159,7 @@ impl Survey {
         self.parts.extend(stretches.iter().map(|stretch| Part {
             topic: topic.name.to_string(),
             partition: stretch.partition,
+            topic_id: None,
             begin: stretch.begin,
             end: stretch.end.max(stretch.begin),
             at: stretch.end.max(stretch.begin),

@@ -205,3 +205,38 @@ async fn a_replay_does_not_go_on_where_its_service_reads_something_else() {
     assert_eq!(past.resume(&id, &["--max", "100"]).await.result(), (Some(0), json!({ "ran": 10 })));
     assert_eq!(past.effects(), [(1, 10)].into());
 }
+
+/// Offsets of one topic mean nothing in another of the same name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_does_not_go_on_in_a_topic_that_was_made_again() {
+    let past = Past::of(2).await;
+    past.events(20).await;
+    let first = past.replay(0, 20, &["--max", "4"]).await;
+    let id = first.json()["replay"]["id"].as_str().unwrap().to_owned();
+    past.topic.delete().await;
+    past.topic.create(2, &[("retention.ms", "-1")]).await;
+    past.events(20).await;
+    let resumed = past.resume(&id, &["--max", "100"]).await;
+    resumed.assert_says(2, &["was deleted and made again since"]);
+    assert_eq!(past.effects(), [(1, 4)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_whose_topic_is_deleted_ends_and_says_so() {
+    let past = Past::of(1).await;
+    past.events(100).await;
+    let (from, to) = (past.at(0), past.at(100));
+    // What it has fetched already is not enough for it to end by itself.
+    let past = past.with("KAFKA__PROPERTIES__FETCH_MAX_BYTES", "1000");
+    let past = past.with("KAFKA__PROPERTIES__QUEUED_MIN_MESSAGES", "1");
+    let mut replay = past.start("replay", &["--from", &from, "--to", &to, "--rate", "1", "--yes", "--json"]);
+    until("some effects", PATIENCE, async || match past.pods.effects().all().len() {
+        0 | 1 => Err(replay.output()),
+        _ => Ok(()),
+    })
+    .await;
+    past.topic.delete().await;
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
+    let why = json_in(&replay.output())["replay"]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("is not there any more"), "{why}");
+}
