@@ -7,11 +7,13 @@
 //! | `answer`     | answers and refusals, as JSON                                      |
 //! | `body`       | the body of a request, with all that is wrong with it at once      |
 //! | `replays`    | the endpoints of replays                                           |
+//! | `looks`      | what takes longer than a request may                               |
 //! | `runner`     | the replays that run in this process                               |
 
 mod answer;
 mod auth;
 mod body;
+mod looks;
 mod replays;
 mod runner;
 mod server;

@@ -138,18 +138,18 @@ impl LogReader {
         }
     }
 
-    /// Moves the committed offsets of the group. Kafka itself sees to it that a group with members is left alone: the
+    /// Moves the committed offsets of the group, of any topics, all in one request. Kafka itself sees to it that a group with members is left alone: the
     /// answer is `false` then, and nothing has moved.
     ///
     /// # Errors
     /// Nobody answers, or lets us.
-    pub(crate) fn commit(&self, offsets: &[(i32, i64)]) -> Result<bool, KafkaFault> {
+    pub(crate) fn commit(&self, offsets: &[(&str, i32, i64)]) -> Result<bool, KafkaFault> {
         use RDKafkaErrorCode::{
             FencedMemberEpoch, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, UnknownMemberId,
         };
         let mut moved = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            moved.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+        for (topic, partition, offset) in offsets {
+            moved.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
         }
         let busy =
             [UnknownMemberId, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, FencedMemberEpoch];

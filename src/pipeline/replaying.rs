@@ -9,7 +9,7 @@ use std::{
 use super::{Pace, decode::Event, delivery::Delivery, now_ms};
 use crate::{
     Record,
-    store::{Grant, MARGIN_MS, Reach, StoreKey},
+    store::{Grant, MARGIN_MS, Reach, Remembered, StoreKey},
 };
 
 /// A replay, as the way of its records knows it.
@@ -67,8 +67,8 @@ impl Replaying {
     /// Whether a record that the store does not know was never finished. It was when it was read, and may have waited
     /// for long since then.
     fn is_certain(&self, handler: &str, record: &Record) -> bool {
-        let margin = MARGIN_MS / 2;
-        let knows = |reach: crate::store::Remembered| reach.is_certain(record.timestamp, margin, now_ms());
+        let (margin, now) = (MARGIN_MS / 2, self.reach.store_ms(now_ms()));
+        let knows = |reach: Remembered| reach.is_certain(record.timestamp, margin, now);
         self.reach.of(handler).is_some_and(knows) || self.cleared().contains(&place(record))
     }
 

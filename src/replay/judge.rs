@@ -77,12 +77,19 @@ enum Question {
 impl Judge {
     /// Whether the store is certain to remember a record of this time if it ever took effect, whoever handles it.
     pub(super) fn is_remembered(&self, timestamp: Option<i64>) -> bool {
-        self.reach.all(|_, known| known.is_some_and(|known| is_certain(known, timestamp)))
+        let now = self.now();
+        self.reach.all(|_, known| known.is_some_and(|known| known.is_certain(timestamp, MARGIN_MS, now)))
     }
 
     /// Whether whatever took effect of a record of this time is known, here or there, whoever handles it.
     pub(super) fn is_known(&self, timestamp: Option<i64>) -> bool {
-        self.reach.all(|handler, known| known.is_some_and(|known| self.knows_all(handler, known, timestamp)))
+        let now = self.now();
+        self.reach
+            .all(|handler, known| known.is_some_and(|known| self.knows_all(handler, known, timestamp, now)))
+    }
+
+    fn now(&self) -> i64 {
+        self.reach.store_ms(now_ms())
     }
 
     /// Writes down that events are finished here from now on, and what is remembered of them.
@@ -108,7 +115,8 @@ impl Judge {
     pub(super) async fn open_the_book(&self) -> Result<(), ReplayError> {
         let Some(book) = self.book.clone() else { return Ok(()) };
         let read_at = book.ask(Ledger::read_at_ms);
-        let now = now_ms();
+        let now = self.now();
+        let read_at = read_at.map(|read_at| self.reach.store_ms(read_at));
         let meets = |read_at| self.reach.all(|_, known| known.is_none_or(|known| known.meets(read_at, now)));
         if read_at.is_some_and(|read_at| now < read_at + SOON_MS || meets(read_at)) {
             return Ok(());
@@ -144,11 +152,13 @@ impl Judge {
     }
 
     /// Whether an event of this time that is neither in the store nor in the ledger never took effect.
-    fn knows_all(&self, handler: &str, known: &Remembered, timestamp: Option<i64>) -> bool {
+    fn knows_all(&self, handler: &str, known: &Remembered, timestamp: Option<i64>, now: i64) -> bool {
+        let ahead = now - now_ms();
         let has_all = |ledger: &Ledger| {
-            ledger.has_all(handler, known.earliest(timestamp)) && known.meets(ledger.read_at_ms(), now_ms())
+            ledger.has_all(handler, known.earliest(timestamp))
+                && known.meets(ledger.read_at_ms() + ahead, now)
         };
-        is_certain(known, timestamp)
+        known.is_certain(timestamp, MARGIN_MS, now)
             || self.book.as_ref().and_then(|book| book.ask(has_all)).unwrap_or_default()
     }
 
@@ -183,12 +193,13 @@ impl Judge {
     /// What the store does not know, or does not know any more.
     fn forgotten(&self, key: &StoreKey, handler: &str, timestamp: Option<i64>) -> Verdict {
         let Some(known) = self.reach.of(handler) else { return Verdict::Unknown };
+        let now = self.now();
         // A duplicate may be remembered for less long than its time lets expect, so that the ledger knows better.
         match self.book.as_ref().and_then(|book| book.ask(|ledger| ledger.find(key))).flatten() {
             Some(Said::Done) => Verdict::AlreadyDone,
             Some(Said::Dead) => Verdict::AlreadyDead,
             Some(Said::Begun) => Verdict::Unknown,
-            None if self.knows_all(handler, &known, timestamp) => Verdict::WillRun,
+            None if self.knows_all(handler, &known, timestamp, now) => Verdict::WillRun,
             None => Verdict::Unknown,
         }
     }
@@ -218,10 +229,6 @@ fn remembered(known: &Inspected) -> Option<Duration> {
         Inspected::Known(Known { state: KnownState::Ended(_), remembered, .. }) => *remembered,
         _ => None,
     }
-}
-
-fn is_certain(known: &Remembered, timestamp: Option<i64>) -> bool {
-    known.is_certain(timestamp, MARGIN_MS, now_ms())
 }
 
 /// `forgotten` is what becomes of an event that the store does not know.

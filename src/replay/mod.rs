@@ -36,6 +36,7 @@ pub use bound::{Bound, BoundError};
 pub use journal::{Entry, Part, State};
 pub(crate) use journal::{Journal, ResumeError};
 pub use judge::Verdict;
+pub(crate) use order::name;
 pub use order::{Mode, Order, parse_partitions};
 pub(crate) use replayer::{Ran, ReplayError, Replayer};
 pub(crate) use request::{Request, RequestedMode};

@@ -135,8 +135,8 @@ pub fn parse_partitions(text: &str) -> Result<BTreeSet<i32>, String> {
     Ok(partitions)
 }
 
-/// Names a replay: when it was ordered, and a few digits that tell it from others of the same second.
-pub(super) fn name(now: Timestamp) -> String {
+/// Names a replay: when it was ordered, and digits that tell it from all others.
+pub(crate) fn name(now: Timestamp) -> String {
     format!("{}-{:016x}", now.strftime("%Y%m%dT%H%M%SZ"), rand::random::<u64>())
 }
 

@@ -14,7 +14,6 @@ use super::{
     Entry, Journal, Order, State, Survey,
     journal::ResumeError,
     notes::Notes,
-    order,
     plan::{Plan, PlanError, TopicPlan},
     reading::Reading,
     run::{Ended, Run, Worked},
@@ -163,12 +162,12 @@ impl Replayer<'_> {
         Ok(scene.judge.keep().await?)
     }
 
-    /// A new entry for this order, with ends that are frozen now.
-    pub(crate) async fn enter(&self, order: Order) -> Result<(Entry, Vec<String>), ReplayError> {
+    /// A new entry of this name for this order, with ends that are frozen now.
+    pub(crate) async fn enter(&self, order: Order, id: String) -> Result<(Entry, Vec<String>), ReplayError> {
         let mut plan = self.plan(&order).await?;
         let now = Timestamp::now();
         let entry = Entry {
-            id: order::name(now),
+            id,
             group: self.group(),
             parts: plan.topics.iter().flat_map(TopicPlan::parts).collect(),
             order,

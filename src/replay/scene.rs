@@ -14,7 +14,7 @@ use crate::{
     kafka::RecordProducer,
     ledger::{Book, Keeper},
     pipeline::{Epoch, Pace, Replaying, ServiceRun, Topic},
-    store::{Clock, DedupeStore, OwnerFactory, Reach, Remembered, StoreFault},
+    store::{Clock, DedupeStore, OwnerFactory, Reach, Reached, StoreFault},
     telemetry::Health,
     worker::{
         Assembly, ledger_of,
@@ -105,11 +105,11 @@ impl Replayer<'_> {
         &self,
         store: &dyn DedupeStore,
         epoch: Option<String>,
-    ) -> Result<(Vec<Begun>, BTreeMap<String, Option<Remembered>>), ReplayError> {
+    ) -> Result<(Vec<Begun>, Reached), ReplayError> {
         let past = memory::past(self.service, self.settings, &self.kafka);
         let group = Memory::of(self.service, self.settings);
         let epoch = epoch.map(|epoch| Memory { epoch: Some(epoch), ..group.clone() });
-        let (mut begun, mut reach) = (Vec::new(), BTreeMap::new());
+        let (mut begun, mut reach) = (Vec::new(), Reached::default());
         for memory in [Some(group), epoch].into_iter().flatten() {
             let is_new = past.is_new(&memory, store).await?;
             reach = memory.reach(store, is_new).await?;

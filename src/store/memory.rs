@@ -220,6 +220,7 @@ impl DedupeStore for MemoryStore {
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
         Ok(StoreReport {
+            now_ms: None,
             version: None,
             maxmemory_policy: Some("noeviction".to_owned()),
             run_id: Some(self.run_id.clone()),

@@ -35,7 +35,7 @@ pub use owner::{InvalidOwner, Owner, OwnerFactory};
 pub use report::StoreReport;
 
 pub(crate) use clock::{Clock, millis};
-pub(crate) use remembered::{MARGIN_MS, Reach, Remembered};
+pub(crate) use remembered::{MARGIN_MS, Reach, Reached, Remembered};
 pub(crate) use request::{Keyed, Request};
 
 /// Remembers claims, what is finished, and where groups began.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{PoisonError, RwLock},
+    sync::{PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
@@ -138,26 +138,42 @@ impl Remembered {
 /// What the store remembers of each handler of a service, as last looked at. Nothing is certain of those without an
 /// account.
 #[derive(Debug, Default)]
-pub(crate) struct Reach(RwLock<BTreeMap<String, Option<Remembered>>>);
+pub(crate) struct Reach(RwLock<Reached>);
+
+/// What one look at the store has found.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    pub(crate) handlers: BTreeMap<String, Option<Remembered>>,
+    /// How far its clock is ahead of this machine's, in milliseconds: what it remembers runs out by its own.
+    pub(crate) ahead_ms: i64,
+}
 
 impl Reach {
-    pub(crate) fn new(handlers: BTreeMap<String, Option<Remembered>>) -> Self {
-        Self(handlers.into())
+    pub(crate) fn new(reached: Reached) -> Self {
+        Self(reached.into())
     }
 
-    pub(crate) fn set(&self, handlers: BTreeMap<String, Option<Remembered>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = handlers;
+    pub(crate) fn set(&self, reached: Reached) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = reached;
+    }
+
+    /// The time of this machine as the store has it.
+    pub(crate) fn store_ms(&self, host_ms: i64) -> i64 {
+        host_ms.saturating_add(self.lock().ahead_ms)
+    }
+
+    fn lock(&self) -> RwLockReadGuard<'_, Reached> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known of this handler.
     pub(crate) fn of(&self, handler: &str) -> Option<Remembered> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(handler).cloned().flatten()
+        self.lock().handlers.get(handler).cloned().flatten()
     }
 
     /// Whether this holds for what is known of every handler.
     pub(crate) fn all(&self, holds: impl Fn(&str, Option<&Remembered>) -> bool) -> bool {
-        let handlers = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        handlers.iter().all(|(handler, known)| holds(handler, known.as_ref()))
+        self.lock().handlers.iter().all(|(handler, known)| holds(handler, known.as_ref()))
     }
 }
 
@@ -214,7 +230,8 @@ mod tests {
     fn another_process_or_history_of_the_store_may_have_forgotten() {
         let before = Remembered::from_the_start(0, DAY, &store("a"));
         assert_eq!(before.seen_again(NOW, DAY, &store("a")), before);
-        assert_eq!(before.seen_again(NOW, DAY, &store("b")), Remembered::from_now(NOW, DAY, &store("b")));
+        let forgotten = Remembered { began_ms: Some(0), ..Remembered::from_now(NOW, DAY, &store("b")) };
+        assert_eq!(before.seen_again(NOW, DAY, &store("b")), forgotten);
         let failed_over = StoreReport { replication_id: Some("x".to_owned()), ..store("a") };
         assert_eq!(before.seen_again(NOW, DAY, &failed_over).horizon_ms(NOW), NOW + MARGIN_MS);
     }

@@ -10,7 +10,7 @@ use crate::{
     kafka::{KafkaClient, KafkaFault},
     ledger::{KeepError, Keeper},
     pipeline::now_ms,
-    store::{DedupeStore, Remembered, StoreFault, StoreReport},
+    store::{DedupeStore, Reached, Remembered, StoreFault, StoreReport},
 };
 
 /// The kind of these notes.
@@ -48,7 +48,7 @@ impl Memory {
         for (handler, ttl) in &self.handlers {
             let known = notes.get(&self.name(handler)).and_then(|text| serde_json::from_str(text).ok());
             let now = match &known {
-                Some(known) => Remembered::seen_again(known, now_ms(), *ttl, report),
+                Some(known) => Remembered::seen_again(known, now_of(report), *ttl, report),
                 None => self.unnoted(*ttl, report, is_new),
             };
             if known.as_ref() != Some(&now)
@@ -61,20 +61,17 @@ impl Memory {
     }
 
     /// What the store remembers of each handler. Nothing is certain of one without a note, unless its group `is_new`.
-    pub(crate) async fn reach(
-        &self,
-        store: &dyn DedupeStore,
-        is_new: bool,
-    ) -> Result<BTreeMap<String, Option<Remembered>>, StoreFault> {
+    pub(crate) async fn reach(&self, store: &dyn DedupeStore, is_new: bool) -> Result<Reached, StoreFault> {
         let report = store.describe().await?;
+        let now = now_of(&report);
         let notes = store.notes(KIND).await?;
         let reach = |(handler, ttl): (&String, &Duration)| {
             let known: Option<Remembered> =
                 notes.get(&self.name(handler)).and_then(|text| serde_json::from_str(text).ok());
-            let known = known.map(|known| known.seen_again(now_ms(), *ttl, &report));
+            let known = known.map(|known| known.seen_again(now, *ttl, &report));
             (handler.clone(), known.or_else(|| is_new.then(|| self.unnoted(*ttl, &report, true))))
         };
-        Ok(self.handlers.iter().map(reach).collect())
+        Ok(Reached { handlers: self.handlers.iter().map(reach).collect(), ahead_ms: now - now_ms() })
     }
 
     /// Whether something is written down of one of its handlers.
@@ -85,7 +82,7 @@ impl Memory {
 
     fn unnoted(&self, ttl: Duration, report: &StoreReport, is_new: bool) -> Remembered {
         let begin = if is_new { Remembered::from_the_start } else { Remembered::from_now };
-        let begun = begin(now_ms(), ttl, report);
+        let begun = begin(now_of(report), ttl, report);
         if self.epoch.is_some() { begun.of_epoch() } else { begun }
     }
 
@@ -93,6 +90,11 @@ impl Memory {
         let epoch = self.epoch.as_ref().map(|epoch| format!("@{epoch}")).unwrap_or_default();
         format!("{}.{handler}{epoch}", self.group)
     }
+}
+
+/// The present of a store, by whose clock its memory runs out.
+fn now_of(report: &StoreReport) -> i64 {
+    report.now_ms.unwrap_or_else(now_ms)
 }
 
 /// A memory that is kept from now on.

@@ -27,7 +27,9 @@ use crate::{
     config::Settings,
     kafka::KafkaClient,
     pipeline::Crowd,
-    replay::{Acted, Entry, Journal, Mode, Order, Ran, ReplayError, Replayer, State, Survey, refuse_unknown},
+    replay::{
+        Acted, Entry, Journal, Mode, Order, Ran, ReplayError, Replayer, State, Survey, name, refuse_unknown,
+    },
     service::chosen,
     store::DedupeStore,
     telemetry::Metrics,
@@ -201,7 +203,7 @@ impl Verb<'_> {
             }
             survey = Some(found);
         }
-        let (entry, warnings) = self.replayer.enter(order.clone()).await?;
+        let (entry, warnings) = self.replayer.enter(order.clone(), name(Timestamp::now())).await?;
         warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         self.go(entry, survey.as_ref()).await
     }

@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::{PATIENCE, Past};
+use super::{
+    super::{PATIENCE, Past},
+    JSON,
+};
 use crate::support::wait::until;
 
 async fn half_way(past: &Past) {
@@ -138,4 +141,38 @@ async fn a_replay_whose_process_has_died_is_said_to_be_interrupted_and_goes_on_e
     assert_eq!(other.start(&[&json!({ "resume": id })]).await, id);
     let tally = other.is(&id, "finished").await["tally"].clone();
     assert_eq!(tally["ran"].as_u64().unwrap() + tally["already_done"].as_u64().unwrap(), 300, "{tally}");
+}
+
+/// A look, or a start, that takes longer than its request is asked for by its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_longer_than_a_request_is_asked_for_later() {
+    let past = Past::of(1).await;
+    past.events(20).await;
+    let api = past.with_api().await;
+    let later = async |order: &Value| {
+        let headers = [JSON, ("prefer", "respond-async")];
+        let answer = api.ask("POST", "/replays", &headers, &order.to_string()).await;
+        let shown = answer.json();
+        assert_eq!((answer.status, &shown["state"]), (202, &json!("looking")), "{answer:?}");
+        let id = shown["id"].as_str().unwrap().to_owned();
+        assert!(answer.head.contains(&format!("/api/v1/replays/{id}")), "{answer:?}");
+        id
+    };
+    let order = |more: Value| {
+        let mut order = past.range(0, 10);
+        order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        order
+    };
+    let id = later(&order(json!({ "dry_run": true }))).await;
+    let looked = api.is(&id, "looked").await;
+    assert_eq!((&looked["id"], &looked["tally"]["ran"]), (&json!(id), &json!(10)), "{looked}");
+    let listed = api.ask("GET", "/replays", &[], "").await.json();
+    assert_eq!((&listed["replays"][0]["id"], &listed["replays"][1]), (&json!(id), &json!(null)));
+    assert_eq!(past.effects(), [].into());
+
+    let id = later(&order(json!({}))).await;
+    assert_eq!(api.is(&id, "finished").await["tally"]["ran"], 10);
+    let id = later(&order(json!({ "partitions": "7" }))).await;
+    let refused = api.is(&id, "refused").await;
+    assert!(refused["error"].as_str().unwrap().contains("has no partition 7"), "{refused}");
 }

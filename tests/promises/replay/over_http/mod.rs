@@ -223,10 +223,12 @@ async fn nobody_is_let_in_without_the_token_and_bad_requests_are_told_all_that_i
         "--service nobody: there is no such service; there are ",
         "--from `yesterday` is neither a time nor an offset; allowed are ",
         "--partitions `a`: allowed are ",
-        "--epoch and --new-keys belong to --mode force",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(start)), "{start}: {problems:#?}");
     }
+    assert_eq!(problems.len(), 7, "and nothing else: {problems:#?}");
+    let (status, refused) = api.post(&[&past.range(0, 1), &json!({ "epoch": "e" })]).await;
+    assert_eq!((status, &refused["error"]), (400, &json!("--epoch and --new-keys belong to --mode force")));
     // What is wrong with the range alone is said as the command line says it.
     for (from, to, args) in [(10, 5, &[][..]), (5, 5, &[]), (5, 10, &["--topic", "other"])] {
         let topics = json!({ "topics": args.get(1).map_or(vec![], |topic| vec![*topic]) });
