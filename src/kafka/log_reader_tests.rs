@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A topic with ten records, of which a follower has five, and a reader that is sent to the follower.
 fn read_from_a_follower(
     then: impl Fn(&MockCluster<'_, rdkafka::producer::DefaultProducerContext>),
-) -> Vec<i64> {
+) -> (Vec<i64>, bool) {
     let cluster = MockCluster::new(2).unwrap();
     cluster.create_topic("t", 1, 2).unwrap();
     cluster.partition_leader("t", 0, Some(1)).unwrap();
@@ -29,6 +29,8 @@ fn read_from_a_follower(
     cluster.partition_follower("t", 0, 2).unwrap();
     cluster.follower_watermarks("t", 0, Some(0), Some(5)).unwrap();
     let mut client = KafkaClient { tells_topic_ids: false, ..KafkaClient::new(&brokers) };
+    // The mock cluster tells no other end than that of the log.
+    client.properties.insert("isolation.level".to_owned(), "read_uncommitted".to_owned());
     client.properties.insert("client.rack".to_owned(), "b".to_owned());
     let topic: Arc<str> = "t".into();
     let mut reader = LogReader::open(&client, "g", &topic).unwrap();
@@ -48,7 +50,7 @@ fn read_from_a_follower(
             _ => {}
         }
     }
-    offsets
+    (offsets, caught_up)
 }
 
 #[test]
@@ -56,5 +58,5 @@ fn the_end_of_what_a_follower_has_is_not_the_end() {
     let all = read_from_a_follower(|cluster| {
         cluster.follower_watermarks("t", 0, Some(0), Some(10)).unwrap();
     });
-    assert_eq!(all, (0..10).collect::<Vec<i64>>());
+    assert_eq!(all, ((0..10).collect::<Vec<i64>>(), true), "all of it, and from the follower");
 }

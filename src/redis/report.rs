@@ -24,6 +24,7 @@ pub(super) fn read(info: &str) -> StoreReport {
         run_id: text("run_id"),
         replication_id: text("master_replid"),
         role: text("role"),
+        evicted_keys: said.get("evicted_keys").and_then(|value| value.parse().ok()),
         ..StoreReport::default()
     };
     let mut number = |name: &str| {

@@ -226,6 +226,7 @@ impl DedupeStore for MemoryStore {
             run_id: Some(self.run_id.clone()),
             replication_id: Some(self.run_id.clone()),
             role: Some("master".to_owned()),
+            evicted_keys: None,
             used_memory: None,
             maxmemory: Some(0),
             unreadable: vec!["version".to_owned(), "used_memory".to_owned()],

@@ -33,6 +33,9 @@ pub(crate) struct Remembered {
     /// The process and the history of the store that say so.
     run_id: Option<String>,
     replication_id: Option<String>,
+    /// How many keys it had dropped for want of memory by then. Nobody knows which.
+    #[serde(default)]
+    evicted: u64,
 }
 
 /// The TTL of what was finished until then.
@@ -69,6 +72,7 @@ impl Remembered {
             is_epoch: false,
             run_id,
             replication_id,
+            evicted: store.evicted_keys.unwrap_or_default(),
         }
     }
 
@@ -76,7 +80,8 @@ impl Remembered {
     /// saved; a longer TTL neither brings back what ran out under the shorter one, nor keeps what was written under it.
     pub(crate) fn seen_again(&self, now_ms: i64, ttl: Duration, store: &StoreReport) -> Self {
         let (began_ms, is_epoch) = (self.began_ms, self.is_epoch);
-        if self.run_id != store.run_id || self.replication_id != store.replication_id {
+        let has_evicted = self.evicted != store.evicted_keys.unwrap_or_default();
+        if self.run_id != store.run_id || self.replication_id != store.replication_id || has_evicted {
             return Self { began_ms, is_epoch, ..Self::since(now_ms, ttl, store) };
         }
         let (mut since_ms, mut shorter) = (self.since_ms, self.shorter);
@@ -232,6 +237,10 @@ mod tests {
         assert_eq!(before.seen_again(NOW, DAY, &store("a")), before);
         let forgotten = Remembered { began_ms: Some(0), ..Remembered::from_now(NOW, DAY, &store("b")) };
         assert_eq!(before.seen_again(NOW, DAY, &store("b")), forgotten);
+        let evicted = StoreReport { evicted_keys: Some(1), ..store("a") };
+        let after = before.seen_again(NOW, DAY, &evicted);
+        assert_eq!(after.horizon_ms(NOW), NOW + MARGIN_MS);
+        assert_eq!(after.seen_again(NOW + HOUR, DAY, &evicted), after, "no more were");
         let failed_over = StoreReport { replication_id: Some("x".to_owned()), ..store("a") };
         assert_eq!(before.seen_again(NOW, DAY, &failed_over).horizon_ms(NOW), NOW + MARGIN_MS);
     }

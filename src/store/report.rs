@@ -13,6 +13,8 @@ pub struct StoreReport {
     pub replication_id: Option<String>,
     /// `master` or `slave`.
     pub role: Option<String>,
+    /// Keys that it has dropped for want of memory since it was started.
+    pub evicted_keys: Option<u64>,
     /// Bytes in use.
     pub used_memory: Option<u64>,
     /// Bytes allowed; 0 means no limit.

@@ -75,3 +75,31 @@ async fn the_ledger_is_asked_for_whatever_the_store_does_not_know() {
     assert_eq!(past.does("replay", &NOW).await.result(), (Some(0), known));
     assert_eq!((past.pods.effects().count("pay"), past.pods.effects().count("new")), (1, 1));
 }
+
+/// A policy that evicted for a moment leaves no other trace than a count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_have_been_evicted_does_not_run() {
+    let redis = RedisServer::start(false).await;
+    let past = Past::of(1).await.on_redis(&redis);
+    past.events(200).await;
+    past.is_handled(200).await;
+    let used: String = redis.command(&["INFO", "memory"]).await;
+    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let less = (used.trim().parse::<u64>().unwrap() - 10_000).to_string();
+    let set = async |name: &str, value: &str| {
+        let _: String = redis.command(&["CONFIG", "SET", name, value]).await;
+    };
+    set("maxmemory-policy", "volatile-lru").await;
+    set("maxmemory", &less).await;
+    until("something to be evicted", PATIENCE, async || {
+        let stats: String = redis.command(&["INFO", "stats"]).await;
+        if stats.contains("evicted_keys:0") { Err(stats) } else { Ok(()) }
+    })
+    .await;
+    set("maxmemory", "0").await;
+    set("maxmemory-policy", "noeviction").await;
+    let refused = past.replay(0, 200, &[]).await;
+    assert_eq!(refused.code, Some(1), "{}", refused.said);
+    assert!(refused.json()["tally"]["unknown"].as_u64().unwrap() > 0, "{}", refused.said);
+    assert_eq!(past.effects(), [(1, 200)].into());
+}

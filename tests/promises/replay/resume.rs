@@ -6,10 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{PATIENCE, Past, json_in};
-use crate::{
-    TEST_WORKER,
-    support::{process::Worker, wait::until},
-};
+use crate::support::{process::Worker, wait::until};
 
 const EVENTS: i64 = 300;
 
@@ -179,31 +176,6 @@ async fn a_topic_that_grows_meanwhile_does_not_change_what_is_replayed() {
     let id = shown["replay"]["id"].as_str().unwrap();
     assert_eq!(past.resume(id, &["--max", "1000"]).await.result(), (Some(0), json!({ "ran": 20 })));
     assert_eq!(past.effects(), [(1, 20)].into());
-}
-
-/// Elsewhere the topic may have another name, or the service another group: nothing of it is read there.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_does_not_go_on_where_its_service_reads_something_else() {
-    let past = Past::of(1).await;
-    let other = Past::of(1).await;
-    past.events(10).await;
-    let first = past.replay(0, 10, &["--max", "2"]).await;
-    let id = first.json()["replay"]["id"].as_str().unwrap().to_owned();
-    let resume = ["replay", "--resume", &id, "--yes", "--json"];
-    let name = past.topic.name();
-    let elsewhere = [
-        (format!("TOPICS__NAMES__{name}"), other.topic.name().to_owned(), format!("{name}:0")),
-        (format!("SERVICES__{}__GROUP", past.pods.group), "another".to_owned(), "group".to_owned()),
-    ];
-    for (key, value, why) in elsewhere {
-        let mut resumed = past.pods.clone().with(&key, &value).command(TEST_WORKER, &resume);
-        assert_eq!(resumed.wait(PATIENCE).await.code(), Some(2), "{}", resumed.output());
-        assert!(resumed.output().contains(&why), "{}", resumed.output());
-    }
-    assert_eq!(past.effects(), [(1, 2)].into());
-    assert_eq!(past.resume(&id, &[]).await.result(), (Some(1), json!({ "ran": 4 })), "--max counts anew");
-    assert_eq!(past.resume(&id, &["--max", "100"]).await.result(), (Some(0), json!({ "ran": 10 })));
-    assert_eq!(past.effects(), [(1, 10)].into());
 }
 
 /// Offsets of one topic mean nothing in another of the same name.
