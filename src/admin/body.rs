@@ -62,6 +62,11 @@ impl Fields {
             .ok()
     }
 
+    /// Whether a field that was taken is wrong.
+    pub(super) fn is_wrong(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| problem.split(':').next() == Some(name))
+    }
+
     /// What is wrong so far; a field that nobody has taken is wrong, too.
     pub(super) fn finish(self) -> Vec<String> {
         let Self { fields, known, mut problems } = self;

@@ -7,11 +7,13 @@
 //! | `answer`     | answers and refusals, as JSON                                      |
 //! | `body`       | the body of a request, with all that is wrong with it at once      |
 //! | `replays`    | the endpoints of replays                                           |
+//! | `looks`      | what takes longer than a request may                               |
 //! | `runner`     | the replays that run in this process                               |
 
 mod answer;
 mod auth;
 mod body;
+mod looks;
 mod replays;
 mod runner;
 mod server;
@@ -26,6 +28,7 @@ use self::{auth::Key, runner::Replays};
 use crate::{
     Service,
     config::{AdminSettings, Settings},
+    kafka::Ended,
     pipeline::Crowd,
     worker::Parts,
 };
@@ -76,9 +79,9 @@ impl Admin {
         Ok(Some(Self { replays }))
     }
 
-    /// Waits for the end of what was begun here. Only once its `stop` has fired.
-    pub(crate) async fn finish(&self) {
-        self.replays.finish().await;
+    /// Waits for the end of what was begun here, and says whether something was cut off. Only once its `stop` has fired.
+    pub(crate) async fn finish(&self) -> Ended {
+        self.replays.finish().await
     }
 }
 

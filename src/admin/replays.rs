@@ -1,27 +1,28 @@
 //! `/replays`: start, list, show and cancel them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
     extract::{Path, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
     routing::get,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     answer::{Refusal, json},
     auth::Remote,
     body::Fields,
-    runner::{Begun, Replays, Wanted},
+    looks::looking,
+    runner::{Answered, Begun, Replays, Wanted},
 };
 use crate::{
     Service,
-    replay::{Entry, Mode, Order, Request as Wish, Tally},
+    replay::{Entry, Mode, Order, Request as Wish, RequestedMode, Tally},
 };
 
 pub(super) fn routes(replays: &Arc<Replays>) -> Router {
@@ -30,6 +31,9 @@ pub(super) fn routes(replays: &Arc<Replays>) -> Router {
         .route("/replays/{id}", get(show).delete(cancel))
         .with_state(Arc::clone(replays))
 }
+
+/// An answer that takes longer is told where to be asked for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A replay as it is answered: what is written down of it, and all its partitions together.
 #[derive(Serialize)]
@@ -50,12 +54,16 @@ impl Shown {
 
 /// The latest first, of all processes.
 async fn list(State(replays): State<Arc<Replays>>) -> Result<Response, Refusal> {
-    let entries = replays.journal().all().await?;
-    let shown: Vec<Shown> = entries.into_values().rev().map(|entry| Shown::of(entry, Vec::new())).collect();
+    let entries = replays.all().await?;
+    let shown = entries.into_values().rev().map(|entry| json!(Shown::of(entry, Vec::new())));
+    let shown: Vec<Value> = replays.looks().all().into_iter().chain(shown).collect();
     Ok(json(StatusCode::OK, &json!({ "replays": shown })))
 }
 
 async fn show(State(replays): State<Arc<Replays>>, Path(id): Path<String>) -> Result<Response, Refusal> {
+    if let Some(found) = replays.looks().find(&id) {
+        return Ok(json(StatusCode::OK, &found));
+    }
     Ok(json(StatusCode::OK, &Shown::of(entry(&replays, &id).await?, Vec::new())))
 }
 
@@ -65,13 +73,16 @@ async fn cancel(
     Extension(remote): Extension<Remote>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
+    if replays.looks().cancel(&id) {
+        return Ok(accepted(&id, &looking(&id)));
+    }
     let entry = entry(&replays, &id).await?;
     replays.cancel(&entry, remote.who()).await?;
     Ok(json(StatusCode::ACCEPTED, &Shown::of(entry, Vec::new())))
 }
 
 async fn entry(replays: &Replays, id: &str) -> Result<Entry, Refusal> {
-    let found = replays.journal().find(id).await?;
+    let found = replays.find(id).await?;
     found.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("there is no replay {id}")))
 }
 
@@ -81,28 +92,43 @@ async fn start(
     Extension(remote): Extension<Remote>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let patience = patience(request.headers());
     let (service, wanted) = match read(request, &replays).await? {
         Asked::Look(service, order) => {
-            let (survey, warnings) = replays.survey(service, &order).await?;
-            let mut found = survey.json();
-            found["warnings"] = json!(warnings);
-            return Ok(json(StatusCode::OK, &found));
+            return Ok(match replays.survey(service, order, patience).await? {
+                Answered::Now(found) => json(StatusCode::OK, &found),
+                Answered::Later(id) => accepted(&id, &looking(&id)),
+            });
         }
         Asked::Begin(service, order) => (service, Wanted::New(order)),
         Asked::Resume(id, wish) => {
-            let mut entry = replays.journal().resumable(&id).await?;
+            let mut entry = replays.resumable(&id).await?;
             wish.amend(&mut entry.order);
             entry.order.check().map_err(Refusal::bad)?;
             (replays.service(Some(&entry.order.service)).map_err(Refusal::conflict)?, Wanted::Resumed(entry))
         }
     };
-    let Begun { entry, warnings } = replays.begin(service, wanted, remote.who()).await?;
-    let place = HeaderValue::try_from(format!("/api/v1/replays/{}", entry.id));
-    let mut response = json(StatusCode::ACCEPTED, &Shown::of(entry, warnings));
-    if let Ok(place) = place {
+    Ok(match replays.begin(service, wanted, remote.who(), patience).await? {
+        Answered::Now(Begun { entry, warnings }) => accepted(&entry.id.clone(), &Shown::of(entry, warnings)),
+        Answered::Later(id) => accepted(&id, &looking(&id)),
+    })
+}
+
+/// How long the answer may take. Whoever prefers not to wait says so as RFC 7240 has it.
+fn patience(headers: &HeaderMap) -> Duration {
+    let prefers = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut prefers = prefers.flat_map(|value| value.split(','));
+    let is_async = prefers.any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"));
+    if is_async { Duration::ZERO } else { PATIENCE }
+}
+
+/// It goes on, and this is where to ask for it.
+fn accepted(id: &str, body: &impl Serialize) -> Response {
+    let mut response = json(StatusCode::ACCEPTED, body);
+    if let Ok(place) = HeaderValue::try_from(format!("/api/v1/replays/{id}")) {
         response.headers_mut().insert(header::LOCATION, place);
     }
-    Ok(response)
+    response
 }
 
 /// An end of the range, as on the command line; an offset may also be a number.
@@ -133,11 +159,11 @@ async fn read(request: Request, replays: &Replays) -> Result<Asked<'_>, Refusal>
     let service: Option<String> = fields.take("service", text);
     let topics: Vec<String> = fields.take("topics", "a list of names").unwrap_or_default();
     let positive = "an integer of 1 and more";
-    let wish = Wish {
+    let mut wish = Wish {
         from: bound(&mut fields, "from"),
         to: bound(&mut fields, "to"),
         partitions: fields.take("partitions", "a text such as \"0,3,5-7\""),
-        mode: fields.take("mode", "\"skip-done\", \"verify\" or \"force\"").unwrap_or_default(),
+        mode: RequestedMode::default(),
         epoch: fields.take("epoch", text),
         new_keys: fields.take("new_keys", flag).unwrap_or_default(),
         rate: fields.take("rate", positive),
@@ -145,6 +171,12 @@ async fn read(request: Request, replays: &Replays) -> Result<Asked<'_>, Refusal>
         allow_unknown: fields.take("allow_unknown", flag).unwrap_or_default(),
         in_order: fields.take("in_order", flag).unwrap_or_default(),
     };
+    match fields.take("mode", "\"skip-done\", \"verify\" or \"force\"") {
+        Some(mode) => wish.mode = mode,
+        // What belongs to a mode is no mistake where it is the mode that is misspelt.
+        None if fields.is_wrong("mode") && wish.epoch.is_some() => wish.mode = RequestedMode::Force,
+        None => {}
+    }
     let dry_run: bool = fields.take("dry_run", flag).unwrap_or_default();
     let resume: Option<String> = fields.take("resume", text);
     let mut problems = fields.finish();

@@ -3,18 +3,29 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Stage, answer::Refusal};
+use super::{Stage, answer::Refusal, looks::Looks};
 use crate::{
     Service,
     audit::{Act, Audit},
-    replay::{Acted, Entry, Journal, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
+    kafka::Ended,
+    pipeline::Partition,
+    replay::{
+        self, Acted, Entry, Journal, Order, Ran, ReplayError, Replayer, ResumeError, State, Survey,
+        refuse_unknown,
+    },
     service::chosen,
+    store::StoreFault,
 };
 
 /// Each works with as many handlers at a time as the live service.
@@ -49,19 +60,40 @@ struct Scene {
     stage: Stage,
     /// Those at work here, by their names.
     running: Mutex<BTreeMap<String, CancellationToken>>,
+    looks: Looks,
+    /// Where handlers ran on when the time of their replay to drain was over.
+    cut_off: Mutex<Vec<Arc<Partition>>>,
 }
 
-type Answer = oneshot::Sender<Result<Begun, ReplayError>>;
+/// An answer, or the name to ask for it later.
+#[derive(Debug)]
+pub(super) enum Answered<T> {
+    Now(T),
+    Later(String),
+}
+
+type Answer<T> = oneshot::Sender<Result<T, ReplayError>>;
 
 impl Replays {
     pub(super) fn new(stage: Stage, stop: &CancellationToken) -> Self {
-        let scene = Arc::new(Scene { stage, running: Mutex::default() });
+        let (running, cut_off, looks) = Default::default();
+        let scene = Arc::new(Scene { stage, running, cut_off, looks });
         let places = Arc::new(Semaphore::new(AT_ONCE));
         Self { scene, places, tasks: TaskTracker::new(), stop: stop.clone() }
     }
 
-    pub(super) fn journal(&self) -> Journal {
-        self.scene.journal()
+    /// All replays that are written down, by their names.
+    pub(super) async fn all(&self) -> Result<BTreeMap<String, Entry>, StoreFault> {
+        self.scene.journal().all(&self.scene.stage.settings).await
+    }
+
+    pub(super) async fn find(&self, id: &str) -> Result<Option<Entry>, StoreFault> {
+        self.scene.journal().find(id, &self.scene.stage.settings).await
+    }
+
+    /// One that has not come to its end.
+    pub(super) async fn resumable(&self, id: &str) -> Result<Entry, ResumeError> {
+        self.scene.journal().resumable(id, &self.scene.stage.settings).await
     }
 
     /// The service of this name, or the only one.
@@ -69,35 +101,75 @@ impl Replays {
         chosen(&self.scene.stage.services, name)
     }
 
-    /// What would become of every event in the range. Ends when nobody waits for it any more.
+    /// What would become of every event in the range. Ends when nobody waits for it any more, unless it takes longer
+    /// than `patience`: then its name is told, and what it finds is kept.
     pub(super) async fn survey(
         &self,
         service: &Service,
-        order: &Order,
-    ) -> Result<(Survey, Vec<String>), Refusal> {
-        let _place = self.place()?;
-        let cancel = self.stop.child_token();
-        let _ends = cancel.clone().drop_guard();
-        Ok(self.scene.replayer(service, &cancel).survey(order).await?)
+        order: Order,
+        patience: Duration,
+    ) -> Result<Answered<Value>, Refusal> {
+        let place = self.place()?;
+        let id = replay::name(Timestamp::now());
+        let (scene, service) = (Arc::clone(&self.scene), service.clone());
+        let look = move |id: String, cancel: CancellationToken, answer: Answer<Value>| async move {
+            let found = scene.replayer(&service, &cancel).survey(&order).await.map(|(survey, warnings)| {
+                let mut found = survey.json();
+                found["warnings"] = json!(warnings);
+                found
+            });
+            let kept = found.clone().map_or_else(
+                |error| refused(&error),
+                |mut found| {
+                    found["state"] = "looked".into();
+                    found
+                },
+            );
+            scene.answer(&id, answer, found, kept);
+            drop(place);
+        };
+        self.wait(id, patience, look).await
     }
 
-    /// Answers once it runs, and lets it run to its end.
+    /// Answers once it runs, and lets it run to its end. What was to be looked at before may take longer than `patience`.
     pub(super) async fn begin(
         &self,
         service: &Service,
         wanted: Wanted,
         who: String,
-    ) -> Result<Begun, Refusal> {
+        patience: Duration,
+    ) -> Result<Answered<Begun>, Refusal> {
         let place = self.place()?;
-        let (answer, began) = oneshot::channel();
-        let (scene, cancel) = (Arc::clone(&self.scene), self.stop.child_token());
-        let service = service.clone();
-        let task = async move {
-            scene.carry_out(&service, wanted, who, cancel, answer).await;
+        let id = match &wanted {
+            Wanted::New(_) => replay::name(Timestamp::now()),
+            Wanted::Resumed(entry) => entry.id.clone(),
+        };
+        let (scene, service) = (Arc::clone(&self.scene), service.clone());
+        let begin = move |id, cancel, answer| async move {
+            scene.carry_out(&service, wanted, id, who, cancel, answer).await;
             drop(place);
         };
-        self.tasks.spawn_on(task, &self.scene.stage.control);
-        began.await.unwrap_or_else(|_| Err(stopping())).map_err(Refusal::from)
+        self.wait(id, patience, begin).await
+    }
+
+    /// Runs a task that answers, and waits for that. Whoever goes away before ends it.
+    async fn wait<T: Send + 'static, F: Future<Output = ()> + Send + 'static>(
+        &self,
+        id: String,
+        patience: Duration,
+        task: impl FnOnce(String, CancellationToken, Answer<T>) -> F,
+    ) -> Result<Answered<T>, Refusal> {
+        let cancel = self.stop.child_token();
+        let (answer, answered) = oneshot::channel();
+        self.scene.looks.begin(&id, &cancel);
+        let ends = cancel.clone().drop_guard();
+        self.tasks.spawn_on(task(id.clone(), cancel, answer), &self.scene.stage.control);
+        let waited = timeout(patience, answered).await;
+        ends.disarm();
+        match waited {
+            Ok(answer) => Ok(Answered::Now(answer.unwrap_or_else(|_| Err(stopping()))?)),
+            Err(_) => Ok(Answered::Later(id)),
+        }
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
@@ -109,6 +181,11 @@ impl Replays {
                 "{AT_ONCE} replays run in this worker, and no more do at once; wait, or ask another worker"
             ))
         })
+    }
+
+    /// What is being looked at here, and what was found.
+    pub(super) fn looks(&self) -> &Looks {
+        &self.scene.looks
     }
 
     /// Tells it to stop, in whichever process it runs.
@@ -125,15 +202,16 @@ impl Replays {
         let here = self.scene.running().get(&entry.id).cloned();
         match here {
             Some(cancel) => cancel.cancel(),
-            None => self.journal().stop(&entry.id).await?,
+            None => self.scene.journal().stop(&entry.id).await?,
         }
         Ok(())
     }
 
-    /// Waits for the end of all that runs. Only once `stop` has fired.
-    pub(super) async fn finish(&self) {
+    /// Waits for the end of all that runs, and says whether something was cut off. Only once `stop` has fired.
+    pub(super) async fn finish(&self) -> Ended {
         self.tasks.close();
         self.tasks.wait().await;
+        if self.scene.cut_off().is_empty() { Ended::Drained } else { Ended::CutOff }
     }
 }
 
@@ -152,7 +230,9 @@ impl Scene {
             handlers: handlers.clone(),
             control: control.clone(),
             crowd: crowd.clone(),
-            ledger: Default::default(),
+            metrics: parts.metrics.clone(),
+            tell: Arc::new(|text| tracing::info!("{text}")),
+            book: Default::default(),
             cancel: cancel.clone(),
         }
     }
@@ -161,25 +241,27 @@ impl Scene {
         &self,
         service: &Service,
         wanted: Wanted,
+        id: String,
         who: String,
         cancel: CancellationToken,
-        mut answer: Answer,
+        answer: Answer<Begun>,
     ) {
         let replayer = self.replayer(service, &cancel);
-        let prepared = tokio::select! {
-            prepared = prepare(&replayer, wanted) => prepared,
-            // Nobody waits for it any more, and nothing has begun.
-            () = answer.closed() => return cancel.cancel(),
+        let prepared = async {
+            let (verb, begun, survey) = prepare(&replayer, wanted, &id).await?;
+            // Whoever asked has gone away, and nothing has begun.
+            if cancel.is_cancelled() {
+                return Err(ReplayError::Trouble("it was told to stop before it began".to_owned()));
+            }
+            Ok((verb, begun, survey, Audit::open(&self.stage.settings).await?.by(who)))
         };
-        let (verb, begun, survey) = match prepared {
+        let (verb, begun, survey, audit) = match prepared.await {
             Ok(prepared) => prepared,
-            Err(error) => return drop(answer.send(Err(error))),
+            Err(error) => {
+                let kept = refused(&error);
+                return self.answer(&id, answer, Err(error), kept);
+            }
         };
-        let audit = match Audit::open(&self.stage.settings).await {
-            Ok(audit) => audit.by(who),
-            Err(error) => return drop(answer.send(Err(error.into()))),
-        };
-        let id = begun.entry.id.clone();
         self.running().insert(id.clone(), cancel.clone());
         let (told, mut news) = watch::channel(begun.entry.clone());
         let warnings = begun.warnings;
@@ -191,7 +273,10 @@ impl Scene {
         let answering = async {
             // Its first news come when it is written down and has its partitions.
             match news.changed().await {
-                Ok(()) => drop(answer.send(Ok(Begun { entry: news.borrow().clone(), warnings }))),
+                Ok(()) => {
+                    self.looks.forget(&id);
+                    drop(answer.send(Ok(Begun { entry: news.borrow().clone(), warnings })));
+                }
                 Err(_) => return Some((answer, warnings)),
             }
             None
@@ -205,14 +290,34 @@ impl Scene {
             ran
         });
         match &ran {
-            Ok(entry) => {
+            Ok(Ran { entry, cut_off }) => {
+                self.cut_off().extend(cut_off.iter().cloned());
                 tracing::info!(replay = id, state = ?entry.state, tally = ?entry.tally(), "replayed")
             }
             Err(error) => tracing::warn!(replay = id, %error, "not replayed"),
         }
         if let Some((answer, warnings)) = unanswered {
-            drop(answer.send(ran.map(|entry| Begun { entry, warnings })));
+            let kept = ran.as_ref().err().map(refused).unwrap_or_default();
+            let is_written_down = ran.is_ok();
+            self.answer(&id, answer, ran.map(|Ran { entry, .. }| Begun { entry, warnings }), kept);
+            if is_written_down {
+                self.looks.forget(&id);
+            }
         }
+    }
+
+    /// Answers whoever waits; where nobody does any more, it is kept.
+    fn answer<T>(&self, id: &str, answer: Answer<T>, found: Result<T, ReplayError>, kept: Value) {
+        match answer.send(found) {
+            Ok(()) => self.looks.forget(id),
+            Err(_) => self.looks.end(id, kept),
+        }
+    }
+
+    fn cut_off(&self) -> MutexGuard<'_, Vec<Arc<Partition>>> {
+        let mut cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
+        cut_off.retain(|partition| !partition.is_stopped());
+        cut_off
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, CancellationToken>> {
@@ -224,6 +329,7 @@ impl Scene {
 async fn prepare(
     replayer: &Replayer<'_>,
     wanted: Wanted,
+    id: &str,
 ) -> Result<(&'static str, Begun, Option<Survey>), ReplayError> {
     match wanted {
         Wanted::Resumed(entry) => Ok(("replay --resume", Begun { entry, warnings: Vec::new() }, None)),
@@ -234,10 +340,15 @@ async fn prepare(
                 refuse_unknown(&found, &order)?;
                 survey = Some(found);
             }
-            let (entry, warnings) = replayer.enter(order).await?;
+            let (entry, warnings) = replayer.enter(order, id.to_owned()).await?;
             Ok(("replay", Begun { entry, warnings }, survey))
         }
     }
+}
+
+/// What is kept of a refusal.
+fn refused(error: &ReplayError) -> Value {
+    json!({ "state": "refused", "error": error.to_string() })
 }
 
 fn stopping() -> ReplayError {

@@ -1,6 +1,6 @@
 //! `rewind`: a stopped group goes back, and meets everything from there on once more.
 
-use std::{collections::BTreeSet, io::IsTerminal, process::ExitCode};
+use std::{collections::BTreeSet, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ use crate::{
     pipeline::Crowd,
     replay::{self as replays, Bound, Move, ReplayError, Replayer, parse_partitions},
     service::chosen,
+    telemetry::Metrics,
     worker::Control,
 };
 
@@ -42,6 +43,10 @@ pub(super) struct Rewind {
     /// Also where nobody knows of some events whether they took effect: they run then
     #[arg(long)]
     allow_unknown: bool,
+    /// So soon the group will be through, counted from now; what it meets must be remembered for longer [default: a
+    /// quarter of the time for which its events are remembered]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    within: Option<Duration>,
     /// Does not ask
     #[arg(long)]
     yes: bool,
@@ -92,7 +97,9 @@ pub(super) async fn run(
         control: control.handle(),
         crowd: Crowd::default(),
         cancel: CancellationToken::new(),
-        ledger: Default::default(),
+        metrics: Metrics::new(),
+        tell: Arc::new(|text| eprintln!("{text}")),
+        book: Default::default(),
     };
     let done = rewind(settings, &replayer, args, topics, place).await;
     control.finish().await;
@@ -125,6 +132,11 @@ async fn rewind(
         told(args, &back, &reason);
         return Ok(ExitCode::from(FAILED));
     }
+    let within = args.within.unwrap_or_else(|| replayer.way_back());
+    if let Some(reason) = back.refused(within).filter(|_| !args.allow_unknown) {
+        told(args, &back, &reason);
+        return Ok(ExitCode::from(FAILED));
+    }
     if !args.yes {
         if !std::io::stdin().is_terminal() {
             let how = "add --yes to move: there is no terminal to ask at; --dry-run says what it would do";
@@ -137,7 +149,10 @@ async fn rewind(
         }
     }
     written_down(settings, replayer, &back).await?;
-    told(args, &back, "Moved. The group goes on from there when its workers start.");
+    let by = back.remembered_until.map(|until| format!(", and must be through by {until:.0}"));
+    let how =
+        format!("Moved. The group goes on from there when its workers start{}.", by.unwrap_or_default());
+    told(args, &back, &how);
     Ok(ExitCode::from(FINE))
 }
 
@@ -164,6 +179,7 @@ fn told(args: &Rewind, back: &replays::Rewind, how: &str) {
     if args.json {
         let mut shown: Value = shown::json(&back.survey);
         shown["moves"] = json!(back.moves);
+        shown["remembered_until"] = json!(back.remembered_until);
         shown["how"] = how.into();
         println!("{shown}");
     } else if back.moves.is_empty() {

@@ -8,22 +8,29 @@ use std::{
 };
 
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
+    ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{MetadataPartition, MetadataTopic},
 };
 
 use super::{
-    FaultKind, KafkaFault, client::KafkaClient, headers::record_of, topic_ids::topic_id, watcher::Watcher,
+    FaultKind, KafkaFault,
+    client::KafkaClient,
+    headers::record_of,
+    seen_end::seen_end,
+    stretch::{Place, Short, Stretch},
+    topic_ids::topic_id,
+    watcher::Watcher,
 };
 use crate::Record;
 
 /// How long Kafka may take to answer one question.
 const ANSWERS: Duration = Duration::from_secs(10);
-
 /// Between two questions to a coordinator that is on its way.
 const AGAIN: Duration = Duration::from_millis(100);
+/// So long the broker that is read from may be behind, before the leader is asked what has become of the rest.
+const BEHIND: Duration = Duration::from_secs(10);
 
 /// What one call of [`LogReader::read`] has found.
 #[derive(Debug)]
@@ -36,20 +43,13 @@ pub(crate) enum Read {
     Nothing,
 }
 
-/// A part of one partition: `begin` belongs to it, `end` does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stretch {
-    pub(crate) partition: i32,
-    pub(crate) begin: i64,
-    pub(crate) end: i64,
-}
-
 /// A consumer of one topic, with partitions of its own choice.
 pub(crate) struct LogReader {
     consumer: BaseConsumer<Watcher>,
     topic: Arc<str>,
-    /// Where each partition that is still read ends.
-    ends: HashMap<i32, i64>,
+    /// Those that are still read.
+    places: HashMap<i32, Place>,
+    config: ClientConfig,
     paused: BTreeSet<i32>,
 }
 
@@ -63,7 +63,8 @@ impl LogReader {
         config.set("group.id", group);
         config.set("enable.partition.eof", "true");
         let consumer = config.create_with_context(Watcher::default())?;
-        Ok(Self { consumer, topic: Arc::clone(topic), ends: HashMap::new(), paused: BTreeSet::new() })
+        let (topic, places, paused) = (Arc::clone(topic), HashMap::new(), BTreeSet::new());
+        Ok(Self { consumer, topic, places, config, paused })
     }
 
     /// The numbers of the topic's partitions; `None` where there is no such topic.
@@ -89,6 +90,20 @@ impl LogReader {
     /// Nobody answers.
     pub(crate) fn log(&self, partition: i32) -> Result<(i64, i64), KafkaFault> {
         Ok(self.consumer.fetch_watermarks(&self.topic, partition, ANSWERS)?)
+    }
+
+    /// For each partition the offset after the last in the log, records of transactions that have not ended included.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub(crate) fn log_ends(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, KafkaFault> {
+        let mut config = self.config.clone();
+        config.set("isolation.level", "read_uncommitted");
+        let consumer: BaseConsumer<Watcher> = config.create_with_context(Watcher::default())?;
+        let end = |partition: &i32| {
+            Ok((*partition, consumer.fetch_watermarks(&self.topic, *partition, ANSWERS)?.1))
+        };
+        partitions.iter().map(end).collect()
     }
 
     /// For each partition the first offset whose record is of this time or younger, in milliseconds since 1970;
@@ -123,18 +138,18 @@ impl LogReader {
         }
     }
 
-    /// Moves the committed offsets of the group. Kafka itself sees to it that a group with members is left alone: the
+    /// Moves the committed offsets of the group, of any topics, all in one request. Kafka itself sees to it that a group with members is left alone: the
     /// answer is `false` then, and nothing has moved.
     ///
     /// # Errors
     /// Nobody answers, or lets us.
-    pub(crate) fn commit(&self, offsets: &[(i32, i64)]) -> Result<bool, KafkaFault> {
+    pub(crate) fn commit(&self, offsets: &[(&str, i32, i64)]) -> Result<bool, KafkaFault> {
         use RDKafkaErrorCode::{
             FencedMemberEpoch, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, UnknownMemberId,
         };
         let mut moved = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            moved.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+        for (topic, partition, offset) in offsets {
+            moved.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
         }
         let busy =
             [UnknownMemberId, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, FencedMemberEpoch];
@@ -151,11 +166,10 @@ impl LogReader {
     /// Kafka's client refuses one of them.
     pub(crate) fn begin(&mut self, stretches: &[Stretch]) -> Result<(), KafkaFault> {
         let mut assigned = TopicPartitionList::new();
-        for Stretch { partition, begin, end } in
-            stretches.iter().filter(|stretch| stretch.begin < stretch.end)
-        {
-            assigned.add_partition_offset(&self.topic, *partition, Offset::Offset(*begin))?;
-            self.ends.insert(*partition, *end);
+        for stretch in stretches.iter().filter(|stretch| stretch.begin < stretch.end) {
+            let Stretch { partition, begin, .. } = *stretch;
+            assigned.add_partition_offset(&self.topic, partition, Offset::Offset(begin))?;
+            self.places.insert(partition, Place { stretch: *stretch, next: begin, short: None });
         }
         Ok(self.consumer.assign(&assigned)?)
     }
@@ -165,23 +179,39 @@ impl LogReader {
     /// # Errors
     /// What Kafka's client says; it goes on by itself, except where records of the range were deleted.
     pub(crate) fn read(&mut self, patience: Duration) -> Result<Read, KafkaFault> {
+        self.catch_up()?;
         let Some(polled) = self.consumer.poll(patience) else { return Ok(Read::Nothing) };
         let over = match polled {
-            Ok(message) => match self.ends.get(&message.partition()) {
-                Some(end) if message.offset() < *end => {
+            Ok(message) => match self.places.get_mut(&message.partition()) {
+                Some(place) if message.offset() < place.stretch.end => {
+                    place.next = message.offset() + 1;
                     return Ok(Read::Record(record_of(&message, &self.topic)));
                 }
                 _ => message.partition(),
             },
-            // Ends are frozen before anything is read, so the end of the log lies behind that of the stretch.
-            Err(KafkaError::PartitionEOF(partition)) => partition,
+            // Ends are frozen before anything is read, but whoever is read from may not have so much yet.
+            Err(KafkaError::PartitionEOF(partition)) => match self.places.get_mut(&partition) {
+                Some(place) if !place.is_over() => {
+                    place.short.get_or_insert(Short::Since(Instant::now()));
+                    return Ok(Read::Nothing);
+                }
+                _ => partition,
+            },
             Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
-                let gone = "records of the range were deleted while it was read";
+                let gone = "records of the range were deleted before they were read: order a new one for what is left";
+                return Err(KafkaFault::new(FaultKind::Misconfigured, gone));
+            }
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            )) => {
+                let gone = format!("topic {}, or a partition of it, is not there any more", self.topic);
                 return Err(KafkaFault::new(FaultKind::Misconfigured, gone));
             }
             Err(error) => return Err(error.into()),
         };
-        if self.ends.remove(&over).is_none() {
+        if self.places.remove(&over).is_none() {
             return Ok(Read::Nothing);
         }
         self.consumer.pause(&self.only(over))?;
@@ -204,7 +234,7 @@ impl LogReader {
     /// # Errors
     /// It is none of ours.
     pub(crate) fn resume(&mut self, partition: i32) -> Result<(), KafkaFault> {
-        if self.paused.remove(&partition) && self.ends.contains_key(&partition) {
+        if self.paused.remove(&partition) && self.places.contains_key(&partition) {
             self.consumer.resume(&self.only(partition))?;
         }
         Ok(())
@@ -212,7 +242,32 @@ impl LogReader {
 
     /// Whether every stretch has been read to its end.
     pub(crate) fn is_finished(&self) -> bool {
-        self.ends.is_empty()
+        self.places.is_empty()
+    }
+
+    /// Where a broker had less than there was, sees whether it has it all by now.
+    fn catch_up(&mut self) -> Result<(), KafkaFault> {
+        for (partition, place) in &mut self.places {
+            let Some(Short::Since(since)) = place.short else { continue };
+            let Stretch { end, log_end, .. } = place.stretch;
+            if seen_end(self.consumer.client(), &self.topic, *partition).is_some_and(|seen| log_end <= seen) {
+                // What is on its way may be from before.
+                let mut next = TopicPartitionList::new();
+                next.add_partition_offset(&self.topic, *partition, Offset::Offset(place.next))?;
+                offsets(&self.consumer.seek_partitions(next, ANSWERS)?)?;
+                place.short = Some(Short::FetchedAnew);
+            } else if since.elapsed() > BEHIND {
+                let (_, now) = self.consumer.fetch_watermarks(&self.topic, *partition, ANSWERS)?;
+                if now < end {
+                    let gone =
+                        format!("partition {partition} ends at offset {now}, and ended at {end} before");
+                    return Err(KafkaFault::new(FaultKind::Misconfigured, gone));
+                }
+                place.stretch.log_end = log_end.min(now);
+                place.short = Some(Short::Since(Instant::now()));
+            }
+        }
+        Ok(())
     }
 
     fn only(&self, partition: i32) -> TopicPartitionList {
@@ -247,7 +302,7 @@ impl fmt::Debug for LogReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogReader")
             .field("topic", &self.topic)
-            .field("ends", &self.ends)
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }

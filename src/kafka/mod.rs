@@ -9,11 +9,15 @@ mod fault;
 mod group;
 pub(crate) mod headers;
 mod log_reader;
+#[cfg(test)]
+mod log_reader_tests;
 mod positions;
 mod producer;
 mod publish;
 mod queues;
+mod seen_end;
 mod start;
+mod stretch;
 mod topic_ids;
 mod topic_plan;
 mod topics;
@@ -22,10 +26,11 @@ pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
-pub(crate) use log_reader::{LogReader, Read, Stretch};
+pub(crate) use log_reader::{LogReader, Read};
 pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};
+pub(crate) use stretch::Stretch;
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};

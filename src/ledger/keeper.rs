@@ -77,7 +77,7 @@ impl Keeper {
             let reader = Arc::new(LogReader::open(client, &group, &topic)?);
             Ok::<_, KafkaFault>(Place { topic, reader })
         };
-        let ledger = settings.ledger.enabled.then(open).transpose()?;
+        let ledger = own.ledger.enabled.then(open).transpose()?;
         let handlers = service.table().iter().map(|(_, handler)| handler.name().to_owned()).collect();
         Ok(Self { group, handlers, ledger, last: Mutex::default() })
     }

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Known, Look, Since, entry};
+use super::{Known, Look, Said, Since, entry};
 use crate::{
-    kafka::{KafkaClient, KafkaFault, LogReader, Read, Stretch},
+    kafka::{KafkaFault, LogReader, Read, Stretch},
     pipeline::now_ms,
-    store::{End, StoreKey},
+    store::StoreKey,
 };
 
 /// How long one look at Kafka waits.
@@ -17,7 +17,11 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A ledger as it was when it was read.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    known: Known,
+    /// By partition: each has its own order.
+    known: BTreeMap<i32, Known>,
+    /// Where each partition was read to.
+    read_to: BTreeMap<i32, i64>,
+    topic_id: Option<String>,
     /// Milliseconds since 1970: what was finished before, and is in the ledger at all, was read.
     read_at_ms: i64,
     /// By handler. It has all that one of these has finished since.
@@ -44,24 +48,26 @@ pub(crate) enum LedgerError {
 /// The topic as it stands; `None` where there is none. Blocks while Kafka is asked.
 pub(super) fn look(reader: &LogReader) -> Result<Option<Look>, KafkaFault> {
     let Some(partitions) = reader.partitions()? else { return Ok(None) };
-    let mut gone = 0;
+    let (mut gone, mut ends) = (0, 0);
     for partition in &partitions {
-        gone += reader.log(*partition)?.0;
+        let (begin, end) = reader.log(*partition)?;
+        (gone, ends) = (gone + begin, ends + end);
     }
-    Ok(Some(Look { topic_id: reader.topic_id(), partitions: partitions.len(), gone }))
+    Ok(Some(Look { topic_id: reader.topic_id(), partitions: partitions.len(), gone, ends }))
 }
 
 impl Ledger {
-    /// Reads all of it, to the end that it has now. `noted` is what workers have written down about the handlers.
-    /// Blocks, so it must not run where async code does.
-    pub(crate) fn read(
-        client: &KafkaClient,
-        group: &str,
+    /// Reads all of it, to the end that it has now, or what has come since `before`. `noted` is what workers have written
+    /// down about the handlers; `told` hears how many offsets of how many are read. Blocks, so it must not run where
+    /// async code does.
+    pub(super) fn read(
+        mut reader: LogReader,
         topic: &Arc<str>,
         noted: &BTreeMap<String, Since>,
+        before: Option<Self>,
         cancel: &CancellationToken,
+        mut told: impl FnMut(i64, i64),
     ) -> Result<Self, LedgerError> {
-        let mut reader = LogReader::open(client, group, topic)?;
         // What is finished from now on may come too late for the end.
         let read_at_ms = now_ms();
         let look = look(&reader)?.ok_or_else(|| LedgerError::Missing(Arc::clone(topic)))?;
@@ -72,37 +78,43 @@ impl Ledger {
             (handler.clone(), since)
         });
         let since = since.collect();
+        // Of another topic under the same name nothing is known.
+        let before = before.filter(|before| warnings.is_empty() && before.topic_id == look.topic_id);
+        let (mut known, mut read_to) =
+            before.map(|before| (before.known, before.read_to)).unwrap_or_default();
         let mut stretches = Vec::new();
         for partition in reader.partitions()?.unwrap_or_default() {
             let (begin, end) = reader.log(partition)?;
-            stretches.push(Stretch { partition, begin, end });
+            let begin = read_to.insert(partition, end).unwrap_or(begin).max(begin);
+            stretches.push(Stretch { partition, begin, end, log_end: end });
         }
+        let all: i64 = stretches.iter().map(|stretch| (stretch.end - stretch.begin).max(0)).sum();
         reader.begin(&stretches)?;
-        let mut known = Known::default();
+        let mut done = 0;
         while !reader.is_finished() {
             if cancel.is_cancelled() {
                 return Err(LedgerError::Interrupted);
             }
             let Read::Record(record) = reader.read(LOOK)? else { continue };
             let (partition, offset) = (record.partition, record.offset);
-            let read = entry::read(&record);
             let unreadable = |_| LedgerError::Unreadable { topic: Arc::clone(topic), partition, offset };
-            if let Some((digest, end)) = read.map_err(unreadable)? {
-                known.add(digest, end);
-            }
+            let (digest, said) = entry::read(&record).map_err(unreadable)?;
+            known.entry(partition).or_default().add(digest, said);
+            done += 1;
+            told(done, all);
         }
-        known.finish();
-        Ok(Self { known, read_at_ms, since, warnings })
+        known.values_mut().for_each(Known::finish);
+        Ok(Self { known, read_to, topic_id: look.topic_id, read_at_ms, since, warnings })
     }
 
-    /// How an event ended.
-    pub(crate) fn find(&self, key: &StoreKey) -> Option<End> {
-        self.known.find(key.digest())
+    /// The strongest of what is said of an event.
+    pub(crate) fn find(&self, key: &StoreKey) -> Option<Said> {
+        self.known.values().filter_map(|known| known.find(key.digest())).max()
     }
 
     /// How many events it knows.
     pub(crate) fn len(&self) -> usize {
-        self.known.len()
+        self.known.values().map(Known::len).sum()
     }
 
     /// Whether an event of this time that a handler has finished must be in here, unless it was finished after this was
@@ -111,10 +123,9 @@ impl Ledger {
         self.since.get(handler).is_some_and(|since| since.covers(timestamp, self.read_at_ms))
     }
 
-    /// Whether everything that was finished after this was read is in the store, which remembers all since then, in
-    /// milliseconds since 1970.
-    pub(crate) fn meets(&self, remembered_since: i64) -> bool {
-        remembered_since <= self.read_at_ms
+    /// Milliseconds since 1970: what was finished since may be missing.
+    pub(crate) fn read_at_ms(&self) -> i64 {
+        self.read_at_ms
     }
 }
 

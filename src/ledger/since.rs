@@ -13,6 +13,8 @@ pub(crate) struct Look {
     pub(crate) partitions: usize,
     /// Offsets that were deleted, in all partitions together. Compaction deletes none.
     pub(crate) gone: i64,
+    /// Where the partitions end, added up. A topic that only grows has no smaller one later.
+    pub(crate) ends: i64,
 }
 
 /// Since when a ledger has every event that one handler finished, and the topic that says so.
@@ -23,27 +25,35 @@ pub(crate) struct Since {
     topic_id: Option<String>,
     partitions: usize,
     gone: i64,
+    #[serde(default)]
+    ends: i64,
 }
 
 impl Since {
     /// Everything finished from `since_ms` on is in the topic that stands there.
     pub(crate) fn new(since_ms: i64, look: &Look) -> Self {
-        let Look { topic_id, partitions, gone } = look.clone();
-        Self { since_ms, topic_id, partitions, gone }
+        let Look { topic_id, partitions, gone, ends } = look.clone();
+        Self { since_ms, topic_id, partitions, gone, ends }
     }
 
     /// The same after another look, and what was lost of the topic since, if anything.
     pub(crate) fn seen_again(&self, now_ms: i64, look: &Look) -> (Self, Option<&'static str>) {
-        let lost = if self.topic_id != look.topic_id {
+        let is_other = matches!((&self.topic_id, &look.topic_id), (Some(known), Some(seen)) if known != seen);
+        let lost = if is_other {
             Some("the topic was deleted and made again")
         } else if look.partitions < self.partitions {
             Some("the topic has fewer partitions than before")
         } else if look.gone > self.gone {
             Some("records of the topic were deleted")
+        } else if look.ends < self.ends {
+            Some("the topic is shorter than before")
         } else {
             None
         };
-        (Self::new(if lost.is_some() { now_ms } else { self.since_ms }, look), lost)
+        let seen = Self::new(if lost.is_some() { now_ms } else { self.since_ms }, look);
+        // A broker that tells no id takes back none that was told.
+        let topic_id = seen.topic_id.clone().or_else(|| self.topic_id.clone());
+        (Self { topic_id, ..seen }, lost)
     }
 
     /// Somebody finishes events without writing them down.
@@ -81,7 +91,7 @@ mod tests {
     const NOW: i64 = 1_000_000_000;
 
     fn look(id: &str, partitions: usize, gone: i64) -> Look {
-        Look { topic_id: Some(id.to_owned()), partitions, gone }
+        Look { topic_id: Some(id.to_owned()), partitions, gone, ends: 100 }
     }
 
     #[test]
@@ -104,6 +114,18 @@ mod tests {
             assert_eq!((anew.horizon_ms(), lost), (NOW + MARGIN_MS, Some(why)));
             assert_eq!(anew.seen_again(NOW + 1, &look), (anew.clone(), None), "said once");
         }
+    }
+
+    #[test]
+    fn a_broker_that_tells_no_ids_takes_nothing_away_and_hides_nothing() {
+        let untold = Look { topic_id: None, ..look("a", 3, 0) };
+        let since = Since::new(0, &look("a", 3, 0));
+        let (seen, lost) = since.seen_again(NOW, &untold);
+        assert_eq!((&seen, lost), (&since, None));
+        assert_eq!(seen.seen_again(NOW, &look("b", 3, 0)).1, Some("the topic was deleted and made again"));
+        let shorter = Look { ends: 99, ..untold.clone() };
+        let (anew, lost) = Since::new(0, &untold).seen_again(NOW, &shorter);
+        assert_eq!((anew.since_ms(), lost), (NOW, Some("the topic is shorter than before")));
     }
 
     #[test]

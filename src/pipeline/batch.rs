@@ -232,6 +232,10 @@ impl<'a> Batch<'a> {
 
     /// Whether a handler may begin here and now.
     fn may_begin(&mut self, event: &Event, asked_at: Instant) -> bool {
+        // What a replay claims may have been forgotten, and has to wait for its turn.
+        if self.partition.topic.service.replay.is_some() {
+            return false;
+        }
         // Nobody renews the claims of a batch.
         if self.is_heavy || self.now - asked_at > event.route.settings.lease / 4 {
             return false;
@@ -376,8 +380,7 @@ impl Handled {
         let is_kept = service.ledger.is_some();
         let leased = self.leased.filter(|_| is_kept);
         let held = leased.map(|(asked, lease)| service.claims.hold_all(&self.completions, asked, lease));
-        let entered =
-            partition.enter(over.iter().filter_map(|over| Some((over.key.as_ref()?, over.how)))).await;
+        let entered = partition.enter(&ends(&over)).await;
         drop(held);
         if !self.completions.is_empty() {
             service.claims.complete_all(&self.completions).await;
@@ -393,6 +396,11 @@ impl Handled {
         }));
         Ok(())
     }
+}
+
+/// What the ledger is to hear of these.
+fn ends(over: &[Over]) -> Vec<(&StoreKey, How)> {
+    over.iter().filter_map(|over| Some((over.key.as_ref()?, over.how))).collect()
 }
 
 /// One record that has left its batch.

@@ -279,6 +279,22 @@ impl Claims {
         Ok(())
     }
 
+    /// Gives a claim back as if it had never been asked for, where the store can be reached.
+    pub(crate) async fn let_go(&self, claimed: &Claimed) {
+        claimed.end();
+        let release = Release {
+            held: claimed.renewal().held,
+            delay: Duration::ZERO,
+            retention: Duration::from_millis(1),
+            attempts: 0,
+            first_failure_ms: None,
+            in_doubt: false,
+        };
+        if let Err(fault) = self.release.ask(release).await {
+            tracing::debug!(%fault, "a claim could not be given back; its lease ends by itself");
+        }
+    }
+
     fn count(&self, outcome: DedupeOutcome) {
         self.status.metrics.dedupe(outcome, 1);
     }

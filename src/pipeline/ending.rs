@@ -13,11 +13,7 @@ use super::{
     produce::ProduceError,
     route::Route,
 };
-use crate::{
-    DedupeKey,
-    crash::crash_point,
-    store::Grant,
-};
+use crate::{DedupeKey, crash::crash_point, store::Grant};
 
 /// Between two tries to send a dead letter; doubles from the first to the second.
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));

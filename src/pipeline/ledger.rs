@@ -1,4 +1,5 @@
-//! The ends of events, written down in the ledger before the store and the watermark hear of them.
+//! The ends of events, written down in the ledger before the store and the watermark hear of them; in a replay their
+//! beginnings, too.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     crash::crash_point,
-    ledger,
+    ledger::{self, Said},
     store::{End, StoreKey},
 };
 
@@ -22,20 +23,25 @@ const WRITE_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration:
 impl Partition {
     /// Writes down how events ended, where their service keeps a ledger, until the broker has it or the partition is
     /// told to stop. Duplicates are written, too: whoever finished the event may have died before this.
-    pub(super) async fn enter<'a>(
-        &self,
-        ends: impl IntoIterator<Item = (&'a StoreKey, How)>,
-    ) -> Result<(), Stopped> {
-        let service = &self.topic.service;
-        let Some(topic) = &service.ledger else { return Ok(()) };
-        let entry = |(key, how): (&StoreKey, How)| {
-            crash_point("before_ledger");
-            ledger::record(topic, key, how.end())
+    pub(super) async fn enter(&self, ends: &[(&StoreKey, How)]) -> Result<(), Stopped> {
+        let said = |(key, how): &(&StoreKey, How)| {
+            let said = match how.end() {
+                End::Done => Said::Done,
+                End::Dead => Said::Dead,
+            };
+            self.entry(key, said).inspect(|_| crash_point("before_ledger"))
         };
-        let entries: Vec<NewRecord> = ends.into_iter().map(entry).collect();
-        if entries.is_empty() {
-            return Ok(());
-        }
+        self.write(ends.iter().filter_map(said).collect()).await
+    }
+
+    fn entry(&self, key: &StoreKey, said: Said) -> Option<NewRecord> {
+        let topic = self.topic.service.ledger.as_ref()?;
+        Some(ledger::record(topic, key, said))
+    }
+
+    async fn write(&self, entries: Vec<NewRecord>) -> Result<(), Stopped> {
+        let service = &self.topic.service;
+        let Some(topic) = service.ledger.as_ref().filter(|_| !entries.is_empty()) else { return Ok(()) };
         let mut pause = WRITE_AGAIN.0;
         loop {
             let sent = tokio::select! {
@@ -57,7 +63,14 @@ impl Partition {
 impl Delivery<'_> {
     /// The same for this record's event.
     pub(super) async fn enter(&self, key: &StoreKey, how: How) -> Result<How, Stopped> {
-        self.partition.enter([(key, how)]).await.map(|()| how)
+        self.partition.enter(&[(key, how)]).await.map(|()| how)
+    }
+
+    /// In a replay, writes down that an event is about to run: its record does not come again by itself, should this
+    /// process die before it has written down how it ended.
+    pub(super) async fn announce(&self, key: &StoreKey) -> Result<(), Stopped> {
+        let entry = self.service().replay.as_ref().and_then(|_| self.partition.entry(key, Said::Begun));
+        self.partition.write(entry.into_iter().collect()).await
     }
 
     /// Ends a claim: first the ledger hears of it, while the claim is kept alive, then the store, so that the ledger

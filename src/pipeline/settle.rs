@@ -152,7 +152,15 @@ impl Delivery<'_> {
                 }
             };
             let grant = match claim {
-                Claim::Won(grant) => grant,
+                Claim::Won(grant) => {
+                    if self.is_forgotten(event, &grant) {
+                        drop(near);
+                        let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
+                        service.claims.let_go(&claimed).await;
+                        return Err(Stopped);
+                    }
+                    grant
+                }
                 Claim::TakenOver(grant) => {
                     in_doubt = true;
                     grant
@@ -220,7 +228,7 @@ impl Delivery<'_> {
         begun: Option<Begun>,
         in_doubt: &mut bool,
     ) -> Result<Step, Stopped> {
-        let (service, settings) = (self.service(), &event.route.settings);
+        let settings = &event.route.settings;
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         if begun.is_none() && claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
             drop(near);
@@ -237,7 +245,10 @@ impl Delivery<'_> {
             }
             None => {
                 let ctx = self.context(event, &claimed.grant, Some(claimed.cancelled().clone()));
-                let attempt = self.run(event, &ctx, &claimed, in_doubt).await;
+                let attempt = match self.announce(&claimed.key()).await {
+                    Ok(()) => self.run(event, &ctx, &claimed, in_doubt).await,
+                    Err(stopped) => Err(stopped),
+                };
                 (ctx, attempt)
             }
         };
@@ -298,6 +309,9 @@ impl Delivery<'_> {
         let (route, service, job) = (&event.route, self.service(), &event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
         let _place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
+        if let Some(pace) = service.replay.as_ref().and_then(|replay| replay.pace.as_ref()) {
+            self.partition.unless_stopped(pace.turn()).await?;
+        }
         let _stay = self.partition.unless_stopped(service.crowd.enter(alone)).await?;
         if claimed.grant.takeovers >= TAKEOVERS_BEFORE_MARK {
             let run = if alone { Run::Alone } else { Run::InCrowd };

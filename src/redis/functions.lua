@@ -68,6 +68,8 @@ local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print)
   if not state then
     local how_ended, _, print_ended = ended(old)
     if not how_ended then return 'E' end
+    -- Remembered for as long after its last copy as after its first.
+    redis.call('PEXPIRE', key, keep, 'GT')
     if differ(print, print_ended) then return 'H' end
     return how_ended == '0' and 'D' or 'X'
   end

@@ -7,6 +7,7 @@ use crate::store::StoreReport;
 
 pub(super) fn read(info: &str) -> StoreReport {
     let said: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+    let now_us: Option<i64> = said.get("server_time_usec").and_then(|value| value.parse().ok());
     let mut unreadable = Vec::new();
     let mut text = |name: &str| {
         let value = said.get(name).map(|value| (*value).to_owned());
@@ -16,12 +17,14 @@ pub(super) fn read(info: &str) -> StoreReport {
         value
     };
     let mut report = StoreReport {
+        now_ms: now_us.map(|now_us| now_us / 1_000),
         // Valkey names the Redis version it is compatible with first, and itself besides.
         version: text("redis_version"),
         maxmemory_policy: text("maxmemory_policy"),
         run_id: text("run_id"),
         replication_id: text("master_replid"),
         role: text("role"),
+        evicted_keys: said.get("evicted_keys").and_then(|value| value.parse().ok()),
         ..StoreReport::default()
     };
     let mut number = |name: &str| {
@@ -43,9 +46,11 @@ mod tests {
 
     #[test]
     fn what_the_server_does_not_say_is_named() {
-        let report =
-            read("# Server\r\nredis_version:7.0.15\r\nused_memory:12\r\nmaxmemory:much\r\nrole:master\r\n");
+        let report = read(
+            "# Server\r\nredis_version:7.0.15\r\nserver_time_usec:1700000000123456\r\nused_memory:12\r\nmaxmemory:much\r\nrole:master\r\n",
+        );
         assert_eq!(report.version.as_deref(), Some("7.0.15"));
+        assert_eq!(report.now_ms, Some(1_700_000_000_123));
         assert_eq!((report.used_memory, report.maxmemory), (Some(12), None));
         assert_eq!(report.unreadable, ["maxmemory_policy", "run_id", "master_replid", "maxmemory"]);
     }

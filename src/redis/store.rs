@@ -205,12 +205,18 @@ impl DedupeStore for RedisStore {
         started: &[(i32, i64)],
     ) -> Result<(), StoreFault> {
         let key = self.anchors_key(group, topic);
+        let accepted =
+            if started.is_empty() { BTreeMap::new() } else { self.anchors(group, topic).await?.accepted };
         let mut write = Pipeline::with_capacity(started.len() + 1);
         write.hset_nx(&key, "partitions", partitions);
         for (partition, offset) in started {
-            write.hset_nx(&key, format!("started:{partition}"), offset);
+            let field = format!("started:{partition}");
+            match accepted.contains_key(partition) {
+                true => write.hset(&key, field, offset),
+                false => write.hset_nx(&key, field, offset),
+            };
         }
-        self.calls.query::<Vec<bool>>(&write).await.map(|_| ())
+        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
     }
 
     async fn accept(

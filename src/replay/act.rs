@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Entry, ReplayError, Replayer, Survey};
+use super::{Entry, Ran, ReplayError, Replayer, Survey};
 use crate::audit::{Act, Audit, AuditError, Outcome};
 
 /// How an act went.
 #[derive(Debug)]
 pub(crate) struct Acted {
     /// The replay at its end, or why there was none.
-    pub(crate) ran: Result<Entry, ReplayError>,
+    pub(crate) ran: Result<Ran, ReplayError>,
     /// How it went could not be written down.
     pub(crate) unwritten: Option<AuditError>,
 }
@@ -34,11 +34,14 @@ impl Replayer<'_> {
         survey: Option<&Survey>,
         progress: &watch::Sender<Entry>,
     ) -> Result<Acted, ReplayError> {
+        self.recognise(&entry).await?;
+        // Before it is written down that this group was replayed: whether it is new is told by that, too.
+        self.keep(&entry.order).await?;
         let (group, before) = (entry.group.clone(), before(&entry, survey));
         let intent = audit.intend(Act { verb, group, handler: None, key: None, before }).await?;
         let ran = self.run(entry, progress).await;
         let (outcome, reason) = match &ran {
-            Ok(entry) => (Outcome::Done, after(entry)),
+            Ok(Ran { entry, .. }) => (Outcome::Done, after(entry)),
             Err(error) => (Outcome::Refused, error.to_string()),
         };
         let unwritten = audit.amend(&intent, outcome, &reason).await.err();

@@ -1,14 +1,9 @@
-//! The store as a replay sees it: after any fault it grants nothing before it has shown that it still knows what it knew.
+//! The store as a replay sees it: no claim counts before the store has shown that it still knows what it knew.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{
@@ -19,66 +14,67 @@ use crate::store::{
 /// A store, and the claims by which it is known again.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    pub(super) store: Arc<dyn DedupeStore>,
-    pub(super) renewals: Vec<Renewal>,
+    store: Arc<dyn DedupeStore>,
+    renewals: Vec<Renewal>,
+    /// The server as it was when these claims were made.
+    report: StoreReport,
+    /// One look at a time: what one of them makes again must not be found whole by another.
+    looking: Mutex<()>,
     /// Fires when they are gone.
-    pub(super) lost: CancellationToken,
-    /// How many there have been so far, and how many of them the last look came after.
-    pub(super) faults: AtomicU64,
-    pub(super) seen: AtomicU64,
-}
-
-/// Whether one of these claims is gone. A store that has forgotten it has forgotten more: what it does not know may well
-/// have taken effect.
-pub(super) fn is_lost(answers: &[Renewed]) -> bool {
-    answers.iter().any(|answer| *answer != Renewed::Kept)
+    lost: CancellationToken,
 }
 
 impl Guarded {
-    async fn look(&self) -> Result<(), StoreFault> {
-        let faults = self.faults.load(Relaxed);
-        if self.seen.load(Relaxed) < faults {
-            if is_lost(&self.store.renew(&self.renewals).await?) {
-                self.lost.cancel();
-            }
-            self.seen.fetch_max(faults, Relaxed);
+    pub(super) fn new(
+        store: Arc<dyn DedupeStore>,
+        renewals: Vec<Renewal>,
+        report: StoreReport,
+        lost: CancellationToken,
+    ) -> Self {
+        Self { store, renewals, report, looking: Mutex::default(), lost }
+    }
+
+    /// Renews these claims. Where one of them is gone, or another server answers, the store has forgotten more than
+    /// that: what it does not know may well have taken effect.
+    pub(super) async fn look(&self) -> Result<(), StoreFault> {
+        let _turn = self.looking.lock().await;
+        let (renewed, report) = tokio::try_join!(self.store.renew(&self.renewals), self.store.describe())?;
+        let is_same = report.run_id == self.report.run_id
+            && report.replication_id == self.report.replication_id
+            && report.evicted_keys == self.report.evicted_keys;
+        if !is_same || renewed.iter().any(|answer| *answer != Renewed::Kept) {
+            self.lost.cancel();
         }
         if self.lost.is_cancelled() {
             return Err(StoreFault::unavailable("the store has forgotten what it knew"));
         }
         Ok(())
     }
-
-    fn noted<T>(&self, answer: Result<T, StoreFault>) -> Result<T, StoreFault> {
-        if answer.is_err() {
-            self.faults.fetch_add(1, Relaxed);
-        }
-        answer
-    }
 }
 
 #[async_trait]
 impl DedupeStore for Guarded {
     async fn claim(&self, requests: &[ClaimRequest]) -> Result<Vec<Claim>, StoreFault> {
+        let claims = self.store.claim(requests).await?;
+        // Asked after them: whatever the store had lost when it granted these, it had lost our own claims, too.
         self.look().await?;
-        self.noted(self.store.claim(requests).await)
+        Ok(claims)
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
-        self.noted(self.store.renew(renewals).await)
+        self.store.renew(renewals).await
     }
 
     async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
-        self.noted(self.store.complete(completions).await)
+        self.store.complete(completions).await
     }
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
-        self.noted(self.store.release(releases).await)
+        self.store.release(releases).await
     }
 
     async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
-        self.look().await?;
-        self.noted(self.store.inspect(keys).await)
+        self.store.inspect(keys).await
     }
 
     async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
@@ -114,7 +110,7 @@ impl DedupeStore for Guarded {
     }
 
     async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
-        self.noted(self.store.notes(kind).await)
+        self.store.notes(kind).await
     }
 
     async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {

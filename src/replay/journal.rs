@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-use super::{Order, Tally};
-use crate::store::{DedupeStore, StoreFault};
+use super::{Order, Tally, taken::guard};
+use crate::{
+    config::Settings,
+    store::{DedupeStore, Inspected, KnownState, StoreFault, StoreKey},
+};
 
 /// The kind of these notes.
 const KIND: &str = "replays";
@@ -33,6 +36,9 @@ pub struct Entry {
     pub started_at: Timestamp,
     /// When this was written.
     pub updated_at: Timestamp,
+    /// Who holds its partitions while it runs: tells it from another replay of the same ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// What it reads, and how far it is.
     pub parts: Vec<Part>,
 }
@@ -44,6 +50,9 @@ pub struct Part {
     pub topic: String,
     /// The partition.
     pub partition: i32,
+    /// Which topic of this name it is, where the brokers tell: offsets of another one mean nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
     /// The first offset.
     pub begin: i64,
     /// The offset after the last, frozen when the replay began.
@@ -58,8 +67,10 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It runs, or its process has died: then it can be resumed.
+    /// It runs.
     Running,
+    /// Its process has ended without a word; it can be resumed.
+    Interrupted,
     /// Everything in its range is settled.
     Finished,
     /// It was told to stop, or had run as many as it might; it can be resumed.
@@ -68,7 +79,23 @@ pub enum State {
     Failed,
 }
 
+/// Why an entry is interrupted.
+const NO_WORD: &str = "its process has ended without a word, and it can be resumed";
+
 impl Entry {
+    /// What is held while it runs.
+    fn guard(&self, settings: &Settings) -> Option<StoreKey> {
+        let Part { topic, partition, .. } = self.parts.first()?;
+        let prefix = settings.service(&self.order.service).dedupe.prefix;
+        Some(guard(&prefix, &self.group, topic, *partition))
+    }
+
+    /// Whether this is what its own process holds, under a lease that runs.
+    fn is_held(&self, guard: &Inspected) -> bool {
+        matches!(guard, Inspected::Known(known) if matches!(&known.state, KnownState::Claimed { owner, left }
+            if !left.is_zero() && self.owner.as_deref() == Some(owner.as_str())))
+    }
+
     /// All its partitions together.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -109,19 +136,51 @@ impl Journal {
         Self { store }
     }
 
-    /// All entries that can be read, by their names, which begin with their time.
-    pub(crate) async fn all(&self) -> Result<BTreeMap<String, Entry>, StoreFault> {
+    /// All entries that can be read, by their names, which begin with their time. One that stands as running and
+    /// whose process holds nothing any more is interrupted.
+    pub(crate) async fn all(&self, settings: &Settings) -> Result<BTreeMap<String, Entry>, StoreFault> {
+        let mut entries = self.written().await?;
+        let interrupted = self.interrupted(&entries, settings).await?;
+        if !interrupted.is_empty() {
+            // What has come to its end meanwhile says so.
+            entries = self.written().await?;
+        }
+        for id in interrupted {
+            if let Some(entry) = entries.get_mut(&id).filter(|entry| entry.state == State::Running) {
+                (entry.state, entry.why) = (State::Interrupted, Some(NO_WORD.to_owned()));
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn interrupted(
+        &self,
+        entries: &BTreeMap<String, Entry>,
+        settings: &Settings,
+    ) -> Result<Vec<String>, StoreFault> {
+        let running = entries.values().filter(|entry| entry.state == State::Running);
+        let guards = running.filter_map(|entry| Some((entry, entry.guard(settings)?)));
+        let (running, guards): (Vec<&Entry>, Vec<StoreKey>) = guards.unzip();
+        if guards.is_empty() {
+            return Ok(Vec::new());
+        }
+        let held = self.store.inspect(&guards).await?;
+        let lost = running.iter().zip(held).filter(|(entry, guard)| !entry.is_held(guard));
+        Ok(lost.map(|(entry, _)| entry.id.clone()).collect())
+    }
+
+    async fn written(&self) -> Result<BTreeMap<String, Entry>, StoreFault> {
         let notes = self.store.notes(KIND).await?;
         Ok(notes.into_iter().filter_map(|(id, text)| Some((id, serde_json::from_str(&text).ok()?))).collect())
     }
 
-    pub(crate) async fn find(&self, id: &str) -> Result<Option<Entry>, StoreFault> {
-        Ok(self.all().await?.remove(id))
+    pub(crate) async fn find(&self, id: &str, settings: &Settings) -> Result<Option<Entry>, StoreFault> {
+        Ok(self.all(settings).await?.remove(id))
     }
 
     /// An entry that is there and has not finished.
-    pub(crate) async fn resumable(&self, id: &str) -> Result<Entry, ResumeError> {
-        let mut entries = self.all().await?;
+    pub(crate) async fn resumable(&self, id: &str, settings: &Settings) -> Result<Entry, ResumeError> {
+        let mut entries = self.all(settings).await?;
         match entries.remove(id) {
             Some(entry) if entry.state == State::Finished => Err(ResumeError::Finished(id.to_owned())),
             Some(entry) => Ok(entry),
@@ -150,6 +209,24 @@ impl Journal {
         Ok(self.store.notes(STOPS).await?.contains_key(id))
     }
 
+    /// Writes how far an entry is, unless somebody else has taken it over: their word is newer.
+    pub(crate) async fn update(&self, entry: &Entry) -> Result<(), StoreFault> {
+        let known = self.written().await?.remove(&entry.id);
+        match known.is_none_or(|known| known.owner == entry.owner) {
+            true => self.write(entry).await,
+            false => Ok(()),
+        }
+    }
+
+    /// What is left of an entry by now: it may have gone on since it was read.
+    pub(crate) async fn latest(&self, entry: Entry) -> Result<Entry, ResumeError> {
+        match self.written().await?.remove(&entry.id) {
+            Some(latest) if latest.state == State::Finished => Err(ResumeError::Finished(entry.id)),
+            Some(latest) => Ok(Entry { parts: latest.parts, ..entry }),
+            None => Ok(entry),
+        }
+    }
+
     pub(crate) async fn write(&self, entry: &Entry) -> Result<(), StoreFault> {
         let text = serde_json::to_string(entry).map_err(|error| StoreFault::refused(error.to_string()))?;
         self.store.note(KIND, &entry.id, Some(&text)).await
@@ -158,7 +235,7 @@ impl Journal {
     /// Takes away what ended long ago.
     pub(crate) async fn prune(&self) -> Result<(), StoreFault> {
         let Ok(oldest) = Timestamp::now().checked_sub((KEPT_DAYS * 24).hours()) else { return Ok(()) };
-        for (id, entry) in self.all().await? {
+        for (id, entry) in self.written().await? {
             if entry.updated_at < oldest {
                 self.store.note(KIND, &id, None).await?;
                 self.let_run(&id).await?;

@@ -1,18 +1,18 @@
 //! What would become of an event if it were replayed: asked of the store, without changing anything.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
+use super::replayer::{ReplayError, blocking};
 use crate::{
     Record,
-    ledger::Ledger,
-    pipeline::{Decoded, Event, ServiceRun, Topic, decode, now_ms},
-    store::{DedupeStore, End, Inspected, KnownState, MARGIN_MS, StoreFault, StoreKey},
-    worker::memory::Memory,
+    ledger::{self, Book, KeepError, Keeper, Ledger, Said},
+    pipeline::{Decoded, Event, NewRecord, ServiceRun, Topic, decode, now_ms},
+    store::{
+        DedupeStore, End, Inspected, Known, KnownState, MARGIN_MS, Reach, Remembered, StoreFault, StoreKey,
+    },
+    worker::memory::{Begun, begin},
 };
 
 /// What would become of a record.
@@ -37,21 +37,30 @@ pub enum Verdict {
     Undecodable,
 }
 
-/// How far ahead a producer's clock may be.
-const CLOCKS_DIFFER_MS: i64 = 60_000;
+/// A ledger is not read again so soon, in milliseconds.
+const SOON_MS: i64 = 1_000;
 
 /// Knows what the store remembers, and how far back that reaches.
 #[derive(Debug)]
 pub(super) struct Judge {
     pub(super) service: Arc<ServiceRun>,
     pub(super) store: Arc<dyn DedupeStore>,
-    pub(super) memory: Memory,
-    /// Whether its group had never finished anything.
-    pub(super) is_new: bool,
-    /// By handler, in milliseconds since 1970: what is younger and not in the store was never finished. They move on.
-    pub(super) horizons: RwLock<BTreeMap<String, i64>>,
+    /// Of the events' own time, and of the run over everything, if this is one.
+    pub(super) memories: Vec<Begun>,
+    pub(super) keeper: Keeper,
+    pub(super) reach: Arc<Reach>,
     /// Where the store's memory does not reach that far back.
-    pub(super) ledger: Option<Arc<Ledger>>,
+    pub(super) book: Option<Arc<Book>>,
+}
+
+/// What is known of one record.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// Its event's, if it has one.
+    pub(super) key: Option<StoreKey>,
+    /// For how long the store knows that it has ended, from now.
+    pub(super) remembered: Option<Duration>,
 }
 
 /// What is known of one record without asking the store.
@@ -68,47 +77,89 @@ enum Question {
 impl Judge {
     /// Whether the store is certain to remember a record of this time if it ever took effect, whoever handles it.
     pub(super) fn is_remembered(&self, timestamp: Option<i64>) -> bool {
-        let horizons = self.horizons.read().unwrap_or_else(PoisonError::into_inner);
-        horizons.values().all(|horizon| is_within(timestamp, *horizon, now_ms()))
+        let now = self.now();
+        self.reach.all(|_, known| known.is_some_and(|known| known.is_certain(timestamp, MARGIN_MS, now)))
     }
 
     /// Whether whatever took effect of a record of this time is known, here or there, whoever handles it.
     pub(super) fn is_known(&self, timestamp: Option<i64>) -> bool {
-        let handlers = self.service_handlers();
-        self.runs_everything() || handlers.iter().all(|handler| self.knows_all(handler, timestamp))
+        let now = self.now();
+        self.reach
+            .all(|handler, known| known.is_some_and(|known| self.knows_all(handler, known, timestamp, now)))
     }
 
-    /// Asks how far back the store remembers by now: time passes, and a store may lose what it had.
-    pub(super) async fn look_again(&self) -> Result<(), StoreFault> {
-        // Whether its group has ever finished anything was asked when this began, and only notes can tell more.
-        let horizons = self.memory.horizons(&*self.store, self.is_new).await?;
-        *self.horizons.write().unwrap_or_else(PoisonError::into_inner) = horizons;
+    fn now(&self) -> i64 {
+        self.reach.store_ms(now_ms())
+    }
+
+    /// Writes down that events are finished here from now on, and what is remembered of them.
+    pub(super) async fn keep(&self) -> Result<(), KeepError> {
+        for loss in begin(&self.memories, &self.keeper, &*self.store).await? {
+            tracing::error!(loss, "the ledger is not what it was");
+        }
         Ok(())
     }
 
-    fn service_handlers(&self) -> Vec<String> {
-        self.horizons.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    /// Asks how far back the store remembers by now: time passes, and a store may lose what it had.
+    pub(super) async fn look_again(&self) -> Result<(), KeepError> {
+        // It is all written down by now: where nothing is found any more, the store has forgotten that.
+        let begun = self.memories.iter().map(|begun| Begun { is_new: false, ..begun.clone() });
+        let begun: Vec<Begun> = begun.collect();
+        if let Some(Begun { memory, .. }) = begun.last() {
+            self.reach.set(memory.reach(&*self.store, false).await?);
+        }
+        begin(&begun, &self.keeper, &*self.store).await.map(drop)
     }
 
-    /// What a handler finished since is in the store for certain.
-    fn horizon(&self, handler: &str) -> i64 {
-        let horizons = self.horizons.read().unwrap_or_else(PoisonError::into_inner);
-        horizons.get(handler).copied().unwrap_or(i64::MAX)
+    /// Sees to it that what the store may have forgotten can be looked up, where it is written down.
+    pub(super) async fn open_the_book(&self) -> Result<(), ReplayError> {
+        let Some(book) = self.book.clone() else { return Ok(()) };
+        let read_at = book.ask(Ledger::read_at_ms);
+        let now = self.now();
+        let read_at = read_at.map(|read_at| self.reach.store_ms(read_at));
+        let meets = |read_at| self.reach.all(|_, known| known.is_none_or(|known| known.meets(read_at, now)));
+        if read_at.is_some_and(|read_at| now < read_at + SOON_MS || meets(read_at)) {
+            return Ok(());
+        }
+        let noted = self.keeper.noted(&*self.store).await?;
+        blocking(move || book.read(&noted)).await?.map_err(|error| ReplayError::Trouble(error.to_string()))
+    }
+
+    /// What the store knows and the ledger does not is written into it, where there is one.
+    pub(super) async fn write_down(&self, verdicts: &[Judged]) -> Result<(), ReplayError> {
+        let (Some(topic), Some(book)) = (&self.service.ledger, &self.book) else { return Ok(()) };
+        let entry = |Judged { verdict, key, .. }: &Judged| {
+            let key = key.as_ref()?;
+            let said = match verdict {
+                Verdict::AlreadyDone => Said::Done,
+                Verdict::AlreadyDead => Said::Dead,
+                _ => return None,
+            };
+            let known = book.ask(|ledger| ledger.find(key)).flatten();
+            (known < Some(said)).then(|| ledger::record(topic, key, said))
+        };
+        let entries: Vec<NewRecord> = verdicts.iter().filter_map(entry).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let sent = self.service.producer.send(&entries).await;
+        sent.map_err(|error| ReplayError::Trouble(format!("the ledger {topic}: {error}")))
+    }
+
+    /// What was lost of the ledger, as far as it was read.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.book.as_ref().and_then(|book| book.ask(|ledger| ledger.warnings.clone())).unwrap_or_default()
     }
 
     /// Whether an event of this time that is neither in the store nor in the ledger never took effect.
-    fn knows_all(&self, handler: &str, timestamp: Option<i64>) -> bool {
-        let horizon = self.horizon(handler);
-        // When something was finished is told by one clock, so that no margin is needed where both meet.
-        let remembered_since = horizon.saturating_sub(MARGIN_MS);
-        let has_all =
-            |ledger: &Arc<Ledger>| ledger.has_all(handler, timestamp) && ledger.meets(remembered_since);
-        is_within(timestamp, horizon, now_ms()) || self.ledger.as_ref().is_some_and(has_all)
-    }
-
-    /// In an epoch of its own nothing is taken for done that has not run there.
-    fn runs_everything(&self) -> bool {
-        self.service.replay.as_ref().is_some_and(|replay| replay.epoch.is_some())
+    fn knows_all(&self, handler: &str, known: &Remembered, timestamp: Option<i64>, now: i64) -> bool {
+        let ahead = now - now_ms();
+        let has_all = |ledger: &Ledger| {
+            ledger.has_all(handler, known.earliest(timestamp))
+                && known.meets(ledger.read_at_ms() + ahead, now)
+        };
+        known.is_certain(timestamp, MARGIN_MS, now)
+            || self.book.as_ref().and_then(|book| book.ask(has_all)).unwrap_or_default()
     }
 
     /// The verdict on each of these records of one topic, in one round trip.
@@ -116,7 +167,7 @@ impl Judge {
         &self,
         topic: &Topic,
         records: &[Arc<Record>],
-    ) -> Result<Vec<(Verdict, Option<StoreKey>)>, StoreFault> {
+    ) -> Result<Vec<Judged>, StoreFault> {
         let questions: Vec<Question> = records.iter().map(|record| self.question(topic, record)).collect();
         let keys: Vec<StoreKey> = questions
             .iter()
@@ -127,11 +178,13 @@ impl Judge {
             .collect();
         let mut answers = self.store.inspect(&keys).await?.into_iter();
         let verdict = |question| match question {
-            Question::Known(verdict) => (verdict, None),
+            Question::Known(verdict) => Judged { verdict, key: None, remembered: None },
             Question::Ask { key, handler, timestamp } => {
                 let forgotten = || self.forgotten(&key, handler, timestamp);
-                let verdict = answers.next().map_or(Verdict::Unknown, |known| verdict(&known, forgotten));
-                (verdict, Some(key))
+                let answer = answers.next();
+                let remembered = answer.as_ref().and_then(remembered);
+                let verdict = answer.map_or(Verdict::Unknown, |known| verdict(&known, forgotten));
+                Judged { verdict, key: Some(key), remembered }
             }
         };
         Ok(questions.into_iter().map(verdict).collect())
@@ -139,13 +192,14 @@ impl Judge {
 
     /// What the store does not know, or does not know any more.
     fn forgotten(&self, key: &StoreKey, handler: &str, timestamp: Option<i64>) -> Verdict {
-        if !self.runs_everything() && is_within(timestamp, self.horizon(handler), now_ms()) {
-            return Verdict::WillRun;
-        }
-        match self.ledger.as_ref().and_then(|ledger| ledger.find(key)) {
-            Some(End::Done) => Verdict::AlreadyDone,
-            Some(End::Dead) => Verdict::AlreadyDead,
-            None if self.runs_everything() || self.knows_all(handler, timestamp) => Verdict::WillRun,
+        let Some(known) = self.reach.of(handler) else { return Verdict::Unknown };
+        let now = self.now();
+        // A duplicate may be remembered for less long than its time lets expect, so that the ledger knows better.
+        match self.book.as_ref().and_then(|book| book.ask(|ledger| ledger.find(key))).flatten() {
+            Some(Said::Done) => Verdict::AlreadyDone,
+            Some(Said::Dead) => Verdict::AlreadyDead,
+            Some(Said::Begun) => Verdict::Unknown,
+            None if self.knows_all(handler, &known, timestamp, now) => Verdict::WillRun,
             None => Verdict::Unknown,
         }
     }
@@ -169,10 +223,12 @@ impl Judge {
     }
 }
 
-/// Whether an event of this time must be remembered if it took effect. A time that has not come yet says nothing about
-/// when the event was handled.
-fn is_within(timestamp: Option<i64>, horizon: i64, now: i64) -> bool {
-    timestamp.is_some_and(|time| horizon <= time && time <= now.saturating_add(CLOCKS_DIFFER_MS))
+/// For how long the store knows that an event has ended.
+fn remembered(known: &Inspected) -> Option<Duration> {
+    match known {
+        Inspected::Known(Known { state: KnownState::Ended(_), remembered, .. }) => *remembered,
+        _ => None,
+    }
 }
 
 /// `forgotten` is what becomes of an event that the store does not know.
@@ -192,16 +248,6 @@ fn verdict(known: &Inspected, forgotten: impl FnOnce() -> Verdict) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_times_between_the_horizon_and_now_are_certain() {
-        let certain = |time| is_within(time, 1_000_000, 5_000_000);
-        assert_eq!(
-            [999_999, 1_000_000, 5_060_000, 5_060_001].map(|time| certain(Some(time))),
-            [false, true, true, false]
-        );
-        assert!(!certain(None), "a record without a time may be of any");
-    }
 
     #[test]
     fn what_cannot_be_read_proves_nothing() {

@@ -12,6 +12,7 @@
 //! | which cannot be decoded       | dead-lettered, unless the live group has passed them and done so before        |
 
 mod act;
+mod allowance;
 mod bound;
 mod guarded;
 mod journal;
@@ -20,6 +21,7 @@ mod notes;
 mod order;
 mod plan;
 mod reading;
+mod recognise;
 mod replayer;
 mod request;
 mod rewind;
@@ -34,8 +36,9 @@ pub use bound::{Bound, BoundError};
 pub use journal::{Entry, Part, State};
 pub(crate) use journal::{Journal, ResumeError};
 pub use judge::Verdict;
+pub(crate) use order::name;
 pub use order::{Mode, Order, parse_partitions};
-pub(crate) use replayer::{ReplayError, Replayer};
+pub(crate) use replayer::{Ran, ReplayError, Replayer};
 pub(crate) use request::{Request, RequestedMode};
 pub(crate) use rewind::{Move, Rewind};
 pub use survey::{Sample, Survey};

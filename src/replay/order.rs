@@ -106,6 +106,9 @@ pub(super) enum Containment {
     Timeless,
 }
 
+/// A list of partitions names at most so many: no topic has more.
+const MOST_PARTITIONS: usize = 100_000;
+
 /// Reads `0,3,5-7`.
 ///
 /// # Errors
@@ -117,8 +120,14 @@ pub fn parse_partitions(text: &str) -> Result<BTreeSet<i32>, String> {
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last && last - first < 10_000 => {
-                partitions.extend(first..=last)
+            (Some(first), Some(last)) if first <= last => {
+                let room = MOST_PARTITIONS - partitions.len();
+                if (last - first) as usize >= room {
+                    return Err(format!(
+                        "--partitions names more than {MOST_PARTITIONS}: no topic has so many"
+                    ));
+                }
+                partitions.extend(first..=last);
             }
             _ => return Err(wrong()),
         }
@@ -126,9 +135,9 @@ pub fn parse_partitions(text: &str) -> Result<BTreeSet<i32>, String> {
     Ok(partitions)
 }
 
-/// Names a replay: when it was ordered, and a few digits that tell it from others of the same second.
-pub(super) fn name(now: Timestamp) -> String {
-    format!("{}-{:04x}", now.strftime("%Y%m%dT%H%M%SZ"), rand::random::<u16>())
+/// Names a replay: when it was ordered, and digits that tell it from all others.
+pub(crate) fn name(now: Timestamp) -> String {
+    format!("{}-{:016x}", now.strftime("%Y%m%dT%H%M%SZ"), rand::random::<u64>())
 }
 
 #[cfg(test)]
@@ -193,8 +202,21 @@ mod tests {
     #[test]
     fn partitions_are_numbers_and_spans() {
         assert_eq!(parse_partitions("3, 0,5-7"), Ok([0, 3, 5, 6, 7].into()));
-        for text in ["", "a", "-1", "3-1", "1,,2", "0-99999999"] {
+        for text in ["", "a", "-1", "3-1", "1,,2"] {
             assert!(parse_partitions(text).unwrap_err().contains(text), "{text}");
         }
+        let spans: Vec<String> =
+            (0..4_600).map(|n| format!("{}-{}", n * 10_000, n * 10_000 + 9_999)).collect();
+        for text in ["0-99999999".to_owned(), spans.join(",")] {
+            let refusal = parse_partitions(&text).unwrap_err();
+            assert_eq!(refusal, "--partitions names more than 100000: no topic has so many");
+        }
+        assert_eq!(parse_partitions("0-99998").map(|all| all.len()), Ok(99_999));
+    }
+
+    #[test]
+    fn replays_of_one_second_have_names_of_their_own() {
+        let names: BTreeSet<String> = (0..10_000).map(|_| name(Timestamp::UNIX_EPOCH)).collect();
+        assert_eq!(names.len(), 10_000);
     }
 }

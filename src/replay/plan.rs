@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Bound, Order};
+use super::{Bound, Order, Part, Tally};
 use crate::kafka::{KafkaClient, KafkaFault, LogReader, Stretch};
 
 /// What will be read of one topic.
@@ -13,7 +13,12 @@ use crate::kafka::{KafkaClient, KafkaFault, LogReader, Stretch};
 pub(super) struct TopicPlan {
     /// Physical name.
     pub(super) topic: Arc<str>,
+    /// Where the brokers tell it.
+    pub(super) topic_id: Option<String>,
+    /// What can be read by now.
     pub(super) stretches: Vec<Stretch>,
+    /// Where those end of which something lies behind a transaction that has not ended.
+    pub(super) open: BTreeMap<i32, i64>,
     /// What the live group has committed, by partition.
     pub(super) committed: Vec<(i32, i64)>,
     pub(super) reader: LogReader,
@@ -36,6 +41,29 @@ pub(super) enum PlanError {
     Kafka(#[from] KafkaFault),
 }
 
+impl TopicPlan {
+    /// The same as it is written down before anything of it is read. It ends where it should, read or not.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
+        self.stretches.iter().map(|stretch| Part {
+            topic: self.topic.to_string(),
+            partition: stretch.partition,
+            topic_id: self.topic_id.clone(),
+            begin: stretch.begin,
+            end: self.open.get(&stretch.partition).copied().unwrap_or(stretch.end.max(stretch.begin)),
+            at: stretch.begin,
+            tally: Tally::default(),
+        })
+    }
+
+    /// How many offsets cannot be read yet, by partition.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = (i32, i64)> {
+        self.stretches.iter().filter_map(|stretch| {
+            let end = self.open.get(&stretch.partition)?;
+            Some((stretch.partition, end - stretch.end.max(stretch.begin)))
+        })
+    }
+}
+
 impl Plan {
     /// Asks Kafka where the range lies. Blocks while it asks.
     pub(super) fn make(
@@ -53,11 +81,11 @@ impl Plan {
                 problems.push(format!("topic {topic} does not exist"));
                 continue;
             };
-            let unknown: Vec<String> = order.partitions.difference(&there).map(ToString::to_string).collect();
+            let unknown: Vec<i32> = order.partitions.difference(&there).copied().collect();
             if !unknown.is_empty() {
                 problems.push(format!(
                     "topic {topic} has no partition {}; it has 0 to {}",
-                    unknown.join(", "),
+                    some_of(&unknown),
                     there.len() - 1
                 ));
                 continue;
@@ -66,6 +94,15 @@ impl Plan {
             plan.add(order, topic, reader, &wanted, &mut problems)?;
         }
         if problems.is_empty() { Ok(plan) } else { Err(PlanError::Problems(problems)) }
+    }
+
+    /// What a person should know about it, this once.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        let open = self.topics.iter().flat_map(|planned| {
+            planned.unreadable().map(|(partition, open)| describe_open(&planned.topic, partition, open))
+        });
+        let open: Vec<String> = open.collect();
+        std::mem::take(&mut self.warnings).into_iter().chain(open).collect()
     }
 
     fn add(
@@ -81,23 +118,33 @@ impl Plan {
         let committed = reader.committed(wanted)?;
         let mut stretches = Vec::new();
         let mut gone = Vec::new();
-        for partition in wanted {
-            let (low, high) = reader.log(*partition)?;
-            let place = |bound: Bound, found: &Option<BTreeMap<i32, i64>>| match bound {
+        let mut open = BTreeMap::new();
+        let logs: Result<Vec<(i64, i64)>, KafkaFault> =
+            wanted.iter().map(|partition| reader.log(*partition)).collect();
+        // Asked after that, so that no broker which has all this lacks the end of a transaction that is told there.
+        let log_ends = reader.log_ends(wanted)?;
+        for (partition, (low, readable)) in wanted.iter().zip(logs?) {
+            let log_end = log_ends.get(partition).copied().unwrap_or(readable).max(readable);
+            let place = |bound: Bound, found: &Option<BTreeMap<i32, i64>>, none: i64| match bound {
                 Bound::Offset(offset) => offset,
                 // Every record is older.
-                Bound::Time(_) => found.as_ref().and_then(|at| at.get(partition)).copied().unwrap_or(high),
+                Bound::Time(_) => found.as_ref().and_then(|at| at.get(partition)).copied().unwrap_or(none),
             };
-            let (begin, first_after) = (place(order.from, &begins), place(order.to, &ends));
+            let begin = place(order.from, &begins, readable);
+            let first_after = place(order.to, &ends, log_end);
             let end = match order.to {
                 // A record younger than the end may lie before one that is older: only the log's end is certain.
-                Bound::Time(_) if !order.in_order => high,
-                _ => first_after.min(high),
+                Bound::Time(_) if !order.in_order => log_end,
+                _ => first_after.min(log_end),
             };
             if Self::begins_before(order.from, begin, low) {
                 gone.push((*partition, low, first_after <= low));
             }
-            stretches.push(Stretch { partition: *partition, begin: begin.clamp(low, high), end });
+            let begin = begin.clamp(low, log_end);
+            if readable.max(begin) < end {
+                open.insert(*partition, end);
+            }
+            stretches.push(Stretch { partition: *partition, begin, end: end.min(readable), log_end });
         }
         if gone.len() == wanted.len() && gone.iter().all(|(.., all)| *all) {
             let begins =
@@ -111,7 +158,9 @@ impl Plan {
                 format!("partition {partition} of {topic} begins at offset {low}: what was before is deleted, and may have been in the range")
             }));
         }
-        self.topics.push(TopicPlan { topic, stretches, committed: committed.into_iter().collect(), reader });
+        let committed = committed.into_iter().collect();
+        let topic_id = reader.topic_id();
+        self.topics.push(TopicPlan { topic, topic_id, stretches, open, committed, reader });
         Ok(())
     }
 
@@ -123,4 +172,18 @@ impl Plan {
             Bound::Time(_) => low > 0 && begin <= low,
         }
     }
+}
+
+/// The first few of these, and how many there are besides.
+fn some_of(partitions: &[i32]) -> String {
+    let first: Vec<String> = partitions.iter().take(10).map(ToString::to_string).collect();
+    match partitions.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// What is said of records that cannot be read yet.
+pub(super) fn describe_open(topic: &str, partition: i32, open: i64) -> String {
+    format!("{open} offsets of partition {partition} of {topic} lie behind a transaction that has not ended")
 }

@@ -29,6 +29,8 @@ pub(super) struct Going {
     pub(super) part: Part,
     /// Everything below was read.
     pub(super) read_to: i64,
+    /// What lies behind it is behind a transaction that had not ended when this began.
+    pub(super) readable: i64,
 }
 
 impl Reading {
@@ -39,17 +41,21 @@ impl Reading {
         parts: impl IntoIterator<Item = Part>,
         handlers: &Handle,
     ) -> Result<Self, KafkaFault> {
-        let TopicPlan { mut reader, mut stretches, .. } = plan;
+        let TopicPlan { mut reader, mut stretches, open, .. } = plan;
         let mut partitions = BTreeMap::new();
         for part in parts {
             let partition =
                 Partition::new(Arc::clone(&topic), part.partition, next_epoch(), part.at, handlers.clone());
-            partitions.insert(part.partition, Going { partition, read_to: part.at, part });
+            partitions
+                .insert(part.partition, Going { partition, read_to: part.at, readable: part.end, part });
         }
         // The topic may have grown since the replay began: other partitions are none of its.
         stretches.retain_mut(|stretch| {
-            let Some(going) = partitions.get(&stretch.partition) else { return false };
-            (stretch.begin, stretch.end) = (going.part.at, going.part.end);
+            let Some(going) = partitions.get_mut(&stretch.partition) else { return false };
+            if open.contains_key(&stretch.partition) {
+                going.readable = going.part.end.min(stretch.end);
+            }
+            (stretch.begin, stretch.end) = (going.part.at, going.readable);
             true
         });
         reader.begin(&stretches)?;
@@ -95,7 +101,7 @@ impl Reading {
     pub(super) fn end(&mut self, over: &[i32]) {
         for number in over {
             if let Some(going) = self.partitions.get_mut(number) {
-                going.read_to = going.part.end;
+                going.read_to = going.readable;
             }
         }
     }

@@ -1,22 +1,22 @@
 //! From an order to its end: plan, dry run, and the run itself, written down as it goes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::Timestamp;
-use tokio::{
-    runtime::Handle,
-    sync::{OnceCell, watch},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{runtime::Handle, sync::watch};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Entry, Journal, Mode, Order, Part, State, Survey,
+    Entry, Journal, Order, State, Survey,
     journal::ResumeError,
     notes::Notes,
-    order,
-    plan::{Plan, PlanError},
+    plan::{Plan, PlanError, TopicPlan},
     reading::Reading,
-    run::{Ended, Run},
+    run::{Ended, Run, Worked},
     survey::SurveyError,
     taken::{TakeError, Taken},
 };
@@ -24,13 +24,13 @@ use crate::{
     Service,
     config::Settings,
     kafka::KafkaClient,
-    ledger::Ledger,
-    pipeline::{Bounds, Crowd},
+    ledger::{Book, KeepError, Tell},
+    pipeline::{Bounds, Crowd, Partition},
     store::{DedupeStore, StoreFault},
+    telemetry::Metrics,
 };
 
 /// Replays events of one service.
-#[derive(Debug)]
 pub(crate) struct Replayer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) service: &'a Service,
@@ -43,8 +43,26 @@ pub(crate) struct Replayer<'a> {
     /// All that runs in this process: what may kill it runs alone.
     pub(crate) crowd: Crowd,
     pub(crate) cancel: CancellationToken,
-    /// Read when it is needed for the first time.
-    pub(crate) ledger: OnceCell<Arc<Ledger>>,
+    /// Where what runs is counted.
+    pub(crate) metrics: Metrics,
+    /// Hears how far the ledger is read.
+    pub(crate) tell: Tell,
+    /// The ledger, once it was needed.
+    pub(crate) book: OnceLock<Arc<Book>>,
+}
+
+impl fmt::Debug for Replayer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replayer").field("service", &self.service.name()).finish_non_exhaustive()
+    }
+}
+
+/// A replay that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) entry: Entry,
+    /// Where handlers were still running when the time to drain was over.
+    pub(crate) cut_off: Vec<Arc<Partition>>,
 }
 
 /// Why nothing could be replayed.
@@ -79,6 +97,12 @@ impl From<StoreFault> for ReplayError {
     }
 }
 
+impl From<KeepError> for ReplayError {
+    fn from(error: KeepError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
 impl From<ResumeError> for ReplayError {
     fn from(error: ResumeError) -> Self {
         match error {
@@ -107,74 +131,81 @@ impl Replayer<'_> {
     /// What would become of every event in the range. Nothing is run or written.
     pub(crate) async fn survey(&self, order: &Order) -> Result<(Survey, Vec<String>), ReplayError> {
         let mut plan = self.plan(order).await?;
-        let mut warnings = std::mem::take(&mut plan.warnings);
+        let mut warnings = plan.take_warnings();
         let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
-        warnings.extend(scene.judge.ledger.iter().flat_map(|ledger| ledger.warnings.clone()));
         let (order, asked, cancel) = (order.clone(), self.control.clone(), self.cancel.clone());
-        let look = move || Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
-        Ok((blocking(look).await??, warnings))
+        let look = move || {
+            let survey = Survey::of(&order, &scene.judge, &scene.topics, plan, &asked, &cancel);
+            survey.map(|survey| (survey, scene.judge.warnings()))
+        };
+        let (survey, lost) = blocking(look).await??;
+        warnings.extend(lost);
+        Ok((survey, warnings))
     }
 
     /// Whether there may be events in the range that took effect and are forgotten.
     pub(crate) async fn reaches_beyond_memory(&self, order: &Order) -> Result<bool, ReplayError> {
-        if matches!(order.mode, Mode::Force { .. }) {
-            return Ok(false);
-        }
         let plan = self.plan(order).await?;
         let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
-        Ok(![order.from, order.to].into_iter().all(|end| scene.judge.is_known(end.time())))
+        let ends = [order.from, order.to].map(|end| end.time());
+        if ends.iter().all(|end| scene.judge.is_remembered(*end)) {
+            return Ok(false);
+        }
+        scene.judge.open_the_book().await?;
+        Ok(!ends.iter().all(|end| scene.judge.is_known(*end)))
     }
 
-    /// A new entry for this order, with ends that are frozen now.
-    pub(crate) async fn enter(&self, order: Order) -> Result<(Entry, Vec<String>), ReplayError> {
-        let plan = self.plan(&order).await?;
+    /// From now on events are finished here: that is written down for whoever asks what is remembered of them.
+    pub(super) async fn keep(&self, order: &Order) -> Result<(), ReplayError> {
+        let plan = self.plan(order).await?;
+        let scene = self.replaying(Arc::clone(&self.store), order, &plan, Arc::default()).await?;
+        Ok(scene.judge.keep().await?)
+    }
+
+    /// A new entry of this name for this order, with ends that are frozen now.
+    pub(crate) async fn enter(&self, order: Order, id: String) -> Result<(Entry, Vec<String>), ReplayError> {
+        let mut plan = self.plan(&order).await?;
         let now = Timestamp::now();
-        let part = |topic: &Arc<str>, stretch: &crate::kafka::Stretch| Part {
-            topic: topic.to_string(),
-            partition: stretch.partition,
-            begin: stretch.begin,
-            end: stretch.end.max(stretch.begin),
-            at: stretch.begin,
-            tally: super::Tally::default(),
-        };
-        let parts = plan
-            .topics
-            .iter()
-            .flat_map(|planned| planned.stretches.iter().map(|stretch| part(&planned.topic, stretch)));
         let entry = Entry {
-            id: order::name(now),
+            id,
             group: self.group(),
-            parts: parts.collect(),
+            parts: plan.topics.iter().flat_map(TopicPlan::parts).collect(),
             order,
             state: State::Running,
+            owner: None,
             why: None,
             started_at: now,
             updated_at: now,
         };
-        Ok((entry, plan.warnings))
+        Ok((entry, plan.take_warnings()))
     }
 
     /// Runs what is left of an entry, and keeps it written down. `progress` is told how far it is.
     pub(crate) async fn run(
         &self,
-        mut entry: Entry,
+        entry: Entry,
         progress: &watch::Sender<Entry>,
-    ) -> Result<Entry, ReplayError> {
+    ) -> Result<Ran, ReplayError> {
         let journal = Journal::new(Arc::clone(&self.store));
         let settings = self.settings.service(self.service.name());
         let places: Vec<(String, i32)> =
             entry.parts.iter().map(|part| (part.topic.clone(), part.partition)).collect();
         let taken = Taken::take(&self.store, &settings.dedupe.prefix, &entry.group, &places).await?;
+        let mut entry = journal.latest(entry).await?;
         entry.state = State::Running;
         entry.why = None;
+        entry.owner = taken.owner();
         journal.prune().await?;
         // It may have been told to stop when it was not running.
         journal.let_run(&entry.id).await?;
         journal.write(&entry).await?;
         // It stands in the journal as running: how it ended has to follow, whatever that was.
         let worked = self.work(&entry, &taken, &journal, progress).await;
-        let (ended, parts) =
-            worked.unwrap_or_else(|error| (Ended::Failed(error.to_string()), entry.parts.clone()));
+        let Worked { ended, parts, cut_off } = worked.unwrap_or_else(|error| Worked {
+            ended: Ended::Failed(error.to_string()),
+            parts: entry.parts.clone(),
+            cut_off: Vec::new(),
+        });
         entry.parts = parts;
         entry.updated_at = Timestamp::now();
         (entry.state, entry.why) = match ended {
@@ -183,9 +214,13 @@ impl Replayer<'_> {
             Ended::Enough => (State::Stopped, Some("it has taken as many records as it may".to_owned())),
             Ended::Failed(why) => (State::Failed, Some(why)),
         };
-        journal.write(&entry).await?;
+        if !cut_off.is_empty() {
+            let still = "some handlers were still running when the time to drain was over";
+            entry.why = Some(entry.why.map_or_else(|| still.to_owned(), |why| format!("{why}; {still}")));
+        }
+        journal.update(&entry).await?;
         taken.release().await?;
-        Ok(entry)
+        Ok(Ran { entry, cut_off })
     }
 
     async fn work(
@@ -194,13 +229,14 @@ impl Replayer<'_> {
         taken: &Taken,
         journal: &Journal,
         progress: &watch::Sender<Entry>,
-    ) -> Result<(Ended, Vec<Part>), ReplayError> {
+    ) -> Result<Worked, ReplayError> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
         let scene = self.replaying(taken.store(), &order, &plan, Arc::clone(&notes)).await?;
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
+        let renewing = AbortOnDropHandle::new(renewing);
         let mut topics = Vec::new();
         for planned in plan.topics {
             let Some(topic) = scene.topics.iter().find(|topic| topic.name == planned.topic) else { continue };
@@ -208,11 +244,14 @@ impl Replayer<'_> {
             let reading = Reading::begin(Arc::clone(topic), planned, parts, &self.handlers);
             topics.push(reading.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?);
         }
+        if topics.iter().map(|reading| reading.partitions.len()).sum::<usize>() < entry.parts.len() {
+            return Err(ReplayError::Trouble("not all of its partitions are there any more".to_owned()));
+        }
         let (asked, cancel, lost) = (self.control.clone(), self.cancel.clone(), taken.lost.clone());
         let (entry, journal, progress) = (entry.clone(), journal.clone(), progress.clone());
         let stop = cancel.clone();
         let judge = scene.judge;
-        let ended = blocking(move || {
+        let worked = blocking(move || {
             let run = Run {
                 order: &order,
                 judge: &judge,
@@ -230,7 +269,7 @@ impl Replayer<'_> {
             run.work(|parts| {
                 let entry = Entry { parts, updated_at: Timestamp::now(), ..entry.clone() };
                 // What cannot be written now is written with the next report; until then less is skipped.
-                if let Err(fault) = asked.block_on(journal.write(&entry)) {
+                if let Err(fault) = asked.block_on(journal.update(&entry)) {
                     tracing::debug!(%fault, "how far the replay is could not be written down");
                 }
                 if matches!(asked.block_on(journal.is_to_stop(&entry.id)), Ok(true)) {
@@ -239,9 +278,14 @@ impl Replayer<'_> {
                 progress.send_replace(entry);
             })
         })
-        .await;
-        renewing.abort();
-        ended
+        .await?;
+        let left = worked.cut_off.clone();
+        // Nobody else may take the events of handlers that run on in this process.
+        self.control.spawn(async move {
+            futures_util::future::join_all(left.iter().map(|partition| partition.stopped())).await;
+            drop(renewing);
+        });
+        Ok(worked)
     }
 
     pub(super) async fn plan(&self, order: &Order) -> Result<Plan, ReplayError> {

@@ -10,15 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Order, Part,
+    allowance::Allowance,
     judge::{Judge, Verdict},
     notes::{Notes, What},
     order::Containment,
+    plan::describe_open,
     reading::{Going, LOOK, Reading},
+    replayer::ReplayError,
 };
 use crate::{
     Record,
     kafka::FaultKind,
-    pipeline::{Bounds, How},
+    ledger::KeepError,
+    pipeline::{Bounds, How, Partition, Topic},
 };
 
 /// Records taken in before anything else gets its turn.
@@ -32,6 +36,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 const LOST: &str = "the store has forgotten what it knew, or another replay has one of its partitions now; look with --dry-run before it goes on";
 
+const UNREAD: &str = "not everything in the range was read";
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -43,6 +49,15 @@ pub(super) enum Ended {
     Enough,
     /// It cannot go on, and why.
     Failed(String),
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(super) struct Worked {
+    pub(super) ended: Ended,
+    pub(super) parts: Vec<Part>,
+    /// Partitions with handlers that were still running when the time to drain was over.
+    pub(super) cut_off: Vec<Arc<Partition>>,
 }
 
 /// A replay at work.
@@ -62,24 +77,30 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Works until the end, telling `report` now and then how far it is.
-    pub(super) fn work(mut self, mut report: impl FnMut(Vec<Part>)) -> (Ended, Vec<Part>) {
+    pub(super) fn work(mut self, mut report: impl FnMut(Vec<Part>)) -> Worked {
         let began = Instant::now();
         let mut next_report = began;
         let mut next_look = began + LOOK_AGAIN;
+        let mut allowance = self.order.rate.map(|rate| Allowance::new(rate, began));
         let mut taken_now = 0;
         let ended = loop {
             if let Some(ended) = self.is_over(taken_now) {
                 break ended;
             }
-            let may_take = self.may_take(began, taken_now);
+            let may_take = self.may_take(allowance.as_mut(), taken_now);
             match self.turn(may_take) {
-                Ok(taken) => taken_now += taken,
+                Ok(taken) => {
+                    taken_now += taken;
+                    allowance.iter_mut().for_each(|allowance| allowance.take(taken));
+                }
                 Err(ended) => break ended,
             }
             if Instant::now() >= next_look {
                 next_look = Instant::now() + LOOK_AGAIN;
-                if let Err(fault) = self.asked.block_on(self.judge.look_again()) {
-                    self.judge.service.status.store_fault(&fault);
+                match self.asked.block_on(self.judge.look_again()) {
+                    Ok(()) => {}
+                    Err(KeepError::Store(fault)) => self.judge.service.status.store_fault(&fault),
+                    Err(KeepError::Kafka(fault)) => tracing::warn!(%fault, "the ledger"),
                 }
             }
             if Instant::now() >= next_report {
@@ -87,12 +108,15 @@ impl Run<'_> {
                 report(self.parts());
             }
         };
-        self.stop();
+        let cut_off = self.stop();
         let parts = self.parts();
         let is_settled = parts.iter().all(|part| part.at >= part.end);
-        let was_stopped = matches!(ended, Ended::Cancelled | Ended::Enough);
-        let ended = if was_stopped && is_settled { Ended::Finished } else { ended };
-        (ended, parts)
+        let ended = match ended {
+            Ended::Cancelled | Ended::Enough if is_settled => Ended::Finished,
+            Ended::Finished if !is_settled => Ended::Failed(UNREAD.to_owned()),
+            ended => ended,
+        };
+        Worked { ended, parts, cut_off }
     }
 
     /// Whatever there is left to do.
@@ -112,17 +136,24 @@ impl Run<'_> {
         }
         let is_idle = || self.goings().all(|going| going.partition.is_idle());
         if self.topics.iter().all(|reading| reading.reader.is_finished()) && is_idle() {
-            return Some(Ended::Finished);
+            return Some(self.open().map_or(Ended::Finished, Ended::Failed));
         }
         let enough = self.order.max.is_some_and(|max| taken_now >= max);
         (enough && is_idle()).then_some(Ended::Enough)
     }
 
-    fn may_take(&self, began: Instant, taken_now: u64) -> usize {
-        let by_rate = self.order.rate.map(|rate| {
-            let due = began.elapsed().as_millis() * u128::from(rate) / 1000;
-            u64::try_from(due).unwrap_or(u64::MAX).saturating_sub(taken_now)
+    /// What of the range could not be read yet, if anything.
+    fn open(&self) -> Option<String> {
+        let open = self.goings().filter(|going| going.readable < going.part.end).map(|going| {
+            let open = going.part.end - going.readable.max(going.read_to);
+            describe_open(&going.part.topic, going.part.partition, open)
         });
+        let open: Vec<String> = open.collect();
+        (!open.is_empty()).then(|| format!("{}; it can go on when that has", open.join(", ")))
+    }
+
+    fn may_take(&self, allowance: Option<&mut Allowance>, taken_now: u64) -> usize {
+        let by_rate = allowance.map(|allowance| allowance.left(Instant::now()));
         let by_max = self.order.max.map(|max| max.saturating_sub(taken_now));
         let may = [by_rate, by_max].into_iter().flatten().min().unwrap_or(u64::MAX);
         usize::try_from(may).unwrap_or(usize::MAX).min(TAKE)
@@ -144,7 +175,7 @@ impl Run<'_> {
                     taken += self.take(index, records)?;
                     self.topics[index].end(&over);
                 }
-                Err(fault) if fault.kind == FaultKind::Misconfigured => {
+                Err(fault) if matches!(fault.kind, FaultKind::Misconfigured | FaultKind::Refused) => {
                     return Err(Ended::Failed(fault.message));
                 }
                 Err(fault) => {
@@ -160,9 +191,10 @@ impl Run<'_> {
         let records: Vec<Arc<Record>> = records.into_iter().map(Arc::new).collect();
         let is_doubtful = |record: &&Arc<Record>| {
             self.order.contains(record.timestamp) == Containment::Inside
-                && !self.judge.is_remembered(record.timestamp)
+                && (self.judge.book.is_some() || !self.judge.is_remembered(record.timestamp))
         };
-        // What the store may have forgotten must not be claimed as if it had never been.
+        // What the store may have forgotten must not be claimed as if it had never been; and where there is a ledger,
+        // nothing of which that knows better.
         let doubtful: Vec<Arc<Record>> = records.iter().filter(is_doubtful).cloned().collect();
         let verdicts = self.verdicts(index, &doubtful)?;
         let mut verdicts = doubtful.into_iter().zip(verdicts).peekable();
@@ -178,8 +210,13 @@ impl Run<'_> {
                 (_, Some(Verdict::Unknown)) if !self.order.allow_unknown => {
                     return Err(Ended::Failed(describe_unknown(&record)));
                 }
-                (Containment::Inside, _) => {
+                (Containment::Inside, verdict) => {
                     taken += 1;
+                    if let (Some(_), Some(replay)) = (verdict, &self.judge.service.replay)
+                        && !self.judge.is_remembered(record.timestamp)
+                    {
+                        replay.clear(&record);
+                    }
                     self.admit(index, Arc::unwrap_or_clone(record));
                 }
             }
@@ -190,10 +227,9 @@ impl Run<'_> {
     /// Asks until the store answers.
     fn verdicts(&self, index: usize, records: &[Arc<Record>]) -> Result<Vec<Verdict>, Ended> {
         loop {
-            let topic = &self.topics[index].topic;
-            match self.asked.block_on(self.judge.verdicts(topic, records)) {
-                Ok(verdicts) => return Ok(verdicts.into_iter().map(|(verdict, _)| verdict).collect()),
-                Err(fault) => self.judge.service.status.store_fault(&fault),
+            match self.asked.block_on(self.judged(&self.topics[index].topic, records)) {
+                Ok(verdicts) => return Ok(verdicts),
+                Err(fault) => tracing::warn!(%fault, "what has taken effect cannot be asked for"),
             }
             if let Some(ended) = self.is_told_to_end() {
                 return Err(ended);
@@ -202,9 +238,20 @@ impl Run<'_> {
         }
     }
 
+    /// What the ledger has not heard of these is written there: the store may forget it.
+    async fn judged(&self, topic: &Topic, records: &[Arc<Record>]) -> Result<Vec<Verdict>, ReplayError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.judge.open_the_book().await?;
+        let verdicts = self.judge.verdicts(topic, records).await?;
+        self.judge.write_down(&verdicts).await?;
+        Ok(verdicts.into_iter().map(|judged| judged.verdict).collect())
+    }
+
     fn pass(&mut self, index: usize, record: &Record, what: What) {
         if let Some(going) = self.topics[index].partitions.get_mut(&record.partition) {
-            self.notes.add(&record.topic, record.partition, record.offset, what);
+            self.notes.passed(&record.topic, record.partition, record.offset, what);
             going.read_to = record.offset + 1;
         }
     }
@@ -212,6 +259,7 @@ impl Run<'_> {
     fn admit(&mut self, index: usize, record: Record) {
         if let Some(going) = self.topics[index].partitions.get_mut(&record.partition) {
             going.read_to = record.offset + 1;
+            self.notes.taken(&record.topic, record.partition);
             going.partition.take([record]);
         }
     }
@@ -220,14 +268,14 @@ impl Run<'_> {
         self.topics.iter().flat_map(|reading| reading.partitions.values())
     }
 
-    /// Nothing new begins; what runs may finish.
-    fn stop(&self) {
+    /// Nothing new begins; what runs may finish. Partitions where something has not.
+    fn stop(&self) -> Vec<Arc<Partition>> {
         self.goings().for_each(|going| going.partition.stop());
         let all = futures_util::future::join_all(self.goings().map(|going| going.partition.stopped()));
-        let drained = self.asked.block_on(async { tokio::time::timeout(self.drain_timeout, all).await });
-        if drained.is_err() {
-            tracing::warn!("some handlers were still running when the time to drain was over");
-        }
+        // Whatever it has not waited for is seen below.
+        drop(self.asked.block_on(async { tokio::time::timeout(self.drain_timeout, all).await }));
+        let left = self.goings().map(|going| &going.partition).filter(|partition| !partition.is_stopped());
+        left.cloned().collect()
     }
 
     fn parts(&mut self) -> Vec<Part> {

@@ -1,21 +1,25 @@
 //! The service, as its events find it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Mode, Order,
     judge::Judge,
-    notes::{Notes, What},
+    notes::Notes,
     plan::Plan,
-    replayer::{ReplayError, Replayer, blocking},
+    replayer::{ReplayError, Replayer},
 };
 use crate::{
+    Record,
     kafka::RecordProducer,
-    ledger::{Keeper, Ledger},
-    pipeline::{Epoch, Replaying, ServiceRun, Topic},
-    store::{Clock, DedupeStore, OwnerFactory},
-    telemetry::{Health, Metrics},
-    worker::{Assembly, ledger_of, memory},
+    ledger::{Book, Keeper},
+    pipeline::{Epoch, Pace, Replaying, ServiceRun, Topic},
+    store::{Clock, DedupeStore, OwnerFactory, Reach, Reached, StoreFault},
+    telemetry::Health,
+    worker::{
+        Assembly, ledger_of,
+        memory::{self, Begun, Memory},
+    },
 };
 
 pub(super) struct Scene<'a> {
@@ -34,8 +38,7 @@ impl Replayer<'_> {
         self.scene_on(Arc::clone(&self.store), replaying, notes).await
     }
 
-    /// The service as it replays this order, with the claims of this store, and with the ledger where the order reaches
-    /// beyond the store's memory.
+    /// The service as it replays this order, with the claims of this store.
     pub(super) async fn replaying(
         &self,
         store: Arc<dyn DedupeStore>,
@@ -43,11 +46,8 @@ impl Replayer<'_> {
         plan: &Plan,
         notes: Arc<Notes>,
     ) -> Result<Scene<'_>, ReplayError> {
-        let mut scene = self.scene_on(store, Some(replaying(order, plan)), notes).await?;
-        if [order.from, order.to].into_iter().any(|end| !scene.judge.is_remembered(end.time())) {
-            scene.judge.ledger = self.ledger().await?;
-        }
-        Ok(scene)
+        let replay = replaying(order, plan, &*store, &self.group()).await?;
+        self.scene_on(store, Some(replay), notes).await
     }
 
     /// The same, claims of which are those of another store.
@@ -57,64 +57,97 @@ impl Replayer<'_> {
         replaying: Option<Replaying>,
         notes: Arc<Notes>,
     ) -> Result<Scene<'_>, ReplayError> {
-        let memory = memory::Memory::of(self.service, self.settings);
-        let sources = memory::sources(self.service, self.settings);
-        let is_new = memory::is_new(&self.kafka, &memory.group, &sources);
-        let is_new = is_new.await.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
-        let horizons = memory.horizons(&*store, is_new).await?;
+        let epoch =
+            replaying.as_ref().and_then(|replay| replay.epoch.as_ref()).map(|epoch| epoch.name.clone());
+        let (memories, reach) = self.memories(&*store, epoch).await?;
+        let reach = Arc::new(Reach::new(reach));
+        let replay = replaying.map(|replay| Arc::new(replay.within(Arc::clone(&reach))));
         let producer = RecordProducer::new(self.kafka.clone(), self.settings.dead_letter.delivery_timeout);
         let producer = producer.map_err(|fault| ReplayError::Trouble(fault.to_string()))?;
+        let told = {
+            let replay = replay.clone();
+            move |record: &Record, how| {
+                notes.settled(&record.topic, record.partition, record.offset, how);
+                if let Some(replay) = &replay {
+                    replay.settled(record);
+                }
+            }
+        };
         let assembly = Assembly {
             settings: self.settings,
             store: Arc::clone(&store),
             producer: Arc::new(producer),
-            metrics: Metrics::new(),
+            metrics: self.metrics.clone(),
             health: Health::default(),
             crowd: self.crowd.clone(),
             owners: OwnerFactory::new(),
             control: self.control.clone(),
             clock: Clock::System,
             chance: rand::random,
-            told: Some(Arc::new(move |record, how| {
-                notes.add(&record.topic, record.partition, record.offset, What::Settled(how));
-            })),
-            replay: replaying.map(Arc::new),
+            told: Some(Arc::new(told)),
+            replay,
         };
         let _entered = self.handlers.enter();
         let service: Arc<ServiceRun> = assembly.run(self.service);
         let topic = |(topic, table)| Arc::new(assembly.topic(&service, topic, table));
         let topics = self.service.table().tables().into_iter().map(topic).collect();
+        let keeper = Keeper::new(self.settings, self.service, &self.kafka);
+        let keeper = keeper.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
         // A live group asks the store alone.
-        let judge = Judge { service, store, memory, is_new, horizons: horizons.into(), ledger: None };
+        let book = assembly.replay.as_ref().and_then(|_| self.book());
+        let judge = Judge { service, store, memories, keeper, reach, book };
         Ok(Scene { assembly, judge, topics })
     }
 
-    /// What the store may have forgotten, where it is written down. Read once.
-    async fn ledger(&self) -> Result<Option<Arc<Ledger>>, ReplayError> {
-        let Some(topic) = ledger_of(self.service, self.settings) else { return Ok(None) };
-        let read = async || {
-            let keeper = Keeper::new(self.settings, self.service, &self.kafka);
-            let keeper = keeper.map_err(|fault| ReplayError::Trouble(format!("Kafka: {fault}")))?;
-            let noted = keeper.noted(&*self.store).await?;
-            let (client, group, topic) = (self.kafka.clone(), self.group(), Arc::from(topic.as_str()));
-            let cancel = self.cancel.clone();
-            let read = move || Ledger::read(&client, &group, &topic, &noted, &cancel);
-            let ledger = blocking(read).await?.map_err(|error| ReplayError::Trouble(error.to_string()))?;
-            tracing::info!(events = ledger.len(), "the ledger is read");
-            Ok(Arc::new(ledger))
+    /// What is remembered of the events' own time and of the run over everything, if this is one; how far the last of
+    /// these reaches.
+    async fn memories(
+        &self,
+        store: &dyn DedupeStore,
+        epoch: Option<String>,
+    ) -> Result<(Vec<Begun>, Reached), ReplayError> {
+        let past = memory::past(self.service, self.settings, &self.kafka);
+        let group = Memory::of(self.service, self.settings);
+        let epoch = epoch.map(|epoch| Memory { epoch: Some(epoch), ..group.clone() });
+        let (mut begun, mut reach) = (Vec::new(), Reached::default());
+        for memory in [Some(group), epoch].into_iter().flatten() {
+            let is_new = past.is_new(&memory, store).await?;
+            reach = memory.reach(store, is_new).await?;
+            begun.push(Begun { memory, is_new });
+        }
+        Ok((begun, reach))
+    }
+
+    /// What the store may have forgotten, where it is written down. Read when it is needed.
+    fn book(&self) -> Option<Arc<Book>> {
+        let topic = ledger_of(self.service, self.settings)?;
+        let book = || {
+            let (client, group, cancel) = (self.kafka.clone(), self.group(), self.cancel.clone());
+            let (topic, tell) = (Arc::from(topic.as_str()), Arc::clone(&self.tell));
+            Arc::new(Book { client, group, topic, cancel, tell, ledger: Default::default() })
         };
-        self.ledger.get_or_try_init(read).await.cloned().map(Some)
+        Some(Arc::clone(self.book.get_or_init(book)))
     }
 }
 
 /// What is different in a replay of this order.
-pub(super) fn replaying(order: &Order, plan: &Plan) -> Replaying {
+async fn replaying(
+    order: &Order,
+    plan: &Plan,
+    store: &dyn DedupeStore,
+    group: &str,
+) -> Result<Replaying, StoreFault> {
     let epoch = match &order.mode {
         Mode::Force { epoch, new_keys } => Some(Epoch { name: epoch.clone(), new_keys: *new_keys }),
         Mode::SkipDone | Mode::Verify => None,
     };
-    let committed = plan.topics.iter().flat_map(|planned| {
-        planned.committed.iter().map(|(partition, offset)| ((planned.topic.to_string(), *partition), *offset))
-    });
-    Replaying { epoch, committed: committed.collect() }
+    let mut met = BTreeMap::new();
+    for planned in &plan.topics {
+        let began = store.anchors(group, &planned.topic).await?.started;
+        met.extend(planned.committed.iter().filter_map(|(partition, committed)| {
+            let began = *began.get(partition)?;
+            Some(((planned.topic.to_string(), *partition), began..*committed))
+        }));
+    }
+    Ok(Replaying::new(epoch, order.rate.map(Pace::of), met))
 }

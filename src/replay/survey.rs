@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Order, Part, Tally,
-    judge::{Judge, Verdict},
+    judge::{Judge, Judged, Verdict},
     order::Containment,
     plan::{Plan, TopicPlan},
 };
@@ -31,11 +31,22 @@ const SAMPLE: usize = 5;
 /// How long one look at Kafka waits.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// So many events that would run are told from their repeats: more of them would take more memory than a live worker
+/// can spare.
+const TOLD_APART: usize = 2_000_000;
+
 /// What a dry run has found.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Survey {
     /// By partition.
     pub parts: Vec<Part>,
+    /// Offsets behind transactions that have not ended: what is there can be told when they have.
+    pub open: i64,
+    /// There are more events that would run than can be told from their repeats: no more than these would.
+    pub at_most: bool,
+    /// For how long the store knows what has ended: the least of all.
+    #[serde(skip)]
+    pub remembered: Option<Duration>,
     /// The first few records of each verdict.
     pub samples: BTreeMap<Verdict, Vec<Sample>>,
 }
@@ -63,6 +74,8 @@ pub(super) enum SurveyError {
     Kafka(#[from] KafkaFault),
     #[error("the dedupe store: {0}")]
     Store(#[from] StoreFault),
+    #[error("{0}")]
+    Ledger(String),
 }
 
 impl Survey {
@@ -77,7 +90,7 @@ impl Survey {
     /// As programs read it.
     pub(crate) fn json(&self) -> Value {
         let tally = self.tally();
-        json!({ "tally": tally, "in_range": tally.in_range(), "parts": self.parts, "samples": self.samples })
+        json!({ "tally": tally, "in_range": tally.in_range(), "open": self.open, "at_most": self.at_most, "parts": self.parts, "samples": self.samples })
     }
 
     /// Reads everything. Blocks, so it must not run where async code does.
@@ -107,11 +120,12 @@ impl Survey {
         asked: &Handle,
         cancel: &CancellationToken,
     ) -> Result<(), SurveyError> {
+        self.open += planned.unreadable().map(|(_, open)| open).sum::<i64>();
         let TopicPlan { mut reader, stretches, .. } = planned;
         let mut tallies: BTreeMap<i32, Tally> = BTreeMap::new();
         reader.begin(&stretches)?;
         let mut chunk = Vec::with_capacity(CHUNK);
-        let mut would_run = HashSet::new();
+        let mut would_run = Firsts::new(TOLD_APART);
         while !reader.is_finished() {
             if cancel.is_cancelled() {
                 return Err(SurveyError::Interrupted);
@@ -127,18 +141,25 @@ impl Survey {
                 }
             }
             if chunk.len() >= CHUNK || pause || reader.is_finished() {
+                asked
+                    .block_on(judge.open_the_book())
+                    .map_err(|error| SurveyError::Ledger(error.to_string()))?;
                 let verdicts = asked.block_on(judge.verdicts(topic, &chunk))?;
-                for (record, (verdict, key)) in chunk.drain(..).zip(verdicts) {
+                for (record, Judged { verdict, key, remembered }) in chunk.drain(..).zip(verdicts) {
+                    self.remembered = self.remembered.into_iter().chain(remembered).min();
                     // Of several records of one key only the first would run.
-                    let repeats = verdict == Verdict::WillRun && !key.is_none_or(|key| would_run.insert(key));
+                    let repeats = verdict == Verdict::WillRun
+                        && key.is_some_and(|key| !would_run.is_first(key.digest()));
                     let verdict = if repeats { Verdict::AlreadyDone } else { verdict };
                     self.count(tallies.entry(record.partition).or_default(), &record, verdict);
                 }
             }
         }
+        self.at_most |= would_run.overflowed;
         self.parts.extend(stretches.iter().map(|stretch| Part {
             topic: topic.name.to_string(),
             partition: stretch.partition,
+            topic_id: None,
             begin: stretch.begin,
             end: stretch.end.max(stretch.begin),
             at: stretch.end.max(stretch.begin),
@@ -164,5 +185,47 @@ impl Survey {
             let (topic, partition, offset, timestamp) = (topic.to_string(), *partition, *offset, *timestamp);
             sample.push(Sample { topic, partition, offset, timestamp });
         }
+    }
+}
+
+/// Tells the first of several from the others, as long as there is room.
+#[derive(Debug)]
+struct Firsts {
+    seen: HashSet<u128>,
+    most: usize,
+    overflowed: bool,
+}
+
+impl Firsts {
+    fn new(most: usize) -> Self {
+        Self { seen: HashSet::new(), most, overflowed: false }
+    }
+
+    fn is_first(&mut self, digest: u128) -> bool {
+        if self.seen.contains(&digest) {
+            return false;
+        }
+        if self.seen.len() < self.most {
+            self.seen.insert(digest);
+        } else {
+            self.overflowed = true;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_would_run_memory_is_bounded_and_that_is_said() {
+        let mut firsts = Firsts::new(1_000);
+        let counted = (0..100_000_u128).filter(|n| firsts.is_first(n / 2)).count();
+        assert_eq!((counted, firsts.overflowed), (99_000, true));
+        assert!(firsts.seen.capacity() < 4_000, "{}", firsts.seen.capacity());
+        let mut few = Firsts::new(1_000);
+        assert_eq!((0..2_000_u128).filter(|n| few.is_first(n / 2)).count(), 1_000);
+        assert!(!few.overflowed);
     }
 }

@@ -15,7 +15,7 @@ pub struct ClaimRequest {
     pub owner: Owner,
     /// How long the claim holds without a renewal; see [`LEASE_MARGIN`].
     pub lease: Duration,
-    /// How long the record is remembered after its last change.
+    /// How long the record is remembered after its last change; one of a finished event after its last duplicate, too.
     pub retention: Duration,
     /// How many deaths of a process that ran this key alone make it [`Claim::Spent`]; 0 counts as 1.
     pub max_deliveries: u32,

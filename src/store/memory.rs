@@ -66,9 +66,12 @@ impl MemoryStore {
                 answers.push(foreign);
                 continue;
             }
+            let ended = old.filter(|old| old.record.as_ref().is_some_and(Record::is_ended));
+            // What has ended is never remembered for less than before.
+            let kept_until_ms = ended.map_or(0, |old| old.gone_at_ms);
             let (next, answer) = step(old.and_then(|entry| entry.record.as_ref()), request, now_us);
             if next.is_some() {
-                let gone_at_ms = now_ms + millis(request.retention()).max(1);
+                let gone_at_ms = (now_ms + millis(request.retention()).max(1)).max(kept_until_ms);
                 inner.entries.insert(request.key().clone(), Entry { record: next, gone_at_ms });
             }
             answers.push(answer);
@@ -165,6 +168,9 @@ impl DedupeStore for MemoryStore {
         let anchors = inner.anchors(group, topic);
         anchors.partitions.get_or_insert(partitions);
         for (partition, offset) in started {
+            if anchors.accepted.contains_key(partition) {
+                anchors.started.insert(*partition, *offset);
+            }
             anchors.started.entry(*partition).or_insert(*offset);
         }
         Ok(())
@@ -214,11 +220,13 @@ impl DedupeStore for MemoryStore {
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
         Ok(StoreReport {
+            now_ms: None,
             version: None,
             maxmemory_policy: Some("noeviction".to_owned()),
             run_id: Some(self.run_id.clone()),
             replication_id: Some(self.run_id.clone()),
             role: Some("master".to_owned()),
+            evicted_keys: None,
             used_memory: None,
             maxmemory: Some(0),
             unreadable: vec!["version".to_owned(), "used_memory".to_owned()],

@@ -35,7 +35,7 @@ pub use owner::{InvalidOwner, Owner, OwnerFactory, PartitionOwners};
 pub use report::StoreReport;
 
 pub(crate) use clock::{Clock, millis};
-pub(crate) use remembered::{MARGIN_MS, Remembered};
+pub(crate) use remembered::{MARGIN_MS, Reach, Reached, Remembered};
 pub(crate) use request::{Keyed, Request};
 
 /// Remembers claims, what is finished, and where groups began.
@@ -70,7 +70,8 @@ pub trait DedupeStore: Send + Sync + std::fmt::Debug {
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault>;
 
     /// Remembers the first start of `group` on `topic`: how many partitions the topic had, and the offsets
-    /// `(partition, offset)` where reading began. What is already remembered stays as it is, number by number.
+    /// `(partition, offset)` where reading began. What is already remembered stays as it is, number by number, but where
+    /// a person has accepted a loss: there it has begun anew.
     async fn anchor(
         &self,
         group: &str,

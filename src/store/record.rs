@@ -57,14 +57,16 @@ impl Record {
             };
             return fresh.granted(Answer::Won);
         };
+        // What has ended is written again as it is, to be remembered from now on.
+        let ended = matches!(old.state, State::Ended(_)).then(|| old.clone());
         if matches!((old.fingerprint, request.fingerprint), (Some(known), Some(given)) if known != given) {
-            return (None, Claim::Mismatch);
+            return (ended, Claim::Mismatch);
         }
         let mut next = old.clone();
         next.fingerprint = old.fingerprint.or(request.fingerprint);
         match &old.state {
-            State::Ended(End::Done) => (None, Claim::Done),
-            State::Ended(End::Dead) => (None, Claim::Dead),
+            State::Ended(End::Done) => (ended, Claim::Done),
+            State::Ended(End::Dead) => (ended, Claim::Dead),
             State::Leased { owner, answer, run, .. } if *owner == request.owner => {
                 let answer = *answer;
                 next.state = State::Leased { owner: owner.clone(), answer, run: *run, until_ms };
@@ -94,6 +96,11 @@ impl Record {
                 next.granted(answer)
             }
         }
+    }
+
+    /// Whether its event is finished.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
     }
 
     pub(crate) fn renew(old: Option<&Self>, renewal: &Renewal, now_us: u64) -> (Option<Self>, Renewed) {

@@ -1,6 +1,8 @@
 /// What a store says about itself. A field is `None` when the store did not say, and is then named in `unreadable`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreReport {
+    /// Its clock, in milliseconds since 1970: what it remembers runs out by that one.
+    pub now_ms: Option<i64>,
     /// The server's version, such as `7.0.15`.
     pub version: Option<String>,
     /// What it does when memory is full; anything but `noeviction` forgets claims.
@@ -11,6 +13,8 @@ pub struct StoreReport {
     pub replication_id: Option<String>,
     /// `master` or `slave`.
     pub role: Option<String>,
+    /// Keys that it has dropped for want of memory since it was started.
+    pub evicted_keys: Option<u64>,
     /// Bytes in use.
     pub used_memory: Option<u64>,
     /// Bytes allowed; 0 means no limit.

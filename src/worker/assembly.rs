@@ -43,7 +43,7 @@ impl Assembly<'_> {
     /// A service at work. Must be called inside of the runtime of its handlers.
     pub(crate) fn run(&self, service: &Service) -> Arc<ServiceRun> {
         let settings = self.settings.service(service.name());
-        let metrics = self.metrics.service(service.name());
+        let metrics = self.metrics.service(&self.counted_as(service.name()));
         let health = self.health.service(service.name());
         let status = Arc::new(Status::new(metrics, health, settings.dedupe.on_unavailable));
         Arc::new(ServiceRun {
@@ -69,6 +69,11 @@ impl Assembly<'_> {
         })
     }
 
+    /// The service's name in metrics. What replays do is counted apart, under a name that no service can have.
+    fn counted_as(&self, service: &str) -> String {
+        if self.replay.is_some() { format!("{service}:replay") } else { service.to_owned() }
+    }
+
     fn published(&self, service: &Service) -> BTreeMap<String, String> {
         let physical = |topic: &String| (topic.clone(), self.settings.topics.physical(topic).to_owned());
         service.published_topics().iter().map(physical).collect()
@@ -83,7 +88,7 @@ impl Assembly<'_> {
     ) -> Topic {
         let name: Arc<str> = self.settings.topics.physical(topic).into();
         let table = table.map(|handler| Arc::new(self.route(run, &name, handler)));
-        let nobody = || self.metrics.handler(run.name(), &name, NO_HANDLER);
+        let nobody = || self.metrics.handler(&self.counted_as(run.name()), &name, NO_HANDLER);
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
             table,
@@ -96,7 +101,7 @@ impl Assembly<'_> {
     fn route(&self, run: &ServiceRun, topic: &str, handler: Arc<dyn ErasedHandler>) -> Route {
         let settings = self.settings.handler(run.name(), handler.name());
         Route {
-            metrics: self.metrics.handler(run.name(), topic, handler.name()),
+            metrics: self.metrics.handler(&self.counted_as(run.name()), topic, handler.name()),
             settings: RouteSettings {
                 retry: settings.retry.over(handler.retry_policy()),
                 lease: settings.lease,

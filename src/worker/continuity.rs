@@ -58,6 +58,8 @@ fn changes(before: Option<&StoreReport>, now: &StoreReport) -> Vec<String> {
         changes.push(
             "its replication history has changed: what had not been replicated is forgotten".to_owned(),
         );
+    } else if before.evicted_keys < now.evicted_keys {
+        changes.push("it has dropped keys for want of memory: what took effect may be forgotten".to_owned());
     }
     changes
 }
@@ -78,5 +80,8 @@ mod tests {
         assert_eq!(changes(Some(&before), &before), [""; 0]);
         assert!(changes(Some(&before), &report("b", "x"))[0].contains("another process"));
         assert!(changes(Some(&before), &report("a", "y"))[0].contains("replication history"));
+        let evicted = StoreReport { evicted_keys: Some(7), ..report("a", "x") };
+        assert!(changes(Some(&before), &evicted)[0].contains("for want of memory"));
+        assert_eq!(changes(Some(&evicted), &evicted), [""; 0]);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Parts, group_of};
+use super::{Parts, group_of, past::Past};
 use crate::{
     Service,
     config::Settings,
     erased::ErasedHandler,
-    kafka::{KafkaClient, KafkaFault, LogReader},
-    ledger::Keeper,
+    kafka::{KafkaClient, KafkaFault},
+    ledger::{KeepError, Keeper},
     pipeline::now_ms,
-    store::{DedupeStore, Remembered, StoreFault, StoreReport},
+    store::{DedupeStore, Reached, Remembered, StoreFault, StoreReport},
 };
 
 /// The kind of these notes.
@@ -22,6 +22,8 @@ pub(crate) struct Memory {
     pub(crate) group: String,
     /// By their names.
     pub(crate) handlers: BTreeMap<String, Duration>,
+    /// The name of a run over everything, which is remembered apart.
+    pub(crate) epoch: Option<String>,
 }
 
 impl Memory {
@@ -31,12 +33,12 @@ impl Memory {
             settings.handler(service.name(), handler.name()).ttl_over(handler.ttl())
         };
         let handlers = service.table().iter().map(|(_, handler)| (handler.name().to_owned(), ttl(handler)));
-        Self { group, handlers: handlers.collect() }
+        Self { group, handlers: handlers.collect(), epoch: None }
     }
 
     /// Looks again, and writes down what has changed. A handler without a note is new where its group `is_new`, too;
     /// otherwise the store has forgotten it, and everything else with it.
-    pub(super) async fn keep(
+    pub(crate) async fn keep(
         &self,
         store: &dyn DedupeStore,
         report: &StoreReport,
@@ -46,9 +48,8 @@ impl Memory {
         for (handler, ttl) in &self.handlers {
             let known = notes.get(&self.name(handler)).and_then(|text| serde_json::from_str(text).ok());
             let now = match &known {
-                Some(known) => Remembered::seen_again(known, now_ms(), *ttl, report),
-                None if is_new => Remembered::from_the_start(*ttl, report),
-                None => Remembered::from_now(now_ms(), *ttl, report),
+                Some(known) => Remembered::seen_again(known, now_of(report), *ttl, report),
+                None => self.unnoted(*ttl, report, is_new),
             };
             if known.as_ref() != Some(&now)
                 && let Ok(text) = serde_json::to_string(&now)
@@ -59,35 +60,53 @@ impl Memory {
         Ok(())
     }
 
-    /// What is younger than this and not known to the store was never finished, by handler, in milliseconds since
-    /// 1970. Nothing is certain of a handler without a note, unless its group has never finished anything.
-    pub(crate) async fn horizons(
-        &self,
-        store: &dyn DedupeStore,
-        is_new: bool,
-    ) -> Result<BTreeMap<String, i64>, StoreFault> {
+    /// What the store remembers of each handler. Nothing is certain of one without a note, unless its group `is_new`.
+    pub(crate) async fn reach(&self, store: &dyn DedupeStore, is_new: bool) -> Result<Reached, StoreFault> {
         let report = store.describe().await?;
+        let now = now_of(&report);
         let notes = store.notes(KIND).await?;
-        let horizon = |(handler, ttl): (&String, &Duration)| {
+        let reach = |(handler, ttl): (&String, &Duration)| {
             let known: Option<Remembered> =
                 notes.get(&self.name(handler)).and_then(|text| serde_json::from_str(text).ok());
-            let horizon = match known {
-                Some(known) => known.seen_again(now_ms(), *ttl, &report).horizon_ms(now_ms()),
-                None if is_new => 0,
-                None => i64::MAX,
-            };
-            (handler.clone(), horizon)
+            let known = known.map(|known| known.seen_again(now, *ttl, &report));
+            (handler.clone(), known.or_else(|| is_new.then(|| self.unnoted(*ttl, &report, true))))
         };
-        Ok(self.handlers.iter().map(horizon).collect())
+        Ok(Reached { handlers: self.handlers.iter().map(reach).collect(), ahead_ms: now - now_ms() })
+    }
+
+    /// Whether something is written down of one of its handlers.
+    pub(super) async fn is_noted(&self, store: &dyn DedupeStore) -> Result<bool, StoreFault> {
+        let notes = store.notes(KIND).await?;
+        Ok(self.handlers.keys().any(|handler| notes.contains_key(&self.name(handler))))
+    }
+
+    fn unnoted(&self, ttl: Duration, report: &StoreReport, is_new: bool) -> Remembered {
+        let begin = if is_new { Remembered::from_the_start } else { Remembered::from_now };
+        let begun = begin(now_of(report), ttl, report);
+        if self.epoch.is_some() { begun.of_epoch() } else { begun }
     }
 
     fn name(&self, handler: &str) -> String {
-        format!("{}.{handler}", self.group)
+        let epoch = self.epoch.as_ref().map(|epoch| format!("@{epoch}")).unwrap_or_default();
+        format!("{}.{handler}{epoch}", self.group)
     }
 }
 
+/// The present of a store, by whose clock its memory runs out.
+fn now_of(report: &StoreReport) -> i64 {
+    report.now_ms.unwrap_or_else(now_ms)
+}
+
+/// A memory that is kept from now on.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) memory: Memory,
+    /// Nothing of this has ever been finished.
+    pub(crate) is_new: bool,
+}
+
 /// Before the first record is taken in: whether a group is new can only be told until it commits.
-pub(super) async fn begin(
+pub(super) async fn begin_all(
     settings: &Settings,
     services: &[Service],
     parts: &Parts,
@@ -97,12 +116,10 @@ pub(super) async fn begin(
         services.iter().map(|service| Keeper::new(settings, service, &parts.kafka)).collect();
     let keepers = keepers?;
     let written = memories.iter().zip(&keepers).zip(services).map(|((memory, keeper), service)| async move {
-        let is_new = is_new(&parts.kafka, &memory.group, &sources(service, settings)).await;
+        let is_new = past(service, settings, &parts.kafka).is_new(memory, &*parts.store).await;
         let is_new =
             is_new.inspect_err(|fault| tracing::debug!(%fault, "whether a group is new")).unwrap_or(false);
-        let report = parts.store.describe().await?;
-        memory.keep(&*parts.store, &report, is_new).await?;
-        keeper.keep(&*parts.store, is_new).await
+        begin(&[Begun { memory: memory.clone(), is_new }], keeper, &*parts.store).await
     });
     for written in futures_util::future::join_all(written).await {
         match written {
@@ -117,25 +134,28 @@ pub(super) async fn begin(
     Ok((memories, keepers))
 }
 
-/// The physical names of the topics that a service consumes.
-pub(crate) fn sources(service: &Service, settings: &Settings) -> Vec<String> {
-    service.table().topics().map(|topic| settings.topics.physical(topic).to_owned()).collect()
+/// Writes down all accounts of one service, the first of which is that of its group; what was lost of the ledger, if
+/// anything. The ledger's comes first, for whoever finds another knows that something has begun.
+pub(crate) async fn begin(
+    begun: &[Begun],
+    keeper: &Keeper,
+    store: &dyn DedupeStore,
+) -> Result<Vec<String>, KeepError> {
+    let kept = keeper.keep(store, begun.first().is_some_and(|begun| begun.is_new)).await;
+    let report = store.describe().await?;
+    for Begun { memory, is_new } in begun {
+        memory.keep(store, &report, *is_new).await?;
+    }
+    kept
 }
 
-/// Whether a group has never committed anything on these topics.
-pub(crate) async fn is_new(client: &KafkaClient, group: &str, topics: &[String]) -> Result<bool, KafkaFault> {
-    let (client, group, topics) = (client.clone(), group.to_owned(), topics.to_vec());
-    let asked = tokio::task::spawn_blocking(move || {
-        for topic in &topics {
-            let reader = LogReader::open(&client, &group, &Arc::from(topic.as_str()))?;
-            let partitions = reader.partitions()?.unwrap_or_default();
-            if !reader.committed(&partitions)?.is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    });
-    asked
-        .await
-        .unwrap_or_else(|_| Err(KafkaFault::new(crate::kafka::FaultKind::Other, "the worker is stopping")))
+/// Who knows whether the group of a service is new.
+pub(crate) fn past(service: &Service, settings: &Settings, client: &KafkaClient) -> Past {
+    let topics = sources(service, settings);
+    Past { kafka: client.clone(), topics, audit: settings.topics.audit.clone() }
+}
+
+/// The physical names of the topics that a service consumes.
+fn sources(service: &Service, settings: &Settings) -> Vec<String> {
+    service.table().topics().map(|topic| settings.topics.physical(topic).to_owned()).collect()
 }

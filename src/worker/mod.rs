@@ -4,6 +4,7 @@ mod assembly;
 mod continuity;
 mod control;
 pub(crate) mod memory;
+mod past;
 mod wiring;
 
 use std::{
@@ -123,7 +124,7 @@ impl Worker {
             stop: &stop,
         };
         let (memories, keepers) =
-            memory::begin(settings, services, parts).await.map_err(|fault| fault.to_string())?;
+            memory::begin_all(settings, services, parts).await.map_err(|fault| fault.to_string())?;
         let running: Result<Vec<_>, _> = services.iter().map(|service| wiring.start(service)).collect();
         let drain_timeouts =
             services.iter().map(|service| settings.service(service.name()).worker.drain_timeout);
@@ -168,8 +169,9 @@ impl Worker {
             pollers.into_iter().map(|poller| poller.join().unwrap_or(Ended::CutOff)).max()
         });
         let replays = async {
-            if let Some(admin) = &self.admin {
-                admin.finish().await;
+            match &self.admin {
+                Some(admin) => admin.finish().await,
+                None => Ended::Drained,
             }
         };
         let (left, replayed) = tokio::join!(
@@ -179,9 +181,7 @@ impl Worker {
         if let Ok(Ok(Some(worst))) = left {
             ended = worst;
         }
-        if replayed.is_err() {
-            ended = Ended::CutOff;
-        }
+        ended = ended.max(replayed.unwrap_or(Ended::CutOff));
         self.control.finish().await;
         match (failure, ended) {
             (Some(reason), _) => Stopped::Failed(reason),

@@ -66,7 +66,7 @@ impl Wiring<'_> {
 /// The topic of a service's ledger, where the configuration wants one.
 pub(crate) fn ledger_of(service: &Service, settings: &Settings) -> Option<String> {
     let own = settings.service(service.name());
-    settings.ledger.enabled.then(|| ledger::topic(&own.dedupe.prefix, &group_of(service, &own)))
+    own.ledger.enabled.then(|| ledger::topic(&own.dedupe.prefix, &group_of(service, &own)))
 }
 
 /// The consumer group: the configuration's word counts before the code's.

@@ -19,18 +19,23 @@ pub fn shared_url() -> String {
 
 /// The values of every event under `prefix` on the shared server, as `src/redis/functions.lua` describes them.
 pub async fn store_records(prefix: &str) -> Vec<String> {
-    let values: Vec<Option<String>> = of_every_event(prefix, "GET").await;
+    store_records_at(&shared_url(), prefix).await
+}
+
+/// The same on another server.
+pub async fn store_records_at(url: &str, prefix: &str) -> Vec<String> {
+    let values: Vec<Option<String>> = of_every_event(url, prefix, "GET").await;
     values.into_iter().flatten().collect()
 }
 
 /// How much longer each event under `prefix` is remembered on the shared server.
 pub async fn store_lifetimes(prefix: &str) -> Vec<Duration> {
-    let seconds: Vec<i64> = of_every_event(prefix, "TTL").await;
+    let seconds: Vec<i64> = of_every_event(&shared_url(), prefix, "TTL").await;
     seconds.into_iter().map(|left| Duration::from_secs(left.try_into().expect("a time to live"))).collect()
 }
 
-async fn of_every_event<T: FromRedisValue>(prefix: &str, command: &str) -> Vec<T> {
-    let client = redis::Client::open(shared_url()).expect("the URL of Redis");
+async fn of_every_event<T: FromRedisValue>(url: &str, prefix: &str, command: &str) -> Vec<T> {
+    let client = redis::Client::open(url).expect("the URL of Redis");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection to Redis");
     let pattern = format!("{prefix}:{{*");
     let keys: Vec<Vec<u8>> =

@@ -89,7 +89,10 @@ impl Order {
     }
 
     fn remember(&self, ctx: &Context) -> Result<(), Failure> {
-        std::fs::write(self.mark(), ctx.stored_publications()?).or_retry()
+        // A process that dies while it writes leaves no mark behind.
+        let written = self.mark().with_extension("new");
+        std::fs::write(&written, ctx.stored_publications()?).or_retry()?;
+        std::fs::rename(written, self.mark()).or_retry()
     }
 }
 

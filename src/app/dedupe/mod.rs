@@ -1,5 +1,6 @@
 //! `dedupe`: what the store knows of one event, and letting the store forget it.
 
+mod ledger;
 mod shown;
 
 use std::{
@@ -19,7 +20,7 @@ use crate::{
     audit::{Act, Audit, Outcome},
     config::Settings,
     store::{DedupeStore, Forget, Forgotten, Inspected, KnownState, Stamp, StoreFault, StoreKey},
-    worker::group_of,
+    worker::{group_of, ledger_of},
 };
 
 /// One event, as the store knows it.
@@ -29,6 +30,8 @@ struct Place {
     group: String,
     key: String,
     redis_key: StoreKey,
+    /// The topic of the ledger, where the service keeps one.
+    ledger: Option<String>,
 }
 
 pub(super) async fn run(settings: &Settings, services: &[Service], args: &Dedupe) -> ExitCode {
@@ -51,7 +54,7 @@ pub(super) async fn run(settings: &Settings, services: &[Service], args: &Dedupe
             println!("{}", if event.json { shown.json() } else { shown.text() });
             ExitCode::from(FINE)
         }
-        Dedupe::Forget { event, yes } => match forgettable(&inspected) {
+        Dedupe::Forget { event, yes } => match forgettable(&inspected, place.ledger.is_some()) {
             Err(reason) => told(event, &shown, Err(reason)),
             Ok(stamp) => {
                 if !yes && let Err(code) = confirmed(&shown) {
@@ -88,8 +91,10 @@ impl Place {
         let own = settings.service(name);
         let group = group_of(service, &own);
         let redis_key = StoreKey::new(&own.dedupe.prefix, &group, handler, key);
+        let ledger_topic = ledger_of(service, settings);
         let (service, handler, key) = (name.clone(), handler.clone(), key.clone());
-        Ok(Self { service, handler, group, key, redis_key })
+        let ledger = ledger_topic;
+        Ok(Self { service, handler, group, key, redis_key, ledger })
     }
 }
 
@@ -98,14 +103,15 @@ async fn look(store: &dyn DedupeStore, place: &Place) -> Result<Inspected, Store
     answers.into_iter().next().ok_or_else(|| StoreFault::refused("the store gave no answer"))
 }
 
-/// Whether there is something that may be forgotten; otherwise why not.
-fn forgettable(inspected: &Inspected) -> Result<Stamp, String> {
+/// What may be forgotten, the store's record of it or nothing but its entry in a ledger; otherwise why not.
+fn forgettable(inspected: &Inspected, has_ledger: bool) -> Result<Option<Stamp>, String> {
     match inspected {
+        Inspected::Unknown if has_ledger => Ok(None),
         Inspected::Unknown => Err("nothing is known of it, so there is nothing to forget".to_owned()),
         Inspected::Foreign => Err(FOREIGN.to_owned()),
         Inspected::Known(known) => match &known.state {
             KnownState::Claimed { left, .. } if !left.is_zero() => Err(busy(*left)),
-            _ => Ok(known.stamp.clone()),
+            _ => Ok(Some(known.stamp.clone())),
         },
     }
 }
@@ -141,7 +147,7 @@ async fn forget(
     store: &dyn DedupeStore,
     place: &Place,
     shown: &Shown<'_>,
-    stamp: Stamp,
+    stamp: Option<Stamp>,
 ) -> Result<(), String> {
     let audit = Audit::open(settings).await.map_err(|error| error.to_string())?;
     let act = Act {
@@ -152,20 +158,39 @@ async fn forget(
         before: shown.before(),
     };
     let intent = audit.intend(act).await.map_err(|error| error.to_string())?;
-    let answers = store.forget(&[Forget { key: place.redis_key.clone(), stamp }]).await;
-    let (outcome, reason) = match answers.as_deref() {
-        Ok([Forgotten::Forgotten]) => return Ok(()),
-        Ok([Forgotten::Busy { left }]) => (Outcome::Refused, busy(*left)),
-        Ok([Forgotten::Changed]) => {
-            (Outcome::Refused, "it has changed since it was looked at; look again".to_owned())
-        }
-        Ok([Forgotten::Foreign]) => (Outcome::Refused, FOREIGN.to_owned()),
-        Ok(_) => (Outcome::Failed, "the store gave no answer".to_owned()),
-        Err(fault) => (Outcome::Failed, format!("nobody knows whether it was forgotten: {fault}")),
-    };
+    let Err((outcome, reason)) = forget_all(settings, store, place, stamp).await else { return Ok(()) };
     match audit.amend(&intent, outcome, &reason).await {
         Ok(()) => Err(reason),
         Err(error) => Err(format!("{reason}; nor could that be written down: {error}")),
+    }
+}
+
+/// First in the store: what the ledger has lost would otherwise be run again once the store has forgotten it.
+async fn forget_all(
+    settings: &Settings,
+    store: &dyn DedupeStore,
+    place: &Place,
+    stamp: Option<Stamp>,
+) -> Result<(), (Outcome, String)> {
+    let refused = |reason: &str| Err((Outcome::Refused, reason.to_owned()));
+    let failed = |reason: String| Err((Outcome::Failed, reason));
+    if let Some(stamp) = stamp {
+        let answers = store.forget(&[Forget { key: place.redis_key.clone(), stamp }]).await;
+        match answers.as_deref() {
+            Ok([Forgotten::Forgotten]) => {}
+            Ok([Forgotten::Busy { left }]) => return refused(&busy(*left)),
+            Ok([Forgotten::Changed]) => return refused("it has changed since it was looked at; look again"),
+            Ok([Forgotten::Foreign]) => return refused(FOREIGN),
+            Ok(_) => return failed("the store gave no answer".to_owned()),
+            Err(fault) => return failed(format!("nobody knows whether it was forgotten: {fault}")),
+        }
+    }
+    let Some(topic) = &place.ledger else { return Ok(()) };
+    match ledger::take_away(settings, store, topic, &place.group, &place.redis_key).await {
+        Ok(()) => Ok(()),
+        Err(reason) => {
+            failed(format!("the store has forgotten it, but not the ledger: {reason}; forget it again"))
+        }
     }
 }
 

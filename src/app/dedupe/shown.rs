@@ -48,7 +48,7 @@ pub(super) fn from_now(left: Duration) -> Timestamp {
 
 impl<'a> Shown<'a> {
     pub(super) fn of(place: &'a Place, inspected: &Inspected) -> Self {
-        let Place { service, group, handler, key, redis_key } = place;
+        let Place { service, group, handler, key, redis_key, .. } = place;
         Self { service, group, handler, key, redis_key: redis_key.to_string(), stands: Stands::of(inspected) }
     }
 
@@ -147,6 +147,7 @@ mod tests {
             group: "prod-payments".into(),
             key: "order \"1\"".into(),
             redis_key: StoreKey::new("p", "g", "h", "k"),
+            ledger: None,
         }
     }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use args::Replay;
 
 use super::{
-    FAILED, FINE, INTERRUPTED, failed,
+    CUT_OFF, FAILED, FINE, INTERRUPTED, failed,
     inspect::inspect,
     operator::{confirmed, ended},
     refuse,
@@ -27,9 +27,12 @@ use crate::{
     config::Settings,
     kafka::KafkaClient,
     pipeline::Crowd,
-    replay::{Acted, Entry, Journal, Mode, Order, ReplayError, Replayer, State, Survey, refuse_unknown},
+    replay::{
+        Acted, Entry, Journal, Mode, Order, Ran, ReplayError, Replayer, State, Survey, name, refuse_unknown,
+    },
     service::chosen,
     store::DedupeStore,
+    telemetry::Metrics,
     worker::Control,
 };
 
@@ -44,7 +47,7 @@ pub(super) async fn run(
         Ok(store) => store,
         Err(fault) => return refuse(fault),
     };
-    let wanted = match wanted(services, args, topics, &store).await {
+    let wanted = match wanted(settings, services, args, topics, &store).await {
         Ok(wanted) => wanted,
         Err(error) => return ended(args.json, error),
     };
@@ -67,7 +70,9 @@ pub(super) async fn run(
         control: control.handle(),
         crowd: Crowd::default(),
         cancel: cancel.clone(),
-        ledger: Default::default(),
+        metrics: Metrics::new(),
+        tell: Arc::new(|text| eprintln!("{text}")),
+        book: Default::default(),
     };
     let verb = Verb { settings, args, order, replayer: &replayer };
     let done = verb.act(&wanted);
@@ -95,6 +100,7 @@ enum Wanted<'a> {
 
 /// All that is wrong with the command line comes at once.
 async fn wanted<'a>(
+    settings: &Settings,
     services: &'a [Service],
     args: &Replay,
     topics: &[String],
@@ -108,7 +114,7 @@ async fn wanted<'a>(
                 "--topic does not go with --resume: a replay goes on as it was ordered".to_owned(),
             );
         }
-        let mut entry = Journal::new(Arc::clone(store)).resumable(id).await?;
+        let mut entry = Journal::new(Arc::clone(store)).resumable(id, settings).await?;
         let Some(service) = named(&entry.order.service) else {
             return refused(format!(
                 "--resume {id}: its service {} is not in this binary",
@@ -159,7 +165,8 @@ impl Verb<'_> {
             println!("{}", shown::survey(&survey));
         }
         let tally = survey.tally();
-        let is_settled = tally.ran + tally.in_progress + tally.unknown + tally.undecodable == 0;
+        let is_settled =
+            tally.ran + tally.in_progress + tally.unknown + tally.undecodable == 0 && survey.open == 0;
         Ok(ExitCode::from(if self.args.dry_run || is_settled { FINE } else { FAILED }))
     }
 
@@ -196,7 +203,7 @@ impl Verb<'_> {
             }
             survey = Some(found);
         }
-        let (entry, warnings) = self.replayer.enter(order.clone()).await?;
+        let (entry, warnings) = self.replayer.enter(order.clone(), name(Timestamp::now())).await?;
         warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         self.go(entry, survey.as_ref()).await
     }
@@ -230,12 +237,16 @@ impl Verb<'_> {
         if let Some(error) = unwritten {
             eprintln!("how it went could not be written down: {error}");
         }
-        let entry = ran?;
+        let Ran { entry, cut_off } = ran?;
         if self.args.json {
             println!("{}", shown::entry_json(&entry));
         } else {
             println!("{}", shown::entry(&entry));
         }
-        Ok(ExitCode::from(if entry.state == State::Finished { FINE } else { FAILED }))
+        Ok(ExitCode::from(match entry.state {
+            State::Finished => FINE,
+            _ if !cut_off.is_empty() => CUT_OFF,
+            _ => FAILED,
+        }))
     }
 }

@@ -18,6 +18,9 @@ pub(in crate::app) fn survey(survey: &Survey) -> String {
         let places = samples.iter().map(place).collect::<Vec<_>>().join(", ");
         text.push_str(&format!("\n{}: {places}", name(*verdict)));
     }
+    if survey.at_most {
+        text.push_str("\n\nat most: there are too many to tell them from their repeats");
+    }
     text.trim_end().to_owned()
 }
 

@@ -68,7 +68,7 @@ impl Settings {
             worker: WorkerSettings::read(reader, "worker", &WorkerSettings::default()),
             retry: RetryOverrides::read(reader, "retry", &RetryOverrides::default()),
             dead_letter: DeadLetterSettings::read(reader),
-            ledger: LedgerSettings::read(reader),
+            ledger: LedgerSettings::read(reader, "ledger", &LedgerSettings::default()),
             topics: TopicsSettings::read(reader),
             http: HttpSettings::read(reader),
             admin: AdminSettings::read(reader),

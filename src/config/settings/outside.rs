@@ -37,8 +37,8 @@ pub struct LedgerSettings {
 }
 
 impl LedgerSettings {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        Self { enabled: reader.flag("ledger.enabled", Self::default().enabled) }
+    pub(super) fn read(reader: &mut Reader, section: &str, base: &Self) -> Self {
+        Self { enabled: reader.flag(&format!("{section}.enabled"), base.enabled) }
     }
 
     /// Its topics are named after the prefix of the store's keys, which may hold more than a topic's name may.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::dedupe::{max_deliveries, ttl};
-use super::{DedupeSettings, RetryOverrides, Settings, WorkerSettings, rules};
+use super::{DedupeSettings, LedgerSettings, RetryOverrides, Settings, WorkerSettings, rules};
 use crate::RetryPolicy;
 use crate::config::units::show_duration;
 use crate::config::{Origin, Problem, Reader};
@@ -20,6 +20,8 @@ pub struct ServiceSettings {
     pub dedupe: DedupeSettings,
     /// What is said about its retries.
     pub retry: RetryOverrides,
+    /// Whether what takes effect is written down in Kafka.
+    pub ledger: LedgerSettings,
 }
 
 /// What counts for a handler: its own section over its service's over the general ones.
@@ -148,6 +150,7 @@ impl Settings {
             worker: self.worker.clone(),
             dedupe: self.dedupe.clone(),
             retry: self.retry,
+            ledger: self.ledger.clone(),
         }
     }
 
@@ -170,9 +173,13 @@ impl Settings {
             worker: WorkerSettings::read(reader, &format!("{section}.worker"), &self.worker),
             dedupe: DedupeSettings::read(reader, &format!("{section}.dedupe"), &self.dedupe),
             retry: RetryOverrides::read(reader, &format!("{section}.retry"), &self.retry),
+            ledger: LedgerSettings::read(reader, &format!("{section}.ledger"), &self.ledger),
         };
-        if settings.dedupe.prefix != self.dedupe.prefix {
-            self.ledger.check(reader, &format!("{section}.dedupe.prefix"), &settings.dedupe.prefix);
+        let is_own = settings.dedupe.prefix != self.dedupe.prefix;
+        if is_own || !self.ledger.enabled {
+            let section =
+                if is_own { format!("{section}.dedupe.prefix") } else { "dedupe.prefix".to_owned() };
+            settings.ledger.check(reader, &section, &settings.dedupe.prefix);
         }
         let scopes = [format!("{section}."), String::new()];
         rules::horizon(reader, &scopes, settings.dedupe.ttl, settings.dedupe.lease, settings.retry.budget);

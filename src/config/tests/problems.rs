@@ -125,4 +125,7 @@ fn a_ledger_needs_a_prefix_that_a_topic_may_have() {
             format!("services.payments.dedupe.prefix = \"c:d\" (default.toml:4): {allowed}"),
         ]
     );
+    let alone = "[dedupe]\nprefix = \"a:b\"\n[services.payments.ledger]\nenabled = true\n";
+    let problem = format!("dedupe.prefix = \"a:b\" (default.toml:2): {allowed}");
+    assert_eq!(problems_of(alone, &[]), [problem]);
 }

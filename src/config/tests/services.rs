@@ -126,6 +126,15 @@ fn the_memory_is_the_configurations_before_the_handlers_before_eight_days() {
 }
 
 #[test]
+fn a_service_may_keep_a_ledger_when_others_do_not_and_the_other_way_round() {
+    let text = "[ledger]\nenabled = true\n[services.a.ledger]\nenabled = false\n";
+    let settings = load_text(text, &[]).unwrap().settings;
+    assert_eq!(["a", "b"].map(|name| settings.service(name).ledger.enabled), [false, true]);
+    let settings = load_text("services.a.ledger.enabled = true", &[]).unwrap().settings;
+    assert_eq!(["a", "b"].map(|name| settings.service(name).ledger.enabled), [true, false]);
+}
+
+#[test]
 fn a_memory_in_code_that_is_shorter_than_the_retries_is_a_problem() {
     let settings = load_text("services.a.dedupe.ttl = \"1h\"", &[]).unwrap().settings;
     let (own, minute) = (RetryPolicy::default(), Some(Duration::from_secs(60)));

@@ -11,6 +11,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         store,
         an_unknown_group_has_no_anchors,
         the_first_start_is_remembered_number_by_number,
+        where_a_loss_is_accepted_reading_begins_anew,
         an_accepted_position_is_kept_until_it_is_done,
         the_topic_that_a_partition_began_in_is_the_last_one_told,
         anchors_of_one_group_and_topic_are_no_others,
@@ -45,6 +46,16 @@ async fn the_first_start_is_remembered_number_by_number(bench: &Bench<'_>) -> Ve
     let started = BTreeMap::from([(0, 10), (1, 0), (2, i64::MAX)]);
     let wanted = Anchors { partitions: Some(3), started, ..Anchors::default() };
     same(bench.store.anchors(group, "topic").await?, wanted)
+}
+
+async fn where_a_loss_is_accepted_reading_begins_anew(bench: &Bench<'_>) -> Verdict {
+    let group = bench.space();
+    bench.store.anchor(group, "topic", 2, &[(0, 10), (1, 20)]).await?;
+    bench.store.accept(group, "topic", 1, Accepted::Latest).await?;
+    bench.store.anchor(group, "topic", 2, &[(0, 30), (1, 40)]).await?;
+    bench.store.begun(group, "topic", 1, None).await?;
+    bench.store.anchor(group, "topic", 2, &[(1, 50)]).await?;
+    same(bench.store.anchors(group, "topic").await?.started, BTreeMap::from([(0, 10), (1, 40)]))
 }
 
 async fn an_accepted_position_is_kept_until_it_is_done(bench: &Bench<'_>) -> Verdict {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, HOUR, Wrong, holds, only, same, taken_over, won};
 use super::{TestStore, Verdict, Violation, run_each};
-use crate::store::{Claim, ClaimRequest, Completed, End, Released, Renewal, Renewed, Run};
+use crate::store::{Claim, ClaimRequest, Completed, End, Inspected, Released, Renewal, Renewed, Run};
 
 pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
     run_each!(
@@ -21,6 +21,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         a_spent_key_that_was_given_back_is_still_spent,
         a_released_claim_backs_off_and_is_won_with_its_attempts,
         finished_events_answer_how_they_ended,
+        a_finished_event_is_remembered_from_its_last_duplicate_on,
         another_fingerprint_is_a_mismatch_before_anything_else,
         a_fingerprint_on_one_side_only_matches,
         what_cannot_be_read_is_never_overwritten,
@@ -156,6 +157,26 @@ async fn finished_events_answer_how_they_ended(bench: &Bench<'_>) -> Verdict {
         same(bench.complete(bench.held(key, 1, grant.token), end).await?, Completed::Recorded)?;
         same(bench.claim(key, 1).await?, answer)?;
         same(bench.claim(key, 2).await?, answer)?;
+    }
+    Ok(())
+}
+
+async fn a_finished_event_is_remembered_from_its_last_duplicate_on(bench: &Bench<'_>) -> Verdict {
+    let remembered = async |key: usize| match only(bench.store.inspect(&[bench.key(key)]).await?)? {
+        Inspected::Known(known) => Ok(known.remembered.unwrap_or_default()),
+        other => Err(Wrong(format!("expected to be known, got {other:?}"))),
+    };
+    for (key, end) in [(1, End::Done), (2, End::Dead)] {
+        let grant = won(bench.claim(key, 1).await?)?;
+        bench.complete(bench.held(key, 1, grant.token), end).await?;
+        let longer = ClaimRequest { retention: HOUR * 3, fingerprint: Some(7), ..bench.request(key, 2) };
+        bench.store.claim(std::slice::from_ref(&longer)).await?;
+        let left = remembered(key).await?;
+        holds(left > HOUR * 2, format!("{left:?} are left after a duplicate, of three hours"))?;
+        // A worker that remembers for less takes nothing away.
+        bench.claim(key, 3).await?;
+        let left = remembered(key).await?;
+        holds(left > HOUR * 2, format!("{left:?} are left after another duplicate, of three hours"))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Past {
-    async fn effects_of(&self, id: &str, times: usize) {
+    pub(super) async fn effects_of(&self, id: &str, times: usize) {
         until(&format!("{id} to be attempted"), PATIENCE, async || {
             let count = self.pods.attempts().count(id);
             if count >= times { Ok(()) } else { Err(count) }

@@ -1,13 +1,18 @@
 //! A range of the past is run again, and only what has never taken effect does so.
 
+mod forgotten;
 mod hours;
+mod letters;
 mod live;
 mod modes;
+mod new_groups;
 mod outages;
 mod over_http;
+mod pace;
 mod ranges;
 mod resume;
 mod rewind;
+mod transactions;
 mod unknown;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -69,6 +69,45 @@ async fn a_store_that_comes_back_empty_ends_the_replay_before_anything_runs_twic
     assert_eq!(past.effects().into_keys().collect::<Vec<_>>(), [1], "nothing took effect twice");
 }
 
+/// It comes back before anybody has noticed, or is emptied without ever being away.
+async fn is_lost_in_the_middle(lose: impl AsyncFn(&mut RedisServer)) {
+    let mut redis = RedisServer::start(false).await;
+    let past = Past::with_redis(&redis).await;
+    past.events(400).await;
+    past.is_handled(400).await;
+    let (from, to) = (past.at(0), past.at(400));
+    let range = ["--from", &from, "--to", &to, "--rate", "100", "--yes", "--json"];
+    let mut replay = past.start("replay", &range);
+    let journal = format!("{}:notes:replays", past.pods.prefix());
+    until("some progress", PATIENCE, async || {
+        let entries: Vec<String> = redis.command(&["HVALS", &journal]).await;
+        if entries.iter().any(|entry| entry.contains(r#""already_done":"#) && !entry.contains(r#""at":0"#)) {
+            Ok(())
+        } else {
+            Err(replay.output())
+        }
+    })
+    .await;
+    lose(&mut redis).await;
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
+    assert!(replay.output().contains("the store has forgotten what it knew"), "{}", replay.output());
+    assert_eq!(past.effects(), [(1, 400)].into(), "nothing took effect twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_emptied_has_nothing_run_on_its_word() {
+    is_lost_in_the_middle(async |redis| redis.flush().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_lost_and_back_at_once_has_nothing_run_on_its_word() {
+    is_lost_in_the_middle(async |redis| {
+        redis.kill();
+        redis.start_again_empty().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_to_fail_without_its_store_ends_and_goes_on_when_told_to() {
     let redis = RedisServer::start(true).await;

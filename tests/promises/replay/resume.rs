@@ -106,6 +106,48 @@ async fn whoever_interrupts_twice_does_not_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_still_runs_at_the_drain_deadline_is_said_to_be_cut_off() {
+    let past = Past::of(1).await.with("WORKER__DRAIN_TIMEOUT", "1s");
+    past.topic.produce(past.event("stuck", r#","sleep_ms":600000"#, 0, 0)).await;
+    let (from, to) = (past.at(0), past.at(1));
+    let mut replay = past.start("replay", &["--from", &from, "--to", &to, "--yes", "--json"]);
+    past.effects_of("stuck", 1).await;
+    replay.signal(Signal::INT);
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(3), "{}", replay.output());
+    let why = json_in(&replay.output())["replay"]["why"].clone();
+    assert_eq!(why, "it was told to stop; some handlers were still running when the time to drain was over");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_was_overtaken_does_not_write_over_what_became_of_it() {
+    let past = Past::slow().await;
+    let (mut replay, id) = past.half_way().await;
+    replay.freeze();
+    assert_eq!(past.resume(&id, &[]).await.code, Some(0));
+    replay.thaw();
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
+    past.resume(&id, &[]).await.assert_says(2, &[&format!("--resume {id}: it is finished")]);
+}
+
+/// Where a topic has another name, or the service another group, it is about something else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_goes_on_only_where_its_topics_and_its_group_are_the_same() {
+    let past = Past::of(1).await;
+    let other = Past::of(1).await;
+    past.events(10).await;
+    let id = past.replay(0, 10, &["--max", "2"]).await.json()["replay"]["id"].as_str().unwrap().to_owned();
+    let names = format!("TOPICS__NAMES__{}", past.topic.name());
+    let moved = Past { pods: past.pods.clone().with(&names, other.topic.name()), ..other };
+    let text = format!("here {} does not read {}:0", past.pods.group, past.topic.name());
+    moved.resume(&id, &[]).await.assert_says(2, &[&text]);
+    let group = format!("SERVICES__{}__GROUP", past.pods.group.to_uppercase());
+    let renamed = Past { pods: past.pods.clone().with(&group, "another"), ..moved };
+    renamed.resume(&id, &[]).await.assert_says(2, &["and here the group is another"]);
+    assert_eq!(past.resume(&id, &["--max", "20"]).await.result(), (Some(0), json!({ "ran": 10 })));
+    assert_eq!(past.effects(), [(1, 10)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_so_many_and_not_faster_than_so_many_a_second() {
     let past = Past::of(2).await;
     past.events(200).await;
@@ -134,4 +176,39 @@ async fn a_topic_that_grows_meanwhile_does_not_change_what_is_replayed() {
     let id = shown["replay"]["id"].as_str().unwrap();
     assert_eq!(past.resume(id, &["--max", "1000"]).await.result(), (Some(0), json!({ "ran": 20 })));
     assert_eq!(past.effects(), [(1, 20)].into());
+}
+
+/// Offsets of one topic mean nothing in another of the same name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_does_not_go_on_in_a_topic_that_was_made_again() {
+    let past = Past::of(2).await;
+    past.events(20).await;
+    let first = past.replay(0, 20, &["--max", "4"]).await;
+    let id = first.json()["replay"]["id"].as_str().unwrap().to_owned();
+    past.topic.delete().await;
+    past.topic.create(2, &[("retention.ms", "-1")]).await;
+    past.events(20).await;
+    let resumed = past.resume(&id, &["--max", "100"]).await;
+    resumed.assert_says(2, &["was deleted and made again since"]);
+    assert_eq!(past.effects(), [(1, 4)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_whose_topic_is_deleted_ends_and_says_so() {
+    let past = Past::of(1).await;
+    past.events(100).await;
+    let (from, to) = (past.at(0), past.at(100));
+    // What it has fetched already is not enough for it to end by itself.
+    let past = past.with("KAFKA__PROPERTIES__FETCH_MAX_BYTES", "1000");
+    let past = past.with("KAFKA__PROPERTIES__QUEUED_MIN_MESSAGES", "1");
+    let mut replay = past.start("replay", &["--from", &from, "--to", &to, "--rate", "1", "--yes", "--json"]);
+    until("some effects", PATIENCE, async || match past.pods.effects().all().len() {
+        0 | 1 => Err(replay.output()),
+        _ => Ok(()),
+    })
+    .await;
+    past.topic.delete().await;
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
+    let why = json_in(&replay.output())["replay"]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("is not there any more"), "{why}");
 }

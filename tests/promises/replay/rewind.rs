@@ -1,5 +1,7 @@
 //! The live group itself goes back.
 
+use jiff::Timestamp;
+use oncewise::store::StoreKey;
 use serde_json::json;
 
 use super::{PATIENCE, Past, Ran};
@@ -89,4 +91,31 @@ async fn a_group_does_not_go_back_to_where_nobody_knows_what_took_effect() {
     assert_eq!(past.offsets().await, [10]);
     assert_eq!(past.rewind(5, &["--yes", "--allow-unknown"]).await.code, Some(0));
     assert_eq!(past.offsets().await, [5]);
+}
+
+/// It is judged now, and meets its events when its workers start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_does_not_go_back_to_what_is_forgotten_before_it_is_there() {
+    let redis = RedisServer::start(false).await;
+    let past = Past::of(1).await.on_redis(&redis);
+    past.events(10).await;
+    past.is_handled(10).await;
+    let key = StoreKey::new(&past.pods.prefix(), &past.pods.group, "obey", "7").to_string();
+    let changed: u64 = redis.command(&["EXPIRE", &key, "3600"]).await;
+    assert_eq!(changed, 1);
+    let refused = past.rewind(5, &["--yes"]).await;
+    refused.assert_says(1, &["Nothing was moved", "59m", "--within"]);
+    assert_eq!(past.offsets().await, [10]);
+    past.rewind(5, &["--yes", "--within", "2h"]).await.assert_says(1, &["Nothing was moved"]);
+    past.rewind(5, &["--yes", "--within", "soon"]).await.assert_says(2, &["--within", "soon"]);
+    let looked = past.rewind(5, &["--dry-run"]).await;
+    let until = looked.json()["remembered_until"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let left = until.as_second() - Timestamp::now().as_second();
+    assert!((3_500..=3_600).contains(&left), "{left}");
+
+    let moved = past.rewind(5, &["--yes", "--within", "30m"]).await;
+    moved.assert_says(0, &[&until.to_string()[..15]]);
+    assert_eq!(past.offsets().await, [5]);
+    past.is_handled(10).await;
+    assert_eq!(past.effects(), [(1, 10)].into());
 }

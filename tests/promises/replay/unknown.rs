@@ -35,6 +35,22 @@ async fn what_the_store_has_forgotten_is_refused_and_runs_only_on_demand() {
     assert_eq!(past.effects(), [(1, 10), (2, 10)].into());
 }
 
+impl Past {
+    /// As if the group had been at work for longer than the store remembers.
+    async fn has_begun_long_ago(&self) {
+        let client = redis::Client::open(&*self.redis).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let (notes, name) =
+            (format!("{}:notes:memory", self.pods.prefix()), format!("{}.obey", self.pods.group));
+        let note: String =
+            redis::cmd("HGET").arg(&notes).arg(&name).query_async(&mut connection).await.unwrap();
+        let mut note: serde_json::Value = serde_json::from_str(&note).unwrap();
+        assert!(note.as_object_mut().unwrap().remove("began_ms").is_some(), "{note}");
+        let set = redis::cmd("HSET").arg(&notes).arg(&name).arg(note.to_string()).clone();
+        set.exec_async(&mut connection).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_time_that_proves_nothing_leaves_an_event_unknown() {
     let past = Past::of(1).await;
@@ -48,6 +64,7 @@ async fn a_time_that_proves_nothing_leaves_an_event_unknown() {
         ])
         .await;
     past.is_handled(3).await;
+    past.has_begun_long_ago().await;
     let ids = ["ancient", "recent", "to-come"];
     past.forget(ids.map(str::to_owned)).await;
     let looked = past.does("replay", &["--from", "0", "--to", "3", "--dry-run", "--json"]).await;

@@ -1,5 +1,7 @@
 //! What took effect is known for longer than the store remembers it, and nothing is committed that is not.
 
+mod later;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;

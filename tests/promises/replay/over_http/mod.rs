@@ -1,6 +1,7 @@
 //! Replays over HTTP: in the worker's own process, with the answers of the command line.
 
-use rustix::process::Signal;
+mod endings;
+
 use serde_json::{Value, json};
 
 use super::{PATIENCE, Past, counts};
@@ -80,14 +81,6 @@ impl Api {
     }
 }
 
-async fn half_way(past: &Past) {
-    until("a third of the effects", PATIENCE, async || match past.pods.effects().all().len() {
-        100.. => Ok(()),
-        effects => Err(effects),
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_is_looked_at_started_listed_and_shown() {
     let past = Past::of(2).await;
@@ -131,71 +124,6 @@ async fn a_replay_is_looked_at_started_listed_and_shown() {
     assert_eq!(acts, [act, act].concat());
     assert_eq!(audited[0]["before"]["id"], json!(first));
     assert!(!api.worker.output().contains(TOKEN), "{}", api.worker.output());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_replay_is_resumed_and_two_of_one_range_do_not_run_at_once() {
-    let past = Past::slow().await;
-    let api = past.with_api().await;
-    let all = past.range(0, 300);
-    let id = api.start(&[&all, &json!({ "rate": 10 })]).await;
-    let (status, refused) = api.post(&[&all]).await;
-    assert_eq!(status, 409, "{refused}");
-    let error = refused["error"].as_str().unwrap();
-    assert!(error.contains(" is being replayed already; two replays of one partition do not"), "{error}");
-
-    half_way(&past).await;
-    let (status, shown) = api.cancel(&id).await;
-    assert_eq!((status, &shown["id"]), (202, &json!(id)), "{shown}");
-    let shown = api.is(&id, "stopped").await;
-    assert_eq!(shown["why"], "it was told to stop");
-    let effects = past.pods.effects().all().len();
-    assert!(effects < 300, "it was stopped in the middle");
-    assert_eq!(past.pods.attempts().all().len(), effects, "nothing was cut off");
-    let (status, refused) = api.cancel(&id).await;
-    assert_eq!(status, 409, "{refused}");
-    let text = format!("replay {id} does not run; it is stopped: it was told to stop");
-    assert_eq!(refused["error"], json!(text));
-
-    // Another worker tells it to stop by what both of them see.
-    assert_eq!(api.start(&[&json!({ "resume": id, "rate": 1 })]).await, id);
-    let other = past.with_api().await;
-    assert_eq!(other.cancel(&id).await.0, 202);
-    other.is(&id, "stopped").await;
-    assert_eq!(api.start(&[&json!({ "resume": id, "rate": 10_000 })]).await, id);
-    let shown = other.is(&id, "finished").await;
-    let tally = &shown["tally"];
-    assert_eq!(tally["ran"].as_u64().unwrap() + tally["already_done"].as_u64().unwrap(), 300, "{shown}");
-    assert_eq!(past.effects(), [(1, 300)].into());
-
-    let audited = past.audited().await;
-    let verbs: Vec<&str> = audited
-        .iter()
-        .filter(|act| act["outcome"] == "intended")
-        .map(|act| act["verb"].as_str().unwrap())
-        .collect();
-    let expected =
-        ["replay", "replay", "replay cancel", "replay --resume", "replay cancel", "replay --resume"];
-    assert_eq!(verbs, expected);
-    assert_eq!(audited.iter().filter(|act| act["outcome"] == "refused").count(), 1, "{audited:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_ends_with_its_worker_and_goes_on_elsewhere() {
-    let past = Past::slow().await;
-    let mut api = past.with_api().await;
-    let id = api.start(&[&past.range(0, 300)]).await;
-    half_way(&past).await;
-    api.worker.signal(Signal::TERM);
-    assert_eq!(api.worker.wait(PATIENCE).await.code(), Some(0), "{}", api.worker.output());
-    let effects = past.pods.effects().all().len();
-    assert!(effects < 300, "it ended in the middle");
-    assert_eq!(past.pods.attempts().all().len(), effects, "nothing was cut off");
-    let next = past.with_api().await;
-    assert_eq!(next.show(&id).await["state"], "stopped");
-    assert_eq!(past.does("replay", &["--resume", &id, "--yes"]).await.code, Some(0));
-    next.is(&id, "finished").await;
-    assert_eq!(past.effects(), [(1, 300)].into());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -295,10 +223,12 @@ async fn nobody_is_let_in_without_the_token_and_bad_requests_are_told_all_that_i
         "--service nobody: there is no such service; there are ",
         "--from `yesterday` is neither a time nor an offset; allowed are ",
         "--partitions `a`: allowed are ",
-        "--epoch and --new-keys belong to --mode force",
     ] {
         assert!(problems.iter().any(|problem| problem.starts_with(start)), "{start}: {problems:#?}");
     }
+    assert_eq!(problems.len(), 7, "and nothing else: {problems:#?}");
+    let (status, refused) = api.post(&[&past.range(0, 1), &json!({ "epoch": "e" })]).await;
+    assert_eq!((status, &refused["error"]), (400, &json!("--epoch and --new-keys belong to --mode force")));
     // What is wrong with the range alone is said as the command line says it.
     for (from, to, args) in [(10, 5, &[][..]), (5, 5, &[]), (5, 10, &["--topic", "other"])] {
         let topics = json!({ "topics": args.get(1).map_or(vec![], |topic| vec![*topic]) });
