@@ -17,6 +17,7 @@
 
 mod claims;
 mod clock;
+mod compact;
 mod completions;
 mod connection;
 mod fault;

@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod pages;
 #[path = "../support/proxy.rs"]
 #[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
 mod proxy;
@@ -22,8 +23,8 @@ use adapter::Adapter;
 use futures_util::future::join_all;
 use oncewise::redis::RedisStore;
 use oncewise::store::{
-    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Held, OwnerFactory, StoreFault,
-    StoreKey, conformance,
+    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Held, Layout, OwnerFactory,
+    StoreFault, StoreKey, conformance,
 };
 use proxy::Proxy;
 use server::Server;
@@ -67,16 +68,34 @@ fn fails<T: std::fmt::Debug>(result: Result<T, StoreFault>, kind: FaultKind, say
 
 #[tokio::test]
 async fn it_keeps_the_contract() {
-    let (_server, url) = match std::env::var("ONCEWISE_TEST_REDIS") {
-        Ok(url) => (None, url),
-        Err(_) => {
-            let server = Server::start(&[]).await;
-            let url = server.url();
-            (Some(server), url)
-        }
-    };
+    let (_server, url) = server_of_the_contract().await;
     let store = RedisStore::connect(&url, Duration::from_secs(5)).unwrap();
     conformance::run(&Adapter::new(store, &url).await, 0..200).await.unwrap();
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_with_ends_in_short() {
+    let (_server, url) = server_of_the_contract().await;
+    let store = RedisStore::connect(&url, Duration::from_secs(5)).unwrap();
+    let adapter = Adapter::new(store, &url).await.keeping(&[Layout::Compact]);
+    conformance::run(&adapter, 0..200).await.unwrap();
+}
+
+#[tokio::test]
+async fn workers_of_both_layouts_keep_the_contract_together() {
+    let (_server, url) = server_of_the_contract().await;
+    let [one, other] = [(); 2].map(|()| RedisStore::connect(&url, Duration::from_secs(5)).unwrap());
+    let adapter = Adapter::new(one, &url).await.beside(other).keeping(&[Layout::Keys, Layout::Compact]);
+    conformance::run(&adapter, 0..200).await.unwrap();
+}
+
+async fn server_of_the_contract() -> (Option<Server>, String) {
+    if let Ok(url) = std::env::var("ONCEWISE_TEST_REDIS") {
+        return (None, url);
+    }
+    let server = Server::start(&[]).await;
+    let url = server.url();
+    (Some(server), url)
 }
 
 #[tokio::test]
@@ -249,7 +268,14 @@ async fn a_full_server_takes_no_claims_but_lets_work_end() {
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").exec_async(&mut raw).await.unwrap();
     fails(claim(&store, &request).await, FaultKind::Unavailable, "OOM");
     let held = Held { key: request.key, owner: request.owner, token };
-    let done = Completion { held, end: End::Done, retention: HOUR, attempts: 1, fingerprint: None };
+    let done = Completion {
+        held,
+        end: End::Done,
+        retention: HOUR,
+        attempts: 1,
+        fingerprint: None,
+        layout: Layout::Keys,
+    };
     assert_eq!(store.complete(&[done]).await, Ok(vec![Completed::Recorded]));
     let report = store.describe().await.unwrap();
     assert_eq!((report.maxmemory, report.maxmemory_policy.as_deref()), (Some(1), Some("noeviction")));
