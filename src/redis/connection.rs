@@ -19,8 +19,7 @@ use super::fault::{Remedy, fault, remedy};
 use crate::store::StoreFault;
 
 /// The server's half of the store, for `FUNCTION LOAD`.
-pub const FUNCTIONS: &str =
-concat!(
+pub const FUNCTIONS: &str = concat!(
     "#!lua name=oncewise_v1\n",
     include_str!("compact/pages.lua"),
     include_str!("functions.lua"),

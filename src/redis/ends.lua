@@ -25,7 +25,7 @@ end
 
 local function complete(keys, argv, short)
   local _, ms = now()
-  local call, replies, olds, written, gone, gone_keys = begin(ms), {}, values(keys), {}, {}, {}
+  local call, replies, olds, written, gone, gone_keys = begin(ms), {}, short and values(keys) or {}, {}, {}, {}
   for i = 1, #keys do
     local key, at = keys[i], i * 6 - 5
     local token, how, keep, print = argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 5]

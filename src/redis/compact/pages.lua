@@ -19,7 +19,11 @@
 
 local HEAD, SIGN, REST = 16, 2, 12
 -- A page with more events makes its table grow, one with fewer makes it shrink.
-local FULL, SPARSE = 200, 20
+local FULL, SPARSE = 144, 16
+-- What is read of a page at first: the signs of any but the fullest.
+local TOP = HEAD + SIGN * 181
+-- What pages are called in their tables, as far as it was asked for.
+local NAMES = {}
 local MINUTE = 60000
 -- A mark is 32 times its class and how many units of that class lie between 1970 and the end, modulo 32. Retentions are
 -- rounded up to whole units: at most 24, and more than 6 above the smallest class.
@@ -68,11 +72,6 @@ local function end_of(rest, since)
   return (first + (mark - first) % 32) * unit
 end
 
-local function hash_of(text, at)
-  local a, b, c, d = string.byte(text, at, at + 3)
-  return ((a * 256 + b) * 256 + c) * 256 + d
-end
-
 -- The table of a key, read once in a call.
 local function table_of(call, key)
   local base = string.sub(key, 1, -17)
@@ -103,10 +102,18 @@ local function keep_table(known, till)
   if not signed or tonumber(signed) < till then redis.call('SET', sign, till, 'PXAT', int(till * MINUTE)) end
 end
 
+local function name_of(number)
+  local name = NAMES[number] or 'p' .. number
+  if number < 10000 then NAMES[number] = name end
+  return name
+end
+
+-- The page of a key. Its hash are the first four of the twelve bytes, the lowest first.
 local function page_of(known, key)
-  local number = hash_of(key, #key - 8) % known.span
+  local a, b, c, d = string.byte(key, -9, -6)
+  local number = (a + b * 256 + c * 65536 + d * 16777216) % known.span
   if number >= known.pages then number = number - known.span / 2 end
-  return known.base .. 'p' .. number
+  return known.base .. name_of(number)
 end
 
 -- The two bytes of a key.
@@ -117,10 +124,10 @@ end
 
 -- The top of a page, its head and its signs; nil when there is no such page.
 local function open_page(name)
-  local top = redis.call('GETRANGE', name, 0, HEAD + SIGN * FULL - 1)
+  local top = redis.call('GETRANGE', name, 0, TOP - 1)
   if top == '' then return nil end
   local room, since, till, oldest = struct.unpack('>I4I4I4I4', top)
-  if room > FULL then top = redis.call('GETRANGE', name, 0, HEAD + SIGN * room - 1) end
+  if HEAD + SIGN * room > TOP then top = redis.call('GETRANGE', name, 0, HEAD + SIGN * room - 1) end
   return { name = name, room = room, since = since, till = till, oldest = oldest, top = top }
 end
 
@@ -205,19 +212,22 @@ local function grow(known, ms)
   known.pages = number + 1
   if known.span < known.pages then known.span = known.span * 2 end
   save_table(known)
-  local page = open_page(known.base .. 'p' .. (number - half))
+  local page = open_page(known.base .. name_of(number - half))
   if not page then return end
   local signs, rests, oldest = alive(page, ms)
   local stay, stay_rests, move, move_rests = {}, {}, {}, {}
+  -- All here have the same hash modulo `half`; the bit above tells which of the two pages they belong to.
+  local at, bit = 1, half
+  while bit >= 256 do at, bit = at + 1, bit / 256 end
   for i = 0, #signs / SIGN - 1 do
     local to, to_rests = stay, stay_rests
-    if hash_of(rests, REST * i + 1) % (2 * half) == number then to, to_rests = move, move_rests end
+    if string.byte(rests, REST * i + at) % (2 * bit) >= bit then to, to_rests = move, move_rests end
     to[#to + 1] = string.sub(signs, SIGN * i + 1, SIGN * (i + 1))
     to_rests[#to_rests + 1] = string.sub(rests, REST * i + 1, REST * (i + 1))
   end
   local since = math.floor(ms / MINUTE)
   write_page(page.name, since, page.till, oldest, table.concat(stay), table.concat(stay_rests))
-  write_page(known.base .. 'p' .. number, since, page.till, oldest, table.concat(move), table.concat(move_rests))
+  write_page(known.base .. name_of(number), since, page.till, oldest, table.concat(move), table.concat(move_rests))
 end
 
 -- Moves what is in the last page back to where it came from.
@@ -227,10 +237,10 @@ local function shrink(known, ms)
   known.pages = number
   if half >= number then known.span = half end
   save_table(known)
-  local last = open_page(known.base .. 'p' .. number)
+  local last = open_page(known.base .. name_of(number))
   if not last then return end
   local signs, rests, oldest = alive(last, ms)
-  local till, name = last.till, known.base .. 'p' .. (number - half)
+  local till, name = last.till, known.base .. name_of(number - half)
   local page = open_page(name)
   if page then
     local more, more_rests, first = alive(page, ms)
