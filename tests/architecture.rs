@@ -69,6 +69,8 @@ fn the_pure_parts_do_no_io_and_read_no_clock() {
         "src/kafka/start.rs",
         "src/store/record.rs",
         "src/store/remembered.rs",
+        "src/redis/record.rs",
+        "src/redis/resp.rs",
         "src/replay/bound.rs",
         "src/replay/tally.rs",
     ] {

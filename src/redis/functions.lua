@@ -81,7 +81,10 @@ local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print)
     if run == 'A' then solo = int(solo + 1) end
   end
   if tonumber(solo) >= math.max(tonumber(allowed), 1) then how = 'S' end
-  token = int(math.max(token + 1, us))
+  local next = math.max(token + 1, us)
+  -- What is kept of a token in short tells it from the one before.
+  if next % TOKENS == token % TOKENS then next = next + 1 end
+  token = int(next)
   redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, 'N',
     either(known, print)), 'PX', keep)
   return grant(how, token, attempts, takeovers, first)

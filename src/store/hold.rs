@@ -75,7 +75,8 @@ pub enum Layout {
     Keys,
     /// In short, among others, where that is possible: how it ended and until when it is remembered are kept, and for
     /// the rest less is promised. Its attempts are not known, its token only so far that another's completion is taken
-    /// for a repetition once in [`SHORT_TOKENS`](Layout::SHORT_TOKENS) times, and it is remembered up to a sixth of its
+    /// for a repetition once in [`SHORT_TOKENS`](Layout::SHORT_TOKENS) times (never that of the owner right before or
+    /// after, where the record was not lost in between), and it is remembered up to a sixth of its
     /// retention longer, or a quarter of an hour. An end with a fingerprint is kept as a record of its own.
     Compact,
 }

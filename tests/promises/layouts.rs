@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const EVENTS: usize = 60;
 
 fn events(name: &str) -> impl DoubleEndedIterator<Item = Record> {
-    (0..EVENTS).map(move |n| Record::new(format!("key-{n}"), format!(r#"{{"id":"{name}-{n}","sleep_ms":5}}"#)))
+    (0..EVENTS)
+        .map(move |n| Record::new(format!("key-{n}"), format!(r#"{{"id":"{name}-{n}","sleep_ms":5}}"#)))
 }
 
 /// The keys that an event has to itself, by what stands there.
@@ -55,7 +56,8 @@ async fn workers_with_both_layouts_share_a_group() {
     let pods = Pods::of(topic.name(), folder.path());
     topic.produce_all(events("event").map(|event| event.to(0))).await;
     topic.produce_all(events("event").rev().map(|event| event.to(1))).await;
-    let _pods = ["keys", "compact"].map(|layout| pods.clone().with("DEDUPE__LAYOUT", layout).start(TEST_WORKER));
+    let _pods =
+        ["keys", "compact"].map(|layout| pods.clone().with("DEDUPE__LAYOUT", layout).start(TEST_WORKER));
     pods.commit(&topic, 2 * EVENTS as i64, PATIENCE).await;
     let counts = pods.effects().counts();
     assert_eq!((counts.len(), counts.values().max()), (EVENTS, Some(&1)));

@@ -12,6 +12,7 @@
 
 mod adapter;
 mod pages;
+mod plain;
 #[path = "../support/proxy.rs"]
 #[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
 mod proxy;
@@ -42,6 +43,11 @@ fn request(key: &str) -> ClaimRequest {
         max_deliveries: 3,
         fingerprint: None,
     }
+}
+
+fn completion(request: &ClaimRequest, token: u64, end: End) -> Completion {
+    let held = Held { key: request.key.clone(), owner: request.owner.clone(), token };
+    Completion { held, end, retention: HOUR, attempts: 1, fingerprint: None, layout: Layout::Keys }
 }
 
 async fn claim(store: &RedisStore, request: &ClaimRequest) -> Result<Claim, StoreFault> {
@@ -270,15 +276,7 @@ async fn a_full_server_takes_no_claims_but_lets_work_end() {
     let mut raw = server.raw().await;
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").exec_async(&mut raw).await.unwrap();
     fails(claim(&store, &request).await, FaultKind::Unavailable, "OOM");
-    let held = Held { key: request.key, owner: request.owner, token };
-    let done = Completion {
-        held,
-        end: End::Done,
-        retention: HOUR,
-        attempts: 1,
-        fingerprint: None,
-        layout: Layout::Keys,
-    };
+    let done = completion(&request, token, End::Done);
     assert_eq!(store.complete(&[done]).await, Ok(vec![Completed::Recorded]));
     let report = store.describe().await.unwrap();
     assert_eq!((report.maxmemory, report.maxmemory_policy.as_deref()), (Some(1), Some("noeviction")));

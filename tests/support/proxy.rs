@@ -1,7 +1,7 @@
 //! A wire between a client and a server that a test may stall, cut, or let lose what comes back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,6 +15,8 @@ struct Switches {
     /// Connections up to this number carry nothing any more, and nobody is told.
     stalled: AtomicU64,
     losing: AtomicBool,
+    /// Seconds by which a Redis behind it seems to be ahead of itself.
+    ahead: AtomicI64,
 }
 
 /// A port that leads to a server.
@@ -43,8 +45,9 @@ impl Proxy {
                 let mut cuts = cuts.clone();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = pump(from_client, to_server, move || there.stalled.load(Ordering::SeqCst) >= number) => {}
-                        () = pump(from_server, to_client, move || {
+                        () = pump(from_client, to_server, move |_| there.stalled.load(Ordering::SeqCst) >= number) => {}
+                        () = pump(from_server, to_client, move |said| {
+                            shift_time(said, back.ahead.load(Ordering::SeqCst));
                             back.losing.load(Ordering::SeqCst) || back.stalled.load(Ordering::SeqCst) >= number
                         }) => {}
                         _ = cuts.wait_for(|cut| *cut >= number) => {}
@@ -75,6 +78,11 @@ impl Proxy {
         self.switches.losing.store(losing, Ordering::SeqCst);
     }
 
+    /// What a Redis says to `TIME` is shifted by so many seconds.
+    pub fn shift_time(&self, seconds: i64) {
+        self.switches.ahead.store(seconds, Ordering::SeqCst);
+    }
+
     /// Takes no new connections, and closes those that are open now.
     pub fn refuse(&self) {
         self.accepting.abort();
@@ -83,11 +91,20 @@ impl Proxy {
 }
 
 /// Carries bytes until one side closes; swallows what it reads while it should.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: impl Fn() -> bool) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: impl Fn(&mut [u8]) -> bool) {
     let mut buffer = vec![0; 64 * 1_024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if !swallow() && to.write_all(&buffer[..read]).await.is_err() {
+        if !swallow(&mut buffer[..read]) && to.write_all(&buffer[..read]).await.is_err() {
             break;
         }
     }
+}
+
+/// Seconds of ten digits and microseconds: nothing else is answered so.
+fn shift_time(said: &mut [u8], seconds: i64) {
+    let before = b"*2\r\n$10\r\n";
+    let Some(at) = said.windows(before.len()).position(|part| part == before) else { return };
+    let digits = &mut said[at + before.len()..][..10];
+    let now: i64 = std::str::from_utf8(digits).unwrap().parse().unwrap();
+    digits.copy_from_slice((now + seconds).to_string().as_bytes());
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bench::{Bench, HOUR, Wrong, holds, only, same, won};
+use super::inspections::attempted;
 use super::{TestStore, Verdict, Violation, run_each};
-use crate::store::{Claim, ClaimRequest, Completed, Completion, End, Release, Renewal};
+use crate::store::{
+    Claim, ClaimRequest, Completed, Completion, End, Held, Inspected, KnownState, Release, Renewal,
+};
 
 /// A retention that is over before anybody has waited for it.
 const BRIEF: Duration = Duration::from_millis(1);
@@ -15,6 +18,9 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
     run_each!(
         store,
         a_batch_is_answered_in_order_and_sees_itself,
+        claims_of_one_key_see_each_other,
+        completions_of_one_key_see_each_other,
+        a_batch_of_all_kinds_is_answered_one_by_one,
         every_request_has_a_lease_of_its_own,
         an_empty_batch_has_no_answers,
         a_large_batch_is_answered_completely,
@@ -36,6 +42,72 @@ async fn a_batch_is_answered_in_order_and_sees_itself(bench: &Bench<'_>) -> Verd
     let held = bench.held(1, 1, grant.token);
     let twice = [bench.completion(held.clone(), End::Done), bench.completion(held, End::Done)];
     same(bench.store.complete(&twice).await?, vec![Completed::Recorded; 2])
+}
+
+async fn claims_of_one_key_see_each_other(bench: &Bench<'_>) -> Verdict {
+    let first = won(bench.claim(1, 1).await?)?;
+    let with = |owner, print| ClaimRequest { fingerprint: Some(print), ..bench.request(1, owner) };
+    // The repeat gives the record its fingerprint, which the next one does not match.
+    let answers = bench.store.claim(&[with(1, 7), with(2, 8), with(1, 7)]).await?;
+    same(answers, vec![Claim::Won(first), Claim::Mismatch, Claim::Won(first)])?;
+    bench.store.expire_lease(&bench.key(1)).await?;
+    let answers = bench.store.claim(&[with(2, 7), with(3, 7), with(2, 8), with(2, 7)]).await?;
+    let [Claim::TakenOver(grant), Claim::Busy { .. }, Claim::Mismatch, again] = answers[..] else {
+        return Err(Wrong(format!("expected one to take over, got {answers:?}")));
+    };
+    same(again, Claim::TakenOver(grant))
+}
+
+async fn completions_of_one_key_see_each_other(bench: &Bench<'_>) -> Verdict {
+    let first = won(bench.claim(1, 1).await?)?;
+    let second = bench.steal(1, 2).await?;
+    let (ours, theirs) = (bench.held(1, 1, first.token), bench.held(1, 2, second.token));
+    let done = |held: &Held| bench.completion(held.clone(), End::Done);
+    let dead = |held: &Held| Completion { attempts: 7, ..bench.completion(held.clone(), End::Dead) };
+    // Whoever is first has finished it; the others find out, and change nothing.
+    let batch = [dead(&ours), done(&theirs), done(&ours), done(&theirs)];
+    let (already, recorded) = (Completed::AlreadyFinished, Completed::Recorded);
+    same(bench.store.complete(&batch).await?, vec![Completed::Stolen, already, recorded, already])?;
+    same(bench.store.complete(&batch).await?, vec![recorded, already, recorded, already])?;
+    match only(bench.store.inspect(&[bench.key(1)]).await?)? {
+        Inspected::Known(known) => {
+            same(&known.state, &KnownState::Ended(End::Dead))?;
+            attempted(bench, &known, 7)?;
+            holds(known.token.is_none_or(|token| token == first.token), format!("{:?}", known.token))
+        }
+        other => Err(Wrong(format!("expected to be known, got {other:?}"))),
+    }
+}
+
+async fn a_batch_of_all_kinds_is_answered_one_by_one(bench: &Bench<'_>) -> Verdict {
+    let held = |key| async move {
+        let request = ClaimRequest { fingerprint: Some(7), ..bench.request(key, 1) };
+        let grant = won(only(bench.store.claim(&[request]).await?)?)?;
+        Ok::<Held, Wrong>(bench.held(key, 1, grant.token))
+    };
+    let all = [held(1).await?, held(2).await?, held(3).await?, held(4).await?, held(5).await?];
+    bench.store.lose(&bench.key(2)).await?;
+    bench.steal(3, 2).await?;
+    bench.store.corrupt(&bench.key(4)).await?;
+    bench.complete(all[4].clone(), End::Dead).await?;
+    let batch = all.map(|held| bench.completion(held, End::Done));
+    let expected = [
+        Completed::Recorded,
+        Completed::Lost,
+        Completed::Stolen,
+        Completed::Foreign,
+        // By an earlier try of the same completion.
+        Completed::Recorded,
+    ];
+    same(bench.store.complete(&batch).await?, expected.to_vec())?;
+    let requests: Vec<_> =
+        (1..=6).map(|key| ClaimRequest { fingerprint: Some(8), ..bench.request(key, 3) }).collect();
+    let answers = bench.store.claim(&requests).await?;
+    // The fingerprint was kept wherever there was one.
+    let mismatch = Claim::Mismatch;
+    let expected = [mismatch, Claim::Done, mismatch, Claim::Foreign, mismatch];
+    same(&answers[..5], &expected)?;
+    won(answers[5]).map(drop)
 }
 
 async fn every_request_has_a_lease_of_its_own(bench: &Bench<'_>) -> Verdict {

@@ -79,10 +79,10 @@ async fn each_state_is_shown_as_it_is(bench: &Bench<'_>) -> Verdict {
     attempted(bench, &known(bench, 3).await?, 99)
 }
 
-/// Of an end in short, and of nothing else, the attempts need not be known.
-fn attempted(bench: &Bench<'_>, seen: &Known, attempts: u32) -> Verdict {
+/// Of an end in short, and of nothing else, token and attempts need not be known.
+pub(super) fn attempted(bench: &Bench<'_>, seen: &Known, attempts: u32) -> Verdict {
     let short = bench.store.keeps_short() && seen.attempts.is_none() && seen.token.is_none();
-    if short { Ok(()) } else { same(seen.attempts, Some(attempts)) }
+    if short { Ok(()) } else { same((seen.attempts, seen.token.is_some()), (Some(attempts), true)) }
 }
 
 async fn a_look_changes_nothing(bench: &Bench<'_>) -> Verdict {
