@@ -18,7 +18,7 @@ use super::line::{Line, time};
 use super::record::{Fresh, Hex, Record, differ, read};
 use super::resp::Reply;
 use super::wire::retention;
-use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, StoreKey, millis};
+use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, Request, StoreKey, millis};
 
 /// A lease may end so much too early for what was not known of the server's clock. The rest of the margin is for what
 /// is not noticed, and for rounding.
@@ -72,36 +72,41 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens,
     commands.command(&[b"TIME"]);
     let mut lease = None;
     let mut fresh = Fresh::new(token, 0);
-    let mut keep = Keep::default();
+    let mut keep = Keep::after("$2\r\nNX\r\n$3\r\nGET\r\n");
+    commands.reserve(requests.len() * 256);
     for request in requests {
         if lease != Some(request.lease) {
             lease = Some(request.lease);
             fresh = Fresh::new(token, least_us / 1_000 + millis(request.lease));
         }
-        commands.begin(7);
-        commands.raw(b"$3\r\nSET\r\n");
+        commands.begin_with(b"*7\r\n$3\r\nSET\r\n");
         commands.word(request.key.name_len(), |bytes| request.key.write_name(bytes));
         fresh.word(&request.owner, &Hex::of(request.fingerprint), commands);
-        commands.raw(b"$2\r\nNX\r\n$3\r\nGET\r\n");
-        commands.raw(keep.words(request.retention, || retention(request)));
+        commands.raw(keep.words(request));
     }
     compact::write(commands, requests, aware);
     Sent { token, at, certain, aware }
 }
 
-/// `PX <milliseconds>` for the last retention that was asked for: there are few different ones.
-#[derive(Debug, Default)]
+/// The words at the end of a command, the last of which are `PX <milliseconds>`: there are few different ones, so
+/// those for the last retention that was asked for are kept.
+#[derive(Debug)]
 pub(super) struct Keep {
+    first: &'static str,
     of: Option<Duration>,
     words: Vec<u8>,
 }
 
 impl Keep {
-    pub(super) fn words(&mut self, retention: Duration, millis: impl FnOnce() -> u64) -> &[u8] {
-        if self.of != Some(retention) {
-            self.of = Some(retention);
-            let millis = millis().to_string();
-            self.words = format!("$2\r\nPX\r\n${}\r\n{millis}\r\n", millis.len()).into_bytes();
+    pub(super) fn after(first: &'static str) -> Self {
+        Self { first, of: None, words: Vec::new() }
+    }
+
+    pub(super) fn words(&mut self, request: &impl Request) -> &[u8] {
+        if self.of != Some(request.retention()) {
+            self.of = Some(request.retention());
+            let (first, millis) = (self.first, retention(request).to_string());
+            self.words = format!("{first}$2\r\nPX\r\n${}\r\n{millis}\r\n", millis.len()).into_bytes();
         }
         &self.words
     }

@@ -39,17 +39,16 @@ pub(super) struct Amend {
 /// Writes the commands of a batch.
 pub(super) fn write(line: &mut Line, completions: &[Completion]) {
     let commands = &mut line.commands;
-    let mut keep = Keep::default();
+    let mut keep = Keep::after("$3\r\nGET\r\n");
+    commands.reserve(completions.len() * 128);
     let mut value = Vec::with_capacity(40);
     for completion in completions {
         let key = &completion.held.key;
-        commands.begin(6);
-        commands.raw(b"$3\r\nSET\r\n");
+        commands.begin_with(b"*6\r\n$3\r\nSET\r\n");
         commands.word(key.name_len(), |bytes| key.write_name(bytes));
         value_of(completion, &mut value);
         commands.word(value.len(), |bytes| bytes.extend_from_slice(&value));
-        commands.raw(b"$3\r\nGET\r\n");
-        commands.raw(keep.words(completion.retention, || retention(completion)));
+        commands.raw(keep.words(completion));
     }
 }
 

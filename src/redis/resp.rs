@@ -31,11 +31,22 @@ impl Commands {
     }
 
     /// Adds a command, piece by piece: so many words have to follow.
-    pub(super) fn begin(&mut self, words: usize) {
+    fn begin(&mut self, words: usize) {
         self.count += 1;
         self.bytes.push(b'*');
         self.number(words);
         self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a command whose beginning has been written down before.
+    pub(super) fn begin_with(&mut self, written: &[u8]) {
+        self.count += 1;
+        self.bytes.extend_from_slice(written);
+    }
+
+    /// Makes room for so many bytes to come.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
     }
 
     /// Adds a word of so many bytes.
@@ -226,10 +237,10 @@ mod tests {
     fn commands_are_written_as_the_server_reads_them() {
         let mut commands = Commands::default();
         commands.command(&[b"TIME"]);
-        commands.begin(2);
-        commands.word(3, |bytes| bytes.extend_from_slice(b"GET"));
-        commands.raw(b"$1\r\nk\r\n");
-        assert_eq!(commands.bytes(), b"*1\r\n$4\r\nTIME\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+        commands.begin_with(b"*3\r\n$3\r\nSET\r\n");
+        commands.word(1, |bytes| bytes.extend_from_slice(b"k"));
+        commands.raw(b"$1\r\nv\r\n");
+        assert_eq!(commands.bytes(), b"*1\r\n$4\r\nTIME\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n");
         assert_eq!(commands.count(), 2);
     }
 
