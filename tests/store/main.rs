@@ -133,6 +133,25 @@ async fn functions_that_vanish_or_differ_are_loaded() {
 }
 
 #[tokio::test]
+async fn ends_in_short_are_found_even_when_the_functions_have_vanished() {
+    let server = Server::start(&[]).await;
+    let mut raw = server.raw().await;
+    let [ours, theirs, unaware] = [(); 3].map(|()| RedisStore::connect(&server.url(), PATIENCE).unwrap());
+    for (name, store) in [("first", &ours), ("second", &theirs), ("third", &unaware)] {
+        let request = request(name);
+        let token = is_won(claim(&ours, &request).await);
+        let short = Completion { layout: Layout::Compact, ..completion(&request, token, End::Done) };
+        assert_eq!(ours.complete(std::slice::from_ref(&short)).await, Ok(vec![Completed::Recorded]));
+        // One of them has asked before, and asks for the functions with its claims.
+        is_won(claim(&theirs, &crate::request(&format!("beside the {name}"))).await);
+        redis::cmd("FUNCTION").arg("FLUSH").exec_async(&mut raw).await.unwrap();
+        assert_eq!(claim(store, &request).await, Ok(Claim::Done));
+        redis::cmd("FUNCTION").arg("FLUSH").exec_async(&mut raw).await.unwrap();
+        assert_eq!(ours.complete(&[short]).await, Ok(vec![Completed::Recorded]));
+    }
+}
+
+#[tokio::test]
 async fn passwords_are_asked_for_and_never_shown() {
     let server = Server::start(&["--requirepass", "sesame"]).await;
     let without = RedisStore::connect(&server.url(), PATIENCE).unwrap();
@@ -271,13 +290,19 @@ async fn a_user_with_the_least_rights_can_do_everything() {
 async fn a_full_server_takes_no_claims_but_lets_work_end() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]).await;
     let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
-    let request = request("k");
-    let token = is_won(claim(&store, &request).await);
+    let claimed = [Layout::Keys, Layout::Compact].map(|layout| (layout, request(&format!("{layout:?}"))));
+    let request = &claimed[0].1;
+    let mut tokens = Vec::new();
+    for (_, request) in &claimed {
+        tokens.push(is_won(claim(&store, request).await));
+    }
     let mut raw = server.raw().await;
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").exec_async(&mut raw).await.unwrap();
-    fails(claim(&store, &request).await, FaultKind::Unavailable, "OOM");
-    let done = completion(&request, token, End::Done);
-    assert_eq!(store.complete(&[done]).await, Ok(vec![Completed::Recorded]));
+    fails(claim(&store, request).await, FaultKind::Unavailable, "OOM");
+    for ((layout, request), token) in claimed.iter().zip(tokens) {
+        let done = Completion { layout: *layout, ..completion(request, token, End::Done) };
+        assert_eq!(store.complete(&[done]).await, Ok(vec![Completed::Recorded]));
+    }
     let report = store.describe().await.unwrap();
     assert_eq!((report.maxmemory, report.maxmemory_policy.as_deref()), (Some(1), Some("noeviction")));
 }

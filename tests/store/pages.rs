@@ -176,3 +176,28 @@ async fn a_table_grows_and_shrinks_with_what_it_holds() {
     let pages = store.pages().await;
     assert!(pages < 100, "{pages} pages");
 }
+
+#[tokio::test]
+async fn every_bit_that_is_kept_tells_one_event_from_another() {
+    let mut store = Store::start().await;
+    store.end(&[0], DAY).await;
+    let whole = key(0);
+    let digest = whole.len() - 16;
+    // The bucket has 6 bits of the first byte.
+    let kept = [(4, 0..3), (5, 0..7)].into_iter().chain((6..16).map(|byte| (byte, 0..8)));
+    let mut others = Vec::new();
+    for (byte, bits) in kept {
+        for bit in bits {
+            let mut other = whole.clone();
+            other[digest + byte] ^= 1 << bit;
+            others.push(other);
+        }
+    }
+    assert_eq!(others.len(), 90);
+    others.push(whole);
+    let mut inspect = redis::cmd("FCALL");
+    inspect.arg("oncewise_test_inspect").arg(others.len()).arg(others);
+    let replies: Vec<String> = inspect.query_async(&mut store.redis).await.unwrap();
+    assert!(replies[..90].iter().all(|reply| reply == "U"), "{replies:?}");
+    assert!(replies[90].starts_with('X'), "{replies:?}");
+}
