@@ -2,7 +2,7 @@
 --
 --   <prefix>:{<bucket>}:pages   how many pages it has, and until which minute it is needed: two numbers of 32 bits
 --   <prefix>:{<bucket>}:p<n>    a page
---   <prefix>:compact            there while any table of the prefix is: what workers with layout = "keys" look for
+--   <prefix>:compact            there while any table of the prefix is: the sign that workers look for
 --
 -- A page is a string: a head of 16 bytes, two bytes of each event, then the other twelve of each. The head is how many
 -- events have room, and three minutes since 1970: since when the marks count, until when the page is needed, and before
