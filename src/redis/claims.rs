@@ -117,7 +117,9 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
     let mut replies = line.replies.all();
     let said_us = match replies.next() {
         Some(Reply::Error(error)) => return Err(Refusal(error.to_vec())),
-        said => said.and_then(time).unwrap_or_default(),
+        said => {
+            said.and_then(time).ok_or_else(|| Refusal(b"ERR what it says to TIME is no time".to_vec()))?
+        }
     };
     let certain = line.clock.learn(said_us, sent.at, line.first_reply) && sent.certain;
     let granted = certain.then_some(Claim::Won(Grant {

@@ -3,7 +3,8 @@
 //! A claim is a lease with an owner and a fencing token. Every operation is atomic in the store, takes its time from
 //! the store's clock and is *re-entrant*: when a reply was lost, the same request may be sent again and is answered as
 //! its sender expects. Every operation takes a batch, answers in the order of the batch, one answer per request, and
-//! costs one round trip; a request sees what the requests before it in the batch have changed.
+//! costs one round trip, a second one where something is out of the ordinary; a request sees what the requests before
+//! it in the batch have changed.
 
 mod anchors;
 mod claim;

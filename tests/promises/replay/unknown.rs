@@ -13,7 +13,7 @@ async fn what_the_store_has_forgotten_is_refused_and_runs_only_on_demand() {
     past.events(20).await;
     past.is_handled(20).await;
     until("everything to be forgotten", PATIENCE, async || {
-        let known: Vec<String> = redis.command(&["KEYS", "*{*"]).await;
+        let known: Vec<Vec<u8>> = redis.command(&["KEYS", "*{*"]).await;
         if known.is_empty() { Ok(()) } else { Err(known.len()) }
     })
     .await;
