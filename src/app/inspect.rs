@@ -28,6 +28,16 @@ pub(super) async fn inspect(
     let store_findings = check::store(&store.describe().await);
     let all_answer = !check::failed(&findings) && !check::failed(&store_findings);
     findings.extend(store_findings);
+    let of_service = |(service, relied): (&Service, &'_ Reliance)| {
+        let layout = settings.service(service.name()).dedupe.layout;
+        relied
+            .horizons
+            .iter()
+            .map(|horizon| (horizon.handler.clone(), layout, horizon.ttl))
+            .collect::<Vec<_>>()
+    };
+    let handlers: Vec<_> = services.iter().zip(&relied).flat_map(of_service).collect();
+    findings.extend(check::layouts(&handlers));
     // Whoever does not answer has been named by then.
     if all_answer {
         for service in services {

@@ -4,6 +4,7 @@
 
 mod accept;
 mod finding;
+mod layout;
 mod rules;
 mod table;
 
@@ -14,6 +15,7 @@ use std::{
 
 pub use accept::{Accept, AcceptError};
 pub use finding::{Finding, State, failed};
+pub(crate) use layout::layouts;
 pub(crate) use rules::ledger;
 pub use rules::{Horizon, store};
 pub use table::{render, terminal_width};

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     store::{
-        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Release, Released, Renewal,
-        Renewed, Run, StoreFault,
+        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Layout, Release, Released,
+        Renewal, Renewed, Run, StoreFault,
     },
     telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
@@ -48,6 +48,7 @@ pub(crate) struct Claims {
     held: Arc<HeldClaims>,
     renewing: tokio::sync::Mutex<()>,
     status: Arc<Status>,
+    layout: Layout,
 }
 
 /// Calls the store and takes the time.
@@ -72,7 +73,12 @@ impl Caller {
 
 impl Claims {
     /// Must be called inside of a runtime, which runs the batches.
-    pub(crate) fn new(store: Arc<dyn DedupeStore>, status: Arc<Status>, control: Handle) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn DedupeStore>,
+        layout: Layout,
+        status: Arc<Status>,
+        control: Handle,
+    ) -> Self {
         let caller = Caller { store, status: Arc::clone(&status) };
         let [claims, completions, releases] = [(); 3].map(|()| caller.clone());
         Self {
@@ -94,6 +100,7 @@ impl Claims {
             held: Arc::default(),
             renewing: tokio::sync::Mutex::default(),
             status,
+            layout,
         }
     }
 
@@ -211,6 +218,7 @@ impl Claims {
             retention: renewal.retention,
             attempts,
             fingerprint: renewal.fingerprint,
+            layout: self.layout,
         };
         let recorded = || async {
             match self.complete.ask(completion.clone()).await? {

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::compact::{self, Confirmed};
 use super::line::{Line, time};
 use super::record::{Fresh, Hex, Record, differ, read};
 use super::resp::Reply;
@@ -30,6 +31,16 @@ pub(super) struct Sent {
     at: Instant,
     /// The server's clock was known well enough.
     certain: bool,
+    aware: bool,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Native {
+    /// `None` where the function is to be asked.
+    pub(super) answers: Vec<Option<Claim>>,
+    /// What ends in short may stand in the way of what was granted.
+    pub(super) confirmed: Confirmed,
 }
 
 /// Why there are no answers: the error of the server.
@@ -51,7 +62,8 @@ impl Tokens {
 }
 
 /// Writes the commands of a batch.
-pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens) -> Sent {
+/// `aware` says that ends are known to be kept in short.
+pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens, aware: bool) -> Sent {
     let at = Instant::now();
     let least_us = line.clock.at_least_us(at);
     let certain = line.clock.at_most_us(at).saturating_sub(least_us) <= UNCERTAIN_US;
@@ -72,7 +84,8 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens)
         fresh.word(&request.owner, &Hex::of(request.fingerprint), commands);
         commands.raw(keep.words(request));
     }
-    Sent { token, at, certain }
+    compact::write(commands, requests, aware);
+    Sent { token, at, certain, aware }
 }
 
 /// The words at the end of a command, the last of which are `PX <milliseconds>`: there are few different ones, so
@@ -99,12 +112,8 @@ impl Keep {
     }
 }
 
-/// Reads the replies to a batch; `None` where the function is to be asked.
-pub(super) fn answers(
-    line: &mut Line,
-    requests: &[ClaimRequest],
-    sent: Sent,
-) -> Result<Vec<Option<Claim>>, Refusal> {
+/// Reads the replies to a batch.
+pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) -> Result<Native, Refusal> {
     let mut replies = line.replies.all();
     let said_us = match replies.next() {
         Some(Reply::Error(error)) => return Err(Refusal(error.to_vec())),
@@ -122,7 +131,7 @@ pub(super) fn answers(
     let mut answers = Vec::with_capacity(requests.len());
     // What comes after a request that the function decides has to see what that has changed.
     let mut undecided: HashSet<&StoreKey> = HashSet::new();
-    for (request, reply) in requests.iter().zip(replies) {
+    for (request, reply) in requests.iter().zip(replies.by_ref()) {
         let answer = match reply {
             Reply::Nothing => granted,
             Reply::Error(error) if error.starts_with(b"WRONGTYPE") => Some(Claim::Foreign),
@@ -136,7 +145,7 @@ pub(super) fn answers(
         }
         answers.push(answer);
     }
-    Ok(answers)
+    Ok(Native { answers, confirmed: compact::read(replies, requests, sent.aware)? })
 }
 
 /// The answer to a claim of a key that is known; `None` when it may be granted.

@@ -52,7 +52,7 @@ pub(super) fn write(line: &mut Line, completions: &[Completion]) {
     }
 }
 
-fn value_of(completion: &Completion, to: &mut Vec<u8>) {
+pub(super) fn value_of(completion: &Completion, to: &mut Vec<u8>) {
     to.clear();
     end(completion, super::record::Hex::of(completion.fingerprint).as_bytes(), to);
 }

@@ -19,7 +19,12 @@ use super::fault::{Remedy, fault, remedy};
 use crate::store::StoreFault;
 
 /// The server's half of the store, for `FUNCTION LOAD`.
-pub const FUNCTIONS: &str = include_str!("functions.lua");
+pub const FUNCTIONS: &str = concat!(
+    "#!lua name=oncewise_v1\n",
+    include_str!("compact/pages.lua"),
+    include_str!("functions.lua"),
+    include_str!("ends.lua")
+);
 
 const LIBRARY: &str = "oncewise_v1";
 /// A connection on which so many calls in a row found no answer is given up.

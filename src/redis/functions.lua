@@ -1,4 +1,3 @@
-#!lua name=oncewise_v1
 -- The dedupe store's operations. Each function takes a batch: KEYS holds one key per request, ARGV the same number of
 -- arguments per request, the reply one text per request. A batch that failed half-way may simply be sent again.
 --
@@ -22,8 +21,6 @@
 
 local OPEN = '^1([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%x*)$'
 local COLON = 58
-
-local function int(number) return string.format('%.0f', number) end
 
 -- One clock for all workers: the server's. The token comes from it too, so that it grows even across a lost record.
 local function now()
@@ -86,10 +83,21 @@ local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print)
     if run == 'A' then solo = int(solo + 1) end
   end
   if tonumber(solo) >= math.max(tonumber(allowed), 1) then how = 'S' end
-  token = int(math.max(token + 1, us))
+  local next = math.max(token + 1, us)
+  -- What is kept of a token in short tells it from the one before.
+  if next % TOKENS == token % TOKENS then next = next + 1 end
+  token = int(next)
   redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, 'N',
     either(known, print)), 'PX', keep)
   return grant(how, token, attempts, takeovers, first)
+end
+
+-- What has ended in short and is claimed nevertheless is not granted: the claim is undone.
+local function settled(call, key)
+  local rest = remembered(call, key)
+  if not rest then return nil end
+  redis.call('DEL', key)
+  return is_dead(rest) and 'X' or 'D'
 end
 
 -- ARGV: owner, lease ms, retention ms, solo deaths allowed, fingerprint
@@ -100,7 +108,7 @@ local function claim(keys, argv)
   local head = '1P' .. int(us) .. ':'
   local won = grant('W', int(us), '0', '0', '')
   local lease_before, tail
-  local replies = {}
+  local call, replies = begin(ms), {}
   for i = 1, #keys do
     local key, at = keys[i], i * 5 - 4
     local owner, lease, keep, print = argv[at], argv[at + 1], argv[at + 2], argv[at + 4]
@@ -111,9 +119,10 @@ local function claim(keys, argv)
     -- One command says whether the key is new, and claims it.
     local old = redis.pcall('SET', key, head .. owner .. tail .. print, 'NX', 'GET', 'PX', keep)
     if old then
-      replies[i] = claim_known(key, checked(old), us, ms, owner, lease, keep, argv[at + 3], print)
+      local reply = claim_known(key, checked(old), us, ms, owner, lease, keep, argv[at + 3], print)
+      replies[i] = string.find(reply, '^[WTS]') and settled(call, key) or reply
     else
-      replies[i] = won
+      replies[i] = settled(call, key) or won
     end
   end
   return replies
@@ -123,13 +132,15 @@ end
 -- Reply: K kept; S stolen; Z finished; R made again; E foreign
 local function renew(keys, argv)
   local _, ms = now()
-  local replies = {}
+  local call, replies = begin(ms), {}
   for i = 1, #keys do
     local key, at = keys[i], i * 8 - 7
     local owner, token, lease, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
     local attempts, first, run, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
     local old = checked(redis.pcall('GET', key))
-    if not old then
+    if not old and remembered(call, key) then
+      replies[i] = 'Z'
+    elseif not old then
       redis.call('SET', key, open('P', token, owner, ms + lease, attempts, '0', '0', first, 'W', run, print), 'PX', keep)
       replies[i] = 'R'
     else
@@ -148,71 +159,17 @@ local function renew(keys, argv)
   return replies
 end
 
--- What a completion finds that is not simply ours: the reply, and the fingerprint to keep, nil if nothing is written.
-local function complete_known(old, token)
-  local state, _, _, _, _, _, _, _, _, _, known = string.match(old, OPEN)
-  if state then return 'S', known end
-  local how, by = ended(old)
-  return not how and 'E' or by == token and 'C' or 'A', nil
-end
-
--- ARGV: owner, token, 0 done or 1 dead, retention ms, attempts as two digits, fingerprint
--- Reply: C recorded; A finished by another before; S was stolen, recorded; L was lost, recorded; E foreign
-local function complete(keys, argv)
-  local replies = {}
-  for i = 1, #keys do
-    local key, at = keys[i], i * 6 - 5
-    local token, print = argv[at + 1], argv[at + 5]
-    local old = redis.pcall('GET', key)
-    local ours = '1P' .. token .. ':' .. argv[at] .. ':'
-    local reply, known = 'C', ''
-    if not old then
-      reply = 'L'
-    elseif type(old) == 'string' and string.sub(old, 1, #ours) == ours then
-      if string.byte(old, -1) ~= COLON then known = string.match(old, '%x*$') end
-    else
-      reply, known = complete_known(checked(old), token)
-    end
-    if known then
-      if print == '' then print = known end
-      if print ~= '' then print = ':' .. print end
-      redis.call('SET', key, token .. argv[at + 2] .. argv[at + 4] .. print, 'PX', argv[at + 3])
-    end
-    replies[i] = reply
-  end
-  return replies
-end
-
--- ARGV: what was written by mistake, what should stand there, retention ms, 0 for ever
--- Reply: R put back; N it is something else by now, which stays
-local function amend(keys, argv)
-  local replies = {}
-  for i = 1, #keys do
-    local key, at = keys[i], i * 3 - 2
-    replies[i] = 'N'
-    if checked(redis.pcall('GET', key)) == argv[at] then
-      if argv[at + 2] == '0' then
-        redis.call('SET', key, argv[at + 1])
-      else
-        redis.call('SET', key, argv[at + 1], 'PX', argv[at + 2])
-      end
-      replies[i] = 'R'
-    end
-  end
-  return replies
-end
-
 -- ARGV: owner, token, delay ms, retention ms, attempts, first failure, 1 when in doubt
 -- Reply: R released; N not ours; Z finished; E foreign
 local function release(keys, argv)
   local _, ms = now()
-  local replies = {}
+  local call, replies = begin(ms), {}
   for i = 1, #keys do
     local key, at = keys[i], i * 7 - 6
     local owner, token, delay, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
     local old = checked(redis.pcall('GET', key))
     if not old then
-      replies[i] = 'N'
+      replies[i] = remembered(call, key) and 'Z' or 'N'
     else
       local state, held, holder, _, _, takeovers, solo, _, _, _, known = string.match(old, OPEN)
       if state == 'P' and held == token and holder == owner then
@@ -231,9 +188,10 @@ end
 
 -- Reply: U unknown; E foreign; P claimed, F free, D done, X dead, and then
 --        <token>:<owner>:<ms left>:<attempts>:<takeovers>:<first failure>:<fingerprint>:<ms remembered>:<stamp>
+--        token and attempts are empty where an end is kept in short
 local function inspect(keys)
   local _, ms = now()
-  local replies = {}
+  local call, replies = begin(ms), {}
   for i = 1, #keys do
     local old = checked(redis.pcall('GET', keys[i]))
     local state, token, owner, deadline, attempts, takeovers, _, first, _, _, print
@@ -250,8 +208,12 @@ local function inspect(keys)
       replies[i] = state .. token .. ':' .. owner .. ':' .. int(math.max(deadline - ms, 0)) .. ':' .. attempts .. ':'
         .. takeovers .. ':' .. first .. ':' .. print .. ':' .. int(redis.call('PTTL', keys[i])) .. ':'
         .. redis.sha1hex(old)
+    elseif old then
+      replies[i] = 'E'
     else
-      replies[i] = old and 'E' or 'U'
+      local rest, left = remembered(call, keys[i])
+      replies[i] = rest and (is_dead(rest) and 'X' or 'D') .. '::0:::::' .. int(left) .. ':' .. redis.sha1hex(rest)
+        or 'U'
     end
   end
   return replies
@@ -261,13 +223,15 @@ end
 -- Reply: F forgotten; B<ms left> a lease runs; C changed since; E foreign
 local function forget(keys, argv)
   local _, ms = now()
-  local replies = {}
+  local call, replies = begin(ms), {}
   for i = 1, #keys do
     local old = checked(redis.pcall('GET', keys[i]))
     local state, deadline
     if old then state, _, _, deadline = string.match(old, OPEN) end
     if not old then
-      replies[i] = 'F'
+      local rest, _, page, number = remembered(call, keys[i])
+      replies[i] = rest and redis.sha1hex(rest) ~= argv[i] and 'C' or 'F'
+      if rest and replies[i] == 'F' then forget_one(page, number, ms) end
     elseif state == 'P' and ms < tonumber(deadline) then
       replies[i] = 'B' .. int(deadline - ms)
     elseif not state and not ended(old) then
@@ -285,8 +249,6 @@ end
 -- A server that is out of memory takes no new claims, but what is in flight may still end: its records only shrink.
 redis.register_function('oncewise_v1_claim', claim)
 redis.register_function{ function_name = 'oncewise_v1_renew', callback = renew, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v1_complete', callback = complete, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v1_amend', callback = amend, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_release', callback = release, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_inspect', callback = inspect, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'oncewise_v1_forget', callback = forget, flags = { 'allow-oom' } }

@@ -31,7 +31,7 @@ impl Commands {
     }
 
     /// Adds a command, piece by piece: so many words have to follow.
-    fn begin(&mut self, words: usize) {
+    pub(super) fn begin(&mut self, words: usize) {
         self.count += 1;
         self.bytes.push(b'*');
         self.number(words);

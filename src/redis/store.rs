@@ -1,10 +1,12 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::redis::Pipeline;
 use async_trait::async_trait;
 
 use super::claims::{self, Refusal, Tokens};
+use super::compact::{Confirm, Confirmed, Contest, Shorten};
 use super::completions;
 use super::connection::{Connection, Target};
 use super::fault::fault_of;
@@ -14,7 +16,7 @@ use super::suspects::Suspects;
 use super::wire::{Call, calls};
 use crate::store::{
     Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
-    Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
+    Layout, Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
 };
 
 /// The dedupe store in a single Redis server (or one behind an address that follows the primary).
@@ -24,6 +26,8 @@ pub struct RedisStore {
     lines: Lines,
     tokens: Tokens,
     suspects: Suspects,
+    /// Ends are kept in short, as far as is known.
+    aware: AtomicBool,
     /// Everything else.
     calls: Connection,
     /// Renewals have a connection of their own: they must not queue behind large batches of claims, and it must live
@@ -48,6 +52,7 @@ impl RedisStore {
             lines: Lines::new(target),
             tokens: Tokens::default(),
             suspects: Suspects::default(),
+            aware: AtomicBool::new(false),
             prefix: "oncewise".to_owned(),
         })
     }
@@ -108,6 +113,54 @@ impl RedisStore {
         Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| decided.next())).collect())
     }
 
+    /// Ends of their own, each under its key.
+    async fn complete_long(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
+        let keys = || completions.iter().map(|completion| &completion.held.key);
+        let answers = if self.suspects.any_of(keys()) {
+            self.call(&self.calls, completions).await?
+        } else {
+            let native = self
+                .lines
+                .ask(
+                    |line| completions::write(line, completions),
+                    |line, ()| completions::answers(line, completions),
+                )
+                .await?;
+            self.call(&self.calls, &native.amends).await?;
+            if let Some(refusal) = native.refusal {
+                return Err(self.refused(&refusal));
+            }
+            let answers = self.decide(completions, native.answers).await?;
+            self.contest(completions, answers).await?
+        };
+        let foreign = answers.iter().map(|answer| *answer == Completed::Foreign);
+        self.suspects.learn(keys().zip(foreign));
+        Ok(answers)
+    }
+
+    /// A key that is lost may have ended in short, and then it is not lost.
+    async fn contest(
+        &self,
+        completions: &[Completion],
+        mut answers: Vec<Completed>,
+    ) -> Result<Vec<Completed>, StoreFault> {
+        let lost = |answer: &Completed| *answer == Completed::Lost;
+        if !answers.iter().any(lost) {
+            return Ok(answers);
+        }
+        let zipped = completions.iter().zip(&answers).filter(|(_, answer)| lost(answer));
+        let keys: HashSet<&StoreKey> = zipped.map(|(completion, _)| &completion.held.key).collect();
+        let doubtful = |completion: &&Completion| keys.contains(&completion.held.key);
+        let contests: Vec<_> = completions.iter().filter(doubtful).map(Contest::of).collect();
+        let mut contested = self.call(&self.calls, &contests).await?.into_iter();
+        for (completion, answer) in completions.iter().zip(&mut answers) {
+            if doubtful(&completion) {
+                *answer = contested.next().flatten().unwrap_or(*answer);
+            }
+        }
+        Ok(answers)
+    }
+
     fn refused(&self, refusal: &Refusal) -> StoreFault {
         fault_of(self.address(), &refusal.0)
     }
@@ -133,12 +186,25 @@ impl DedupeStore for RedisStore {
         let native = self
             .lines
             .ask(
-                |line| claims::write(line, requests, &self.tokens),
+                |line| claims::write(line, requests, &self.tokens, self.aware.load(Ordering::Relaxed)),
                 |line, sent| claims::answers(line, requests, sent),
             )
             .await?;
-        let answers = native.map_err(|refusal| self.refused(&refusal))?;
-        self.decide(requests, answers).await
+        let native = native.map_err(|refusal| self.refused(&refusal))?;
+        self.aware.store(native.confirmed != Confirmed::Unneeded, Ordering::Relaxed);
+        let ends = match native.confirmed {
+            Confirmed::Unneeded => return self.decide(requests, native.answers).await,
+            Confirmed::Ends(ends) => ends,
+            Confirmed::Missing => {
+                let keys: Vec<_> = requests.iter().map(|request| Confirm(request.key.clone())).collect();
+                self.call(&self.calls, &keys).await?
+            }
+        };
+        let mut answers = self.decide(requests, native.answers).await?;
+        for (answer, end) in answers.iter_mut().zip(ends) {
+            *answer = end.unwrap_or(*answer);
+        }
+        Ok(answers)
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
@@ -146,28 +212,16 @@ impl DedupeStore for RedisStore {
     }
 
     async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
-        if completions.is_empty() {
-            return Ok(Vec::new());
+        let mut answers = Vec::with_capacity(completions.len());
+        for some in completions.chunk_by(|one, other| one.layout == other.layout) {
+            answers.extend(match some[0].layout {
+                Layout::Keys => self.complete_long(some).await?,
+                Layout::Compact => {
+                    let short: Vec<_> = some.iter().map(Shorten).collect();
+                    self.call(&self.calls, &short).await?
+                }
+            });
         }
-        let keys = || completions.iter().map(|completion| &completion.held.key);
-        let answers = if self.suspects.any_of(keys()) {
-            self.call(&self.calls, completions).await?
-        } else {
-            let native = self
-                .lines
-                .ask(
-                    |line| completions::write(line, completions),
-                    |line, ()| completions::answers(line, completions),
-                )
-                .await?;
-            self.call(&self.calls, &native.amends).await?;
-            if let Some(refusal) = native.refusal {
-                return Err(self.refused(&refusal));
-            }
-            self.decide(completions, native.answers).await?
-        };
-        let foreign = answers.iter().map(|answer| *answer == Completed::Foreign);
-        self.suspects.learn(keys().zip(foreign));
         Ok(answers)
     }
 

@@ -11,7 +11,7 @@ use crate::store::{
 };
 
 /// More keys than this in one call keep the server from its other clients for milliseconds.
-const KEYS_PER_CALL: usize = 200;
+pub(super) const KEYS_PER_CALL: usize = 200;
 
 /// One kind of request: the function that takes it, its arguments, and its reply.
 pub(super) trait Call: Keyed {
@@ -224,8 +224,8 @@ fn known(letter: &str, rest: &str) -> Option<Known> {
     };
     Some(Known {
         state,
-        token: token.parse().ok()?,
-        attempts: attempts.parse().ok()?,
+        token: number(token)?,
+        attempts: number(attempts)?,
         takeovers: number(takeovers)?,
         first_failure_ms: number(first)?,
         fingerprint: match print {

@@ -67,6 +67,25 @@ pub enum End {
     Dead,
 }
 
+/// How a store is to keep the end of an event. A store may know one way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Layout {
+    /// As a record of its own, with everything that is known of it.
+    #[default]
+    Keys,
+    /// In short, among others, where that is possible: how it ended and until when it is remembered are kept, and for
+    /// the rest less is promised. Its attempts are not known, its token only so far that another's completion is taken
+    /// for a repetition once in [`SHORT_TOKENS`](Layout::SHORT_TOKENS) times (never that of the owner right before or
+    /// after, where the record was not lost in between), and it is remembered up to a sixth of its
+    /// retention longer, or a quarter of an hour. An end with a fingerprint is kept as a record of its own.
+    Compact,
+}
+
+impl Layout {
+    /// How many tokens an end in short can tell apart: their remainders are kept.
+    pub const SHORT_TOKENS: u64 = 4_096;
+}
+
 /// Records an end.
 #[derive(Debug, Clone)]
 pub struct Completion {
@@ -80,6 +99,8 @@ pub struct Completion {
     pub attempts: u32,
     /// As in the claim; `None` keeps what is recorded.
     pub fingerprint: Option<u64>,
+    /// How the end is to be kept.
+    pub layout: Layout,
 }
 
 /// The answer to a [`Completion`]. Whatever it is, the event is finished, except for [`Completed::Foreign`].

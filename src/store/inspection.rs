@@ -20,17 +20,18 @@ pub enum Inspected {
 pub struct Known {
     /// How it stands.
     pub state: KnownState,
-    /// The fencing token of the last claim.
-    pub token: u64,
-    /// Attempts as last written; at most 99 once it has ended.
-    pub attempts: u32,
+    /// The fencing token of the last claim; `None` for an end in short ([`Layout::Compact`](super::Layout::Compact)).
+    pub token: Option<u64>,
+    /// Attempts as last written; at most 99 once it has ended, and `None` for an end in short.
+    pub attempts: Option<u32>,
     /// How often it was taken over after a lease ran out; `None` once it has ended, for it is kept no longer.
     pub takeovers: Option<u32>,
     /// When it failed for the first time, in milliseconds since 1970; `None` once it has ended.
     pub first_failure_ms: Option<i64>,
     /// What the event's content hashes to, for handlers that compare it.
     pub fingerprint: Option<u64>,
-    /// How long the record is remembered from now; `None` for ever, which no worker asks for.
+    /// How long the record is remembered from now, to the end of what an end in short is rounded up to; `None` for
+    /// ever, which no worker asks for.
     pub remembered: Option<Duration>,
     /// Tells this record from any that comes after it.
     pub stamp: Stamp,
@@ -55,7 +56,8 @@ pub enum KnownState {
     Ended(End),
 }
 
-/// Tells one version of a record from every other, and means nothing else.
+/// Tells one version of a record from every other, and means nothing else. Of ends in short it tells as much as they
+/// keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp(pub(crate) String);
 

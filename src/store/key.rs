@@ -100,6 +100,10 @@ impl StoreKey {
         name
     }
 
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// How many bytes the name in Redis has.
     pub(crate) fn name_len(&self) -> usize {
         self.prefix.len() + if self.bucket < 10 { 5 } else { 6 } + self.digest.len()

@@ -28,7 +28,7 @@ use async_trait::async_trait;
 pub use anchors::{Accepted, Anchors, InvalidPosition};
 pub use claim::{Claim, ClaimRequest, Grant, LEASE_MARGIN};
 pub use fault::{FaultKind, StoreFault};
-pub use hold::{Completed, Completion, End, Held, Release, Released, Renewal, Renewed, Run};
+pub use hold::{Completed, Completion, End, Held, Layout, Release, Released, Renewal, Renewed, Run};
 pub use inspection::{Forget, Forgotten, Inspected, Known, KnownState, Stamp};
 pub use key::{KeySpace, StoreKey};
 pub use memory::MemoryStore;

@@ -170,8 +170,8 @@ impl Record {
         let open = !matches!(self.state, State::Ended(_));
         Known {
             state,
-            token: self.token,
-            attempts: if open { self.attempts } else { self.attempts.min(99) },
+            token: Some(self.token),
+            attempts: Some(if open { self.attempts } else { self.attempts.min(99) }),
             takeovers: open.then_some(self.takeovers),
             first_failure_ms: self.first_failure_ms.filter(|_| open),
             fingerprint: self.fingerprint,

@@ -54,7 +54,12 @@ impl Assembly<'_> {
             }),
             ordering: settings.worker.ordering,
             prefix: settings.dedupe.prefix.clone(),
-            claims: Claims::new(Arc::clone(&self.store), Arc::clone(&status), self.control.clone()),
+            claims: Claims::new(
+                Arc::clone(&self.store),
+                settings.dedupe.layout,
+                Arc::clone(&status),
+                self.control.clone(),
+            ),
             producer: Arc::clone(&self.producer),
             capacity: Capacity::new(settings.worker.concurrency),
             near: Capacity::new(settings.worker.concurrency + NEAR),

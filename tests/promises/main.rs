@@ -17,6 +17,7 @@ mod fingerprint;
 mod first_start;
 mod foreign;
 mod held_up;
+mod layouts;
 mod ledger;
 mod once;
 mod operator;

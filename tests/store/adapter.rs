@@ -9,7 +9,7 @@ use oncewise::redis::RedisStore;
 use oncewise::store::conformance::TestStore;
 use oncewise::store::{
     Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
-    Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
+    Layout, Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
 };
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
@@ -24,7 +24,10 @@ return 0";
 
 #[derive(Debug)]
 pub(crate) struct Adapter {
-    store: RedisStore,
+    /// Which of them is asked is left to chance, as between workers.
+    stores: Vec<RedisStore>,
+    /// So is how an end is kept.
+    layouts: &'static [Layout],
     raw: Raw,
     corrupted: AtomicUsize,
 }
@@ -40,7 +43,21 @@ impl std::fmt::Debug for Raw {
 impl Adapter {
     pub(crate) async fn new(store: RedisStore, url: &str) -> Self {
         let raw = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-        Self { store, raw: Raw(raw), corrupted: AtomicUsize::new(0) }
+        Self { stores: vec![store], layouts: &[Layout::Keys], raw: Raw(raw), corrupted: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn keeping(mut self, layouts: &'static [Layout]) -> Self {
+        self.layouts = layouts;
+        self
+    }
+
+    pub(crate) fn beside(mut self, store: RedisStore) -> Self {
+        self.stores.push(store);
+        self
+    }
+
+    fn store(&self) -> &RedisStore {
+        &self.stores[rand::random_range(0..self.stores.len())]
     }
 }
 
@@ -55,7 +72,16 @@ impl TestStore for Adapter {
 
     async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault> {
         let _: () = self.raw.0.clone().del(key.name()).await.unwrap();
+        // Without its key, what is left of it is an end in short.
+        if let [Inspected::Known(known)] = &self.stores[0].inspect(std::slice::from_ref(key)).await?[..] {
+            let forget = Forget { key: key.clone(), stamp: known.stamp.clone() };
+            assert_eq!(self.stores[0].forget(&[forget]).await?, [Forgotten::Forgotten]);
+        }
         Ok(())
+    }
+
+    fn keeps_short(&self) -> bool {
+        self.layouts.contains(&Layout::Compact)
     }
 
     async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault> {
@@ -87,31 +113,35 @@ impl TestStore for Adapter {
 #[async_trait]
 impl DedupeStore for Adapter {
     async fn claim(&self, requests: &[ClaimRequest]) -> Result<Vec<Claim>, StoreFault> {
-        self.store.claim(requests).await
+        self.store().claim(requests).await
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
-        self.store.renew(renewals).await
+        self.store().renew(renewals).await
     }
 
     async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
-        self.store.complete(completions).await
+        let mut completions = completions.to_vec();
+        for completion in &mut completions {
+            completion.layout = self.layouts[rand::random_range(0..self.layouts.len())];
+        }
+        self.store().complete(&completions).await
     }
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
-        self.store.release(releases).await
+        self.store().release(releases).await
     }
 
     async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
-        self.store.inspect(keys).await
+        self.store().inspect(keys).await
     }
 
     async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
-        self.store.forget(requests).await
+        self.store().forget(requests).await
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
-        self.store.anchors(group, topic).await
+        self.store().anchors(group, topic).await
     }
 
     async fn anchor(
@@ -121,7 +151,7 @@ impl DedupeStore for Adapter {
         partitions: i32,
         started: &[(i32, i64)],
     ) -> Result<(), StoreFault> {
-        self.store.anchor(group, topic, partitions, started).await
+        self.store().anchor(group, topic, partitions, started).await
     }
 
     async fn accept(
@@ -131,7 +161,7 @@ impl DedupeStore for Adapter {
         partition: i32,
         position: Accepted,
     ) -> Result<(), StoreFault> {
-        self.store.accept(group, topic, partition, position).await
+        self.store().accept(group, topic, partition, position).await
     }
 
     async fn begun(
@@ -141,18 +171,18 @@ impl DedupeStore for Adapter {
         partition: i32,
         topic_id: Option<&str>,
     ) -> Result<(), StoreFault> {
-        self.store.begun(group, topic, partition, topic_id).await
+        self.store().begun(group, topic, partition, topic_id).await
     }
 
     async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
-        self.store.notes(kind).await
+        self.store().notes(kind).await
     }
 
     async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {
-        self.store.note(kind, name, text).await
+        self.store().note(kind, name, text).await
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
-        self.store.describe().await
+        self.store().describe().await
     }
 }

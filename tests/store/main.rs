@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod pages;
 mod plain;
 #[path = "../support/proxy.rs"]
 #[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
@@ -23,8 +24,8 @@ use adapter::Adapter;
 use futures_util::future::join_all;
 use oncewise::redis::RedisStore;
 use oncewise::store::{
-    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Held, OwnerFactory, StoreFault,
-    StoreKey, conformance,
+    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Held, Layout, OwnerFactory,
+    StoreFault, StoreKey, conformance,
 };
 use proxy::Proxy;
 use server::Server;
@@ -46,7 +47,7 @@ fn request(key: &str) -> ClaimRequest {
 
 fn completion(request: &ClaimRequest, token: u64, end: End) -> Completion {
     let held = Held { key: request.key.clone(), owner: request.owner.clone(), token };
-    Completion { held, end, retention: HOUR, attempts: 1, fingerprint: None }
+    Completion { held, end, retention: HOUR, attempts: 1, fingerprint: None, layout: Layout::Keys }
 }
 
 async fn claim(store: &RedisStore, request: &ClaimRequest) -> Result<Claim, StoreFault> {
@@ -73,16 +74,34 @@ fn fails<T: std::fmt::Debug>(result: Result<T, StoreFault>, kind: FaultKind, say
 
 #[tokio::test]
 async fn it_keeps_the_contract() {
-    let (_server, url) = match std::env::var("ONCEWISE_TEST_REDIS") {
-        Ok(url) => (None, url),
-        Err(_) => {
-            let server = Server::start(&[]).await;
-            let url = server.url();
-            (Some(server), url)
-        }
-    };
+    let (_server, url) = server_of_the_contract().await;
     let store = RedisStore::connect(&url, Duration::from_secs(5)).unwrap();
     conformance::run(&Adapter::new(store, &url).await, 0..200).await.unwrap();
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_with_ends_in_short() {
+    let (_server, url) = server_of_the_contract().await;
+    let store = RedisStore::connect(&url, Duration::from_secs(5)).unwrap();
+    let adapter = Adapter::new(store, &url).await.keeping(&[Layout::Compact]);
+    conformance::run(&adapter, 0..200).await.unwrap();
+}
+
+#[tokio::test]
+async fn workers_of_both_layouts_keep_the_contract_together() {
+    let (_server, url) = server_of_the_contract().await;
+    let [one, other] = [(); 2].map(|()| RedisStore::connect(&url, Duration::from_secs(5)).unwrap());
+    let adapter = Adapter::new(one, &url).await.beside(other).keeping(&[Layout::Keys, Layout::Compact]);
+    conformance::run(&adapter, 0..200).await.unwrap();
+}
+
+async fn server_of_the_contract() -> (Option<Server>, String) {
+    if let Ok(url) = std::env::var("ONCEWISE_TEST_REDIS") {
+        return (None, url);
+    }
+    let server = Server::start(&[]).await;
+    let url = server.url();
+    (Some(server), url)
 }
 
 #[tokio::test]
@@ -111,6 +130,25 @@ async fn functions_that_vanish_or_differ_are_loaded() {
     is_won(claim(&store, &request("different")).await);
     redis::cmd("FUNCTION").arg("FLUSH").exec_async(&mut raw).await.unwrap();
     is_won(claim(&store, &request("vanished")).await);
+}
+
+#[tokio::test]
+async fn ends_in_short_are_found_even_when_the_functions_have_vanished() {
+    let server = Server::start(&[]).await;
+    let mut raw = server.raw().await;
+    let [ours, theirs, unaware] = [(); 3].map(|()| RedisStore::connect(&server.url(), PATIENCE).unwrap());
+    for (name, store) in [("first", &ours), ("second", &theirs), ("third", &unaware)] {
+        let request = request(name);
+        let token = is_won(claim(&ours, &request).await);
+        let short = Completion { layout: Layout::Compact, ..completion(&request, token, End::Done) };
+        assert_eq!(ours.complete(std::slice::from_ref(&short)).await, Ok(vec![Completed::Recorded]));
+        // One of them has asked before, and asks for the functions with its claims.
+        is_won(claim(&theirs, &crate::request(&format!("beside the {name}"))).await);
+        redis::cmd("FUNCTION").arg("FLUSH").exec_async(&mut raw).await.unwrap();
+        assert_eq!(claim(store, &request).await, Ok(Claim::Done));
+        redis::cmd("FUNCTION").arg("FLUSH").exec_async(&mut raw).await.unwrap();
+        assert_eq!(ours.complete(&[short]).await, Ok(vec![Completed::Recorded]));
+    }
 }
 
 #[tokio::test]
@@ -213,8 +251,10 @@ async fn a_connection_that_breaks_is_not_noticed() {
 async fn a_user_with_the_least_rights_can_do_everything() {
     let server = Server::start(&[]).await;
     let mut raw = server.raw().await;
-    // Those of a worker, and the two of a person who looks and lets things be forgotten.
-    let least = "+fcall +time +get +set +hgetall +hset +hsetnx +hdel +info +pttl +del";
+    // Those of a worker, and the one of a person who looks and lets things be forgotten.
+    // The rights to keep ends in short are among them.
+    let least =
+        "+fcall +time +get +set +hgetall +hset +hsetnx +hdel +info +mget +getrange +setrange +pttl +del";
     for (name, rights) in [("worker", least), ("loader", "+function|list +function|load")] {
         let mut user = redis::cmd("ACL");
         user.arg("SETUSER").arg(name).arg("on").arg(format!(">{name}-secret")).arg("~oncewise:*");
@@ -231,12 +271,13 @@ async fn a_user_with_the_least_rights_can_do_everything() {
     // The adapter's back doors use the server's own user; everything else is the worker's.
     let suite = "~conformance:*";
     redis::cmd("ACL").arg("SETUSER").arg("worker").arg(suite).exec_async(&mut raw).await.unwrap();
-    conformance::run(&Adapter::new(worker, &server.url()).await, 0..5).await.unwrap();
+    let adapter = Adapter::new(worker, &server.url()).await.keeping(&[Layout::Keys, Layout::Compact]);
+    conformance::run(&adapter, 0..5).await.unwrap();
 
     // And each of the rights is needed.
     for right in least.split(' ') {
         let worker = RedisStore::connect(&server.url_of("worker", "worker-secret"), PATIENCE).unwrap();
-        let adapter = Adapter::new(worker, &server.url()).await;
+        let adapter = Adapter::new(worker, &server.url()).await.keeping(&[Layout::Keys, Layout::Compact]);
         let without = right.replace('+', "-");
         redis::cmd("ACL").arg("SETUSER").arg("worker").arg(&without).exec_async(&mut raw).await.unwrap();
         let violation = conformance::run(&adapter, 0..5).await.expect_err(right);
@@ -249,13 +290,19 @@ async fn a_user_with_the_least_rights_can_do_everything() {
 async fn a_full_server_takes_no_claims_but_lets_work_end() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]).await;
     let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
-    let request = request("k");
-    let token = is_won(claim(&store, &request).await);
+    let claimed = [Layout::Keys, Layout::Compact].map(|layout| (layout, request(&format!("{layout:?}"))));
+    let request = &claimed[0].1;
+    let mut tokens = Vec::new();
+    for (_, request) in &claimed {
+        tokens.push(is_won(claim(&store, request).await));
+    }
     let mut raw = server.raw().await;
     redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").exec_async(&mut raw).await.unwrap();
-    fails(claim(&store, &request).await, FaultKind::Unavailable, "OOM");
-    let done = completion(&request, token, End::Done);
-    assert_eq!(store.complete(&[done]).await, Ok(vec![Completed::Recorded]));
+    fails(claim(&store, request).await, FaultKind::Unavailable, "OOM");
+    for ((layout, request), token) in claimed.iter().zip(tokens) {
+        let done = Completion { layout: *layout, ..completion(request, token, End::Done) };
+        assert_eq!(store.complete(&[done]).await, Ok(vec![Completed::Recorded]));
+    }
     let report = store.describe().await.unwrap();
     assert_eq!((report.maxmemory, report.maxmemory_policy.as_deref()), (Some(1), Some("noeviction")));
 }

@@ -38,8 +38,10 @@ async fn of_every_event<T: FromRedisValue>(url: &str, prefix: &str, command: &st
     let client = redis::Client::open(url).expect("the URL of Redis");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection to Redis");
     let pattern = format!("{prefix}:{{*");
-    let keys: Vec<Vec<u8>> =
+    let mut keys: Vec<Vec<u8>> =
         redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys");
+    // Of ends in short only the pages are there.
+    keys.retain(|key| key.iter().rev().nth(16) == Some(&b':') && key.iter().rev().nth(17) == Some(&b'}'));
     let mut answers = Vec::new();
     for key in keys {
         answers.push(redis::cmd(command).arg(key).query_async(&mut connection).await.expect("an answer"));

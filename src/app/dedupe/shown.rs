@@ -113,7 +113,7 @@ impl Stands {
             state,
             owner: owner.map(ToString::to_string),
             until: left.map(from_now),
-            attempts: Some(known.attempts),
+            attempts: known.attempts,
             takeovers: known.takeovers,
             first_failure_at: known.first_failure_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             fingerprint: Some(known.fingerprint.is_some()),
@@ -155,8 +155,8 @@ mod tests {
         let remembered = Some(Duration::from_secs(60));
         Inspected::Known(Known {
             state,
-            token: 7,
-            attempts: 2,
+            token: Some(7),
+            attempts: Some(2),
             takeovers: None,
             first_failure_ms: Some(0),
             fingerprint: Some(5),

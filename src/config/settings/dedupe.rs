@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Reader;
+use crate::{config::Reader, store::Layout};
 
 /// How events are remembered. The same under `[services.NAME.dedupe]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct DedupeSettings {
     pub ttl: Option<Duration>,
     /// How long a claim outlives the worker that stopped renewing it. At least a second.
     pub lease: Duration,
-    /// How events are laid out in the store.
+    /// How the store keeps events that have ended.
     pub layout: Layout,
     /// What happens while the store cannot be reached.
     pub on_unavailable: OnUnavailable,
@@ -20,15 +20,6 @@ pub struct DedupeSettings {
     pub prefix: String,
     /// After how many take-overs an event that kills the process is given up, from 1.
     pub max_deliveries: u32,
-}
-
-/// How events are laid out in the store. Only `Keys` works today.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// One key per event.
-    Keys,
-    /// Settled events move to time buckets of short digests.
-    Compact,
 }
 
 /// What happens while the store cannot be reached. Working without it is not among the choices.
@@ -62,9 +53,6 @@ impl DedupeSettings {
         let key = |name: &str| format!("{section}.{name}");
         let layouts = [("keys", Layout::Keys), ("compact", Layout::Compact)];
         let layout = reader.choice(&key("layout"), base.layout, &layouts);
-        if layout == Layout::Compact && reader.has(&key("layout")) {
-            reader.problem(&key("layout"), "is not supported yet; allowed is \"keys\"");
-        }
         let outages = [("pause", OnUnavailable::Pause), ("fail", OnUnavailable::Fail)];
         Self {
             ttl: ttl(reader, section, base.ttl),

@@ -13,7 +13,7 @@ mod worker;
 use std::collections::BTreeMap;
 
 pub use admin::AdminSettings;
-pub use dedupe::{DedupeSettings, Layout, OnUnavailable};
+pub use dedupe::{DedupeSettings, OnUnavailable};
 pub use kafka::{KafkaSettings, Property};
 pub(crate) use outside::is_topic;
 pub use outside::{

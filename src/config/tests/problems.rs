@@ -55,12 +55,12 @@ fn broken_toml_is_named_by_line_and_never_quoted() {
 
 #[test]
 fn what_is_not_supported_yet_is_refused() {
-    let text = "redis.mode = \"cluster\"\n[dedupe]\nlayout = \"compact\"\nprefix = \"a{b}\"\n";
+    let text = "redis.mode = \"cluster\"\n[dedupe]\nlayout = \"compressed\"\nprefix = \"a{b}\"\n";
     assert_eq!(
         problems_of(text, &[]),
         [
             "redis.mode = \"cluster\" (default.toml:1): is not supported yet; allowed is \"standalone\"",
-            "dedupe.layout = \"compact\" (default.toml:3): is not supported yet; allowed is \"keys\"",
+            "dedupe.layout = \"compressed\" (default.toml:3): allowed is \"keys\" or \"compact\"",
             "dedupe.prefix = \"a{b}\" (default.toml:4): allowed is A-Z, a-z, 0-9, _, -, . and :",
         ]
     );

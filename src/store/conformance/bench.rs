@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::TestStore;
 use crate::store::{
-    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Owner, OwnerFactory, Release, Released,
-    Renewal, Renewed, Run, StoreFault, StoreKey,
+    Claim, ClaimRequest, Completed, Completion, End, Grant, Held, Layout, Owner, OwnerFactory, Release,
+    Released, Renewal, Renewed, Run, StoreFault, StoreKey,
 };
 
 /// So long that no test outlives it.
@@ -99,11 +99,16 @@ impl<'a> Bench<'a> {
     }
 
     pub(super) fn completion(&self, held: Held, end: End) -> Completion {
-        Completion { held, end, retention: HOUR, attempts: 1, fingerprint: None }
+        Completion { held, end, retention: HOUR, attempts: 1, fingerprint: None, layout: Layout::default() }
     }
 
     pub(super) fn release_of(&self, held: Held, delay: Duration) -> Release {
         Release { held, delay, retention: HOUR, attempts: 1, first_failure_ms: None, in_doubt: false }
+    }
+
+    /// How long a record may be remembered that was asked for for an hour.
+    pub(super) fn longest(&self) -> Duration {
+        if self.store.keeps_short() { HOUR * 5 / 4 } else { HOUR }
     }
 
     pub(super) async fn claim(&self, key: usize, owner: usize) -> Result<Claim, Wrong> {

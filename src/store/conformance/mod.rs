@@ -35,6 +35,12 @@ pub trait TestStore: DedupeStore {
 
     /// Puts a value under a key that the store cannot have written.
     async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault>;
+
+    /// Whether it keeps ends in short, as [`Layout::Compact`](super::Layout::Compact) allows; whatever it was asked
+    /// for. Then, and of ends alone, the suite is content with what is promised there.
+    fn keeps_short(&self) -> bool {
+        false
+    }
 }
 
 /// Where a store differs from the contract.

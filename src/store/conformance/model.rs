@@ -1,10 +1,13 @@
 //! What a store should answer, written for obviousness and independently of every store: one key is a handful of
 //! plain facts, and each operation is a list of questions about them, asked in the order of the contract.
 
+use std::time::Duration;
+
 use super::bench::{HOUR, Wrong, holds, same};
 use super::script::{ClaimItem, CompleteItem, ReleaseItem, RenewItem};
 use crate::store::{
-    Claim, Completed, End, Forgotten, Grant, Inspected, Known, KnownState, Owner, Released, Renewed, Run,
+    Claim, Completed, End, Forgotten, Grant, Inspected, Known, KnownState, Layout, Owner, Released, Renewed,
+    Run,
 };
 
 /// What happened to one key. Only the tokens are learnt from the store, for it alone chooses them.
@@ -124,7 +127,16 @@ impl Key {
         same(got, want)
     }
 
-    pub(super) fn complete(&mut self, item: &CompleteItem, token: u64, got: Completed) -> Result<(), Wrong> {
+    pub(super) fn complete(
+        &mut self,
+        item: &CompleteItem,
+        token: u64,
+        got: Completed,
+        short: bool,
+    ) -> Result<(), Wrong> {
+        if short && got == Completed::Recorded && !self.unreadable && self.ended.is_some() {
+            return holds(alike(self.token, token), format!("{token} is taken for {}", self.token));
+        }
         let want = if self.unreadable {
             Completed::Foreign
         } else if !self.known {
@@ -163,7 +175,13 @@ impl Key {
         same(got, want)
     }
 
-    pub(super) fn inspect(&self, owners: &[Owner], got: &Inspected) -> Result<(), Wrong> {
+    pub(super) fn inspect(
+        &self,
+        owners: &[Owner],
+        got: &Inspected,
+        longest: Duration,
+        short: bool,
+    ) -> Result<(), Wrong> {
         let known = match got {
             Inspected::Known(known) if self.known && !self.unreadable => known,
             got => {
@@ -174,7 +192,9 @@ impl Key {
         };
         let open = self.ended.is_none();
         let left = match (&known.state, self.ended, self.holder) {
-            (KnownState::Ended(end), Some(ended), _) => return same(*end, ended).and(self.figures(known)),
+            (KnownState::Ended(end), Some(ended), _) => {
+                return same(*end, ended).and(self.figures(known, longest, short));
+            }
             (KnownState::Claimed { owner, left }, None, Some(holder)) => {
                 same(owner, &owners[holder])?;
                 left
@@ -183,21 +203,23 @@ impl Key {
             (state, ..) => return Err(Wrong(format!("{self:?} is shown as {state:?}"))),
         };
         holds(open && left.is_zero() == self.over && *left <= HOUR, format!("{left:?} are left"))?;
-        self.figures(known)
+        self.figures(known, longest, short)
     }
 
-    fn figures(&self, known: &Known) -> Result<(), Wrong> {
+    fn figures(&self, known: &Known, longest: Duration, short: bool) -> Result<(), Wrong> {
         let open = self.ended.is_none();
-        same((known.token, known.attempts), (self.token, self.attempts))?;
+        if open || !short || known.token.is_some() || self.fingerprint.is_some() {
+            same((known.token, known.attempts), (Some(self.token), Some(self.attempts)))?;
+        }
         same(known.takeovers, open.then_some(self.takeovers))?;
         same(known.first_failure_ms, self.first_failure_ms.filter(|_| open))?;
         same(known.fingerprint, self.fingerprint)?;
-        let remembered = known.remembered.is_some_and(|kept| !kept.is_zero() && kept <= HOUR);
+        let remembered = known.remembered.is_some_and(|kept| !kept.is_zero() && kept <= longest);
         holds(remembered, format!("remembered for {:?}", known.remembered))
     }
 
     /// Checks the answer to a request to forget what was seen as `seen`.
-    pub(super) fn forget(&mut self, seen: &Self, got: Forgotten) -> Result<(), Wrong> {
+    pub(super) fn forget(&mut self, seen: &Self, got: Forgotten, short: bool) -> Result<(), Wrong> {
         if let Forgotten::Busy { left } = got {
             let busy = self.known && self.ended.is_none() && self.holder.is_some() && !self.over;
             return holds(busy && !self.unreadable && left <= HOUR, format!("busy for {left:?}: {self:?}"));
@@ -206,7 +228,10 @@ impl Key {
             Forgotten::Foreign
         } else if self.known && self.ended.is_none() && self.holder.is_some() && !self.over {
             return Err(Wrong(format!("expected Busy, got {got:?}")));
-        } else if self.known && self != seen {
+        } else if self.known
+            && self != seen
+            && !(short && got == Forgotten::Forgotten && self.ends_like(seen))
+        {
             Forgotten::Changed
         } else {
             self.lose();
@@ -215,7 +240,17 @@ impl Key {
         same(got, want)
     }
 
+    /// Whether both are ends that look the same in short.
+    fn ends_like(&self, other: &Self) -> bool {
+        self.ended.is_some() && self.ended == other.ended && alike(self.token, other.token)
+    }
+
     fn ours(&self, owner: usize, token: u64) -> bool {
         self.known && self.holder == Some(owner) && self.token == token
     }
+}
+
+/// Whether an end in short cannot tell these tokens apart.
+fn alike(one: u64, other: u64) -> bool {
+    one % Layout::SHORT_TOKENS == other % Layout::SHORT_TOKENS
 }

@@ -53,6 +53,7 @@ struct Game<'a> {
 impl Game<'_> {
     async fn play(&mut self, step: &Step) -> Result<(), Wrong> {
         let store = self.bench.store;
+        let short = store.keeps_short();
         match step {
             Step::Claim(items) => {
                 let requests: Vec<_> = items
@@ -107,7 +108,7 @@ impl Game<'_> {
                 let answers = store.complete(&completions).await?;
                 same(answers.len(), items.len())?;
                 for ((item, held), answer) in items.iter().zip(held).zip(answers) {
-                    self.key(item.holder.key).complete(item, held.token, answer)?;
+                    self.key(item.holder.key).complete(item, held.token, answer, short)?;
                 }
             }
             Step::Release(items) => {
@@ -150,7 +151,7 @@ impl Game<'_> {
                 for (number, answer) in numbers.iter().zip(answers) {
                     let owners: Vec<_> = (0..OWNERS).map(|owner| self.bench.owner(owner)).collect();
                     let facts = self.key(*number).clone();
-                    facts.inspect(&owners, &answer)?;
+                    facts.inspect(&owners, &answer, self.bench.longest(), short)?;
                     if let Inspected::Known(known) = answer {
                         self.seen.insert(*number, (known.stamp, facts));
                     }
@@ -160,7 +161,7 @@ impl Game<'_> {
                 let Some((stamp, facts)) = self.seen.get(number).cloned() else { return Ok(()) };
                 let request = Forget { key: self.bench.key(*number), stamp };
                 let answer = only(store.forget(&[request]).await?)?;
-                self.key(*number).forget(&facts, answer)?;
+                self.key(*number).forget(&facts, answer, short)?;
             }
             Step::Repeat => {}
         }

@@ -1,0 +1,129 @@
+-- How events end, behind `functions.lua`, whose records and helpers these are. What ends while the server is out of memory
+-- may: its record only shrinks.
+
+-- What a completion finds that is not simply ours: the reply, and the fingerprint to keep, nil if nothing is written.
+local function complete_known(old, token)
+  local state, _, _, _, _, _, _, _, _, _, known = string.match(old, OPEN)
+  if state then return 'S', known end
+  local how, by = ended(old)
+  return not how and 'E' or by == token and 'C' or 'A', nil
+end
+
+-- What the keys hold, in few commands; a value that is no text looks like none.
+local function values(keys)
+  local all = {}
+  for i = 1, #keys, 200 do
+    local some = redis.call('MGET', unpack(keys, i, math.min(i + 199, #keys)))
+    for j = 1, #some do all[i + j - 1] = some[j] end
+  end
+  return all
+end
+
+local function delete(keys)
+  for i = 1, #keys, 200 do redis.call('DEL', unpack(keys, i, math.min(i + 199, #keys))) end
+end
+
+local function complete(keys, argv, short)
+  local _, ms = now()
+  local call, replies, olds, written, gone, gone_keys = begin(ms), {}, short and values(keys) or {}, {}, {}, {}
+  for i = 1, #keys do
+    local key, at = keys[i], i * 6 - 5
+    local token, how, keep, print = argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 5]
+    local old = olds[i]
+    if gone[key] then
+      old = false
+    elseif not old or written[key] then
+      old = redis.pcall('GET', key)
+    end
+    local ours = '1P' .. token .. ':' .. argv[at] .. ':'
+    local reply, known = 'C', ''
+    if not old then
+      local rest = remembered(call, key)
+      reply = 'L'
+      if rest then reply, known = is_under(rest, token) and 'C' or 'A', nil end
+    elseif type(old) == 'string' and string.sub(old, 1, #ours) == ours then
+      if string.byte(old, -1) ~= COLON then known = string.match(old, '%x*$') end
+    else
+      reply, known = complete_known(checked(old), token)
+    end
+    if known then
+      if print == '' then print = known end
+      if short and print == '' and fits(keep) then
+        local rest = remember(call, key, token, how, keep)
+        if rest then reply = is_under(rest, token) and 'C' or 'A' end
+        if old then gone[key], gone_keys[#gone_keys + 1] = true, key end
+      else
+        if print ~= '' then print = ':' .. print end
+        written[key] = true
+        redis.call('SET', key, token .. how .. argv[at + 4] .. print, 'PX', keep)
+      end
+    end
+    replies[i] = reply
+  end
+  delete(gone_keys)
+  return replies
+end
+
+-- ARGV: owner, token, 0 done or 1 dead, retention ms, attempts as two digits, fingerprint
+-- Reply: C recorded; A finished by another before; S was stolen, recorded; L was lost, recorded; E foreign
+local function complete_long(keys, argv) return complete(keys, argv, false) end
+
+-- The same, and what can be is kept in short: without its attempts, and with a part of its token.
+local function complete_short(keys, argv) return complete(keys, argv, true) end
+
+-- ARGV: what was written by mistake, what should stand there, retention ms, 0 for ever
+-- Reply: R put back; N it is something else by now, which stays
+local function amend(keys, argv)
+  local replies = {}
+  for i = 1, #keys do
+    local key, at = keys[i], i * 3 - 2
+    replies[i] = 'N'
+    if checked(redis.pcall('GET', key)) == argv[at] then
+      if argv[at + 2] == '0' then
+        redis.call('SET', key, argv[at + 1])
+      else
+        redis.call('SET', key, argv[at + 1], 'PX', argv[at + 2])
+      end
+      replies[i] = 'R'
+    end
+  end
+  return replies
+end
+
+-- Of keys that were new when they were claimed without these functions. An end that was kept in short before is found,
+-- and the claim undone.
+-- Reply: W it may run; D done; X dead
+local function confirm(keys)
+  local _, ms = now()
+  local call, replies = begin(ms), {}
+  for i = 1, #keys do
+    local rest = remembered(call, keys[i])
+    local old = rest and checked(redis.pcall('GET', keys[i]))
+    if old and string.find(old, OPEN) then redis.call('DEL', keys[i]) end
+    -- What ended with a key of its own, or is foreign, is told by that.
+    local told = old and not string.find(old, OPEN)
+    replies[i] = rest and not told and (is_dead(rest) and 'X' or 'D') or 'W'
+  end
+  return replies
+end
+
+-- Of completions that found no key: an end that was kept in short before stays, and the one that was written goes.
+-- ARGV: token, what was written
+-- Reply: L there was none; C it was ours; A finished by another before
+local function contest(keys, argv)
+  local _, ms = now()
+  local call, replies = begin(ms), {}
+  for i = 1, #keys do
+    local key, at = keys[i], i * 2 - 1
+    local rest = remembered(call, key)
+    if rest and checked(redis.pcall('GET', key)) == argv[at + 1] then redis.call('DEL', key) end
+    replies[i] = not rest and 'L' or is_under(rest, argv[at]) and 'C' or 'A'
+  end
+  return replies
+end
+
+redis.register_function{ function_name = 'oncewise_v1_complete', callback = complete_long, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v1_shorten', callback = complete_short, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v1_confirm', callback = confirm, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v1_contest', callback = contest, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v1_amend', callback = amend, flags = { 'allow-oom' } }
