@@ -279,7 +279,9 @@ impl<'a> Batch<'a> {
                 let entered = self.partition.topic.service.ledger.is_some().then(|| key.clone());
                 let held = Held { key, owner, token: grant.token };
                 let end = End::Done;
-                let completion = Completion { held, end, retention, attempts: ctx.attempt(), fingerprint };
+                let layout = self.partition.topic.service.claims.layout();
+                let attempts = ctx.attempt();
+                let completion = Completion { held, end, retention, attempts, fingerprint, layout };
                 self.handled.completions.push(completion);
                 self.handled.over.push(Over { delivered, route: Some(event.route), key: entered, how });
                 if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {

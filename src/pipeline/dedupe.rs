@@ -104,6 +104,11 @@ impl Claims {
         }
     }
 
+    /// How what has ended is to be kept.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Asks for a claim until the store answers.
     pub(crate) async fn claim(
         &self,

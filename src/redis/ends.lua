@@ -92,12 +92,14 @@ end
 
 -- Of keys that were new when they were claimed without these functions. An end that was kept in short before is found,
 -- and the claim undone.
+-- ARGV: retention ms
 -- Reply: W it may run; D done; X dead
-local function confirm(keys)
+local function confirm(keys, argv)
   local _, ms = now()
   local call, replies = begin(ms), {}
   for i = 1, #keys do
-    local rest = remembered(call, keys[i])
+    local rest, left, page, number = remembered(call, keys[i])
+    if rest then prolong(call, keys[i], argv[i], rest, left, page, number) end
     local old = rest and checked(redis.pcall('GET', keys[i]))
     if old and string.find(old, OPEN) then redis.call('DEL', keys[i]) end
     -- What ended with a key of its own, or is foreign, is told by that.

@@ -93,9 +93,10 @@ local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print)
 end
 
 -- What has ended in short and is claimed nevertheless is not granted: the claim is undone.
-local function settled(call, key)
-  local rest = remembered(call, key)
+local function settled(call, key, keep)
+  local rest, left, page, number = remembered(call, key)
   if not rest then return nil end
+  prolong(call, key, keep, rest, left, page, number)
   redis.call('DEL', key)
   return is_dead(rest) and 'X' or 'D'
 end
@@ -120,9 +121,9 @@ local function claim(keys, argv)
     local old = redis.pcall('SET', key, head .. owner .. tail .. print, 'NX', 'GET', 'PX', keep)
     if old then
       local reply = claim_known(key, checked(old), us, ms, owner, lease, keep, argv[at + 3], print)
-      replies[i] = string.find(reply, '^[WTS]') and settled(call, key) or reply
+      replies[i] = string.find(reply, '^[WTS]') and settled(call, key, keep) or reply
     else
-      replies[i] = settled(call, key) or won
+      replies[i] = settled(call, key, keep) or won
     end
   end
   return replies

@@ -253,8 +253,7 @@ async fn a_user_with_the_least_rights_can_do_everything() {
     let mut raw = server.raw().await;
     // Those of a worker, and the one of a person who looks and lets things be forgotten.
     // The rights to keep ends in short are among them.
-    let least =
-        "+fcall +time +get +set +hgetall +hset +hsetnx +hdel +info +mget +getrange +setrange +pttl +del";
+    let least = "+fcall +time +get +set +hgetall +hset +hsetnx +hdel +info +mget +getrange +setrange +pttl +pexpire +del";
     for (name, rights) in [("worker", least), ("loader", "+function|list +function|load")] {
         let mut user = redis::cmd("ACL");
         user.arg("SETUSER").arg(name).arg("on").arg(format!(">{name}-secret")).arg("~oncewise:*");

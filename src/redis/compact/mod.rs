@@ -8,7 +8,7 @@
 use crate::redis::claims::Refusal;
 use crate::redis::completions;
 use crate::redis::resp::{Commands, Reply};
-use crate::redis::wire::{Call, KEYS_PER_CALL};
+use crate::redis::wire::{Call, KEYS_PER_CALL, retention};
 use crate::store::{Claim, ClaimRequest, Completed, Completion, Keyed, StoreKey};
 
 use ::redis::Cmd;
@@ -35,12 +35,16 @@ pub(super) fn write(commands: &mut Commands, requests: &[ClaimRequest], aware: b
         });
     }
     for chunk in requests.chunks(KEYS_PER_CALL).filter(|_| aware) {
-        commands.begin(3 + chunk.len());
+        commands.begin(3 + 2 * chunk.len());
         for word in ["FCALL", Confirm::FUNCTION, &chunk.len().to_string()] {
             commands.word(word.len(), |bytes| bytes.extend_from_slice(word.as_bytes()));
         }
         for request in chunk {
             commands.word(request.key.name_len(), |bytes| request.key.write_name(bytes));
+        }
+        for request in chunk {
+            let retention = retention(request).to_string();
+            commands.word(retention.len(), |bytes| bytes.extend_from_slice(retention.as_bytes()));
         }
     }
 }
@@ -82,20 +86,22 @@ fn prefixes(requests: &[ClaimRequest]) -> impl Iterator<Item = &str> {
 
 /// Asks whether an event has ended after all, whose key was new.
 #[derive(Debug, Clone)]
-pub(super) struct Confirm(pub(super) StoreKey);
+pub(super) struct Confirm<'a>(pub(super) &'a ClaimRequest);
 
-impl Keyed for Confirm {
+impl Keyed for Confirm<'_> {
     fn key(&self) -> &StoreKey {
-        &self.0
+        &self.0.key
     }
 }
 
-impl Call for Confirm {
+impl Call for Confirm<'_> {
     const FUNCTION: &'static str = "oncewise_v1_confirm";
     /// How it has ended, if it has.
     type Answer = Option<Claim>;
 
-    fn args(&self, _: &mut Cmd) {}
+    fn args(&self, call: &mut Cmd) {
+        call.arg(retention(self.0));
+    }
 
     fn answer(reply: &str) -> Option<Self::Answer> {
         Some(match reply {

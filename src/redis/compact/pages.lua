@@ -300,3 +300,17 @@ local function forget_one(page, number, ms)
   rests = string.sub(rests, 1, at - 1) .. string.sub(rests, at + REST)
   write_page(page.name, math.floor(ms / MINUTE), page.till, oldest, signs, rests)
 end
+
+-- The event is remembered from now on, if that is longer.
+local function prolong(call, key, keep, rest, left, page, number)
+  if tonumber(keep) <= left or not fits(keep) then return end
+  local term, ms = term_of(call, keep), call.ms
+  if ms < page.since * MINUTE + MARK_UNITS * term.unit and term.ends <= page.till * MINUTE then
+    local place = HEAD + SIGN * page.room + REST * number
+    redis.call('SETRANGE', page.name, place + REST - 1, string.char(term.mark))
+  else
+    local a, b = string.byte(rest, 10, 11)
+    forget_one(page, number, ms)
+    remember(call, key, a % 16 * 256 + b, is_dead(rest) and 1 or 0, keep)
+  end
+end
