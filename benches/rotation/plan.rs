@@ -4,7 +4,7 @@ use std::{path::Path, process::Command, time::Duration};
 
 use clap::Args;
 
-use crate::{Result, contract::Contract, records::Workload, work::Kind};
+use crate::{Result, contract::Contract, measure::RedisUse, records::Workload, work::Kind};
 
 /// What is to be compared.
 #[derive(Debug, Args)]
@@ -107,9 +107,12 @@ impl Runner {
         }
     }
 
-    /// How many effects its job has.
-    pub(crate) fn effects(&self, workload: &Workload) -> usize {
-        let knows_repeats = !matches!(self, Self::Ours(Kind::Raw));
-        if knows_repeats { workload.distinct() } else { workload.records }
+    /// How many effects its job has. Who keeps nothing in Redis does not look for repeats, except for our own.
+    pub(crate) fn effects(&self, workload: &Workload, used: &RedisUse) -> usize {
+        let looks_for_repeats = match self {
+            Self::Ours(kind) => *kind != Kind::Raw,
+            Self::Peer { .. } => used.bytes > workload.records as u64,
+        };
+        if looks_for_repeats { workload.distinct() } else { workload.records }
     }
 }

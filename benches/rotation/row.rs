@@ -37,7 +37,9 @@ impl Row {
     ) -> Self {
         let (records, distinct) = (plan.workload.records as f64, plan.workload.distinct() as f64);
         let problem = match &ran.score {
-            Ok(score) => problem(score, plan.workload.records, runner.effects(&plan.workload), is_committed),
+            Ok(score) => {
+                problem(score, plan.workload.records, runner.effects(&plan.workload, &used), is_committed)
+            }
             Err(problem) => Some(problem.clone()),
         };
         Self {
