@@ -4,6 +4,8 @@
 //! itself again as `work KIND` for every run, asks Kafka and Redis what became of it, and prints medians and ratios.
 
 mod contract;
+mod delay;
+mod latency;
 mod measure;
 mod records;
 mod rotation;
@@ -29,6 +31,8 @@ struct Args {
 enum Verb {
     /// Runs several programs in rotation and compares them.
     Rotate(Box<rotation::Plan>),
+    /// Measures how long records take from the moment they were due to be sent to their effect, at shares of full load.
+    Latency(Box<latency::Loads>),
     /// Makes a topic and its records; takes the arguments of `rotate`.
     Fill {
         topic: String,
@@ -43,6 +47,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Args::parse().verb {
         Verb::Rotate(plan) => rotation::run(&plan),
+        Verb::Latency(loads) => latency::run(&loads),
         Verb::Fill { topic, plan } => topic::fill(&plan.brokers, &topic, &plan.workload).map(|()| true),
         Verb::Work { kind } => work::run(kind).map(|()| true),
     };

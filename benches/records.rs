@@ -39,6 +39,15 @@ pub(crate) struct Made {
     pub(crate) value: Vec<u8>,
 }
 
+impl Made {
+    /// With the time at which it was due to be sent.
+    pub(crate) fn due(mut self, sent_us: u64) -> Self {
+        self.value.pop();
+        self.value.extend_from_slice(format!(r#","sent_us":{sent_us}}}"#).as_bytes());
+        self
+    }
+}
+
 const WORDS: &str = "gift wrap please leave with the neighbour ring twice fragile keep dry call before delivery \
     second floor no signature needed weekend drop off ask for the porter ";
 

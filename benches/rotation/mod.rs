@@ -5,7 +5,7 @@ mod report;
 mod row;
 
 pub(crate) use plan::Plan;
-use plan::Runner;
+pub(crate) use plan::Runner;
 use row::Row;
 
 use std::process::Command;

@@ -71,6 +71,6 @@ async fn process(
             return Ok(());
         }
     }
-    job.handle().await;
+    job.handle(&order).await;
     Ok(())
 }
