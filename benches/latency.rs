@@ -29,7 +29,7 @@ const WARM_UP: f64 = 2.0;
 #[derive(Debug, Args)]
 pub(crate) struct Loads {
     #[command(flatten)]
-    plan: Plan,
+    pub(crate) plan: Plan,
     /// Shares of full load.
     #[arg(long, value_delimiter = ',', default_value = "0.25,0.5,0.8")]
     loads: Vec<f64>,
@@ -52,10 +52,9 @@ pub(crate) struct Point {
     pub(crate) score: Score,
 }
 
-/// Measures and prints; whether every program kept up.
+/// Measures and prints. Who fails ends it.
 pub(crate) fn run(loads: &Loads) -> Result<bool> {
-    let points = measure(loads)?;
-    println!("\n{}", table(&points));
+    println!("\n{}", table(&measure(loads)?));
     Ok(true)
 }
 
@@ -131,7 +130,8 @@ fn send(contract: &Contract, workload: &Workload, rate: Option<f64>) -> Result<(
     writer.finish()
 }
 
-fn table(points: &[Point]) -> Table {
+/// What was measured.
+pub(crate) fn table(points: &[Point]) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header(["program", "load", "records/s", "p50 ms", "p99 ms", "p99.9 ms", "longest ms"]);

@@ -7,6 +7,7 @@ mod contract;
 mod delay;
 mod latency;
 mod measure;
+mod plots;
 mod records;
 mod rotation;
 mod topic;
@@ -33,12 +34,10 @@ enum Verb {
     Rotate(Box<rotation::Plan>),
     /// Measures how long records take from the moment they were due to be sent to their effect, at shares of full load.
     Latency(Box<latency::Loads>),
-    /// Makes a topic and its records; takes the arguments of `rotate`.
-    Fill {
-        topic: String,
-        #[command(flatten)]
-        plan: Box<rotation::Plan>,
-    },
+    /// Draws throughput against the in-flight limit and the handler's time, and delay against load.
+    Plots(Box<plots::Plots>),
+    /// Makes a topic and its records.
+    Fill { brokers: String, topic: String, workload: String },
     /// One run, as the environment says: BROKERS, REDIS_URL, TOPIC, GROUP, EXPECT, HANDLER_US, HANDLER_CPU_US,
     /// CONCURRENCY.
     Work { kind: work::Kind },
@@ -48,7 +47,11 @@ fn main() -> ExitCode {
     let done = match Args::parse().verb {
         Verb::Rotate(plan) => rotation::run(&plan),
         Verb::Latency(loads) => latency::run(&loads),
-        Verb::Fill { topic, plan } => topic::fill(&plan.brokers, &topic, &plan.workload).map(|()| true),
+        Verb::Plots(plots) => plots::run(&plots),
+        Verb::Fill { brokers, topic, workload } => serde_json::from_str(&workload)
+            .map_err(Into::into)
+            .and_then(|workload| topic::fill(&brokers, &topic, &workload))
+            .map(|()| true),
         Verb::Work { kind } => work::run(kind).map(|()| true),
     };
     match done {

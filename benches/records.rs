@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use clap::Args;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::index};
+use serde::{Deserialize, Serialize};
 
 /// What lies in the topic before anybody begins.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct Workload {
     /// How many records.
     #[arg(long, default_value_t = 500_000)]

@@ -6,22 +6,30 @@ mod row;
 
 pub(crate) use plan::Plan;
 pub(crate) use plan::Runner;
-use row::Row;
+pub(crate) use report::median;
+pub(crate) use row::Row;
 
 use std::process::Command;
 
 use crate::{
     Result,
     contract::Contract,
+    delay::now_us,
     measure::{self, RedisMeter},
     topic::Offsets,
 };
 
 /// Whether every run did its job.
 pub(crate) fn run(plan: &Plan) -> Result<bool> {
-    let topic = format!("bench-{}", std::process::id());
-    eprintln!("writing {} records", plan.workload.records);
-    fill(&topic)?;
+    let rows = rows(plan)?;
+    println!("\n{}", report::table(&rows));
+    Ok(rows.iter().all(|row| row.problem.is_none()))
+}
+
+/// All runs, each printed when it has ended.
+pub(crate) fn rows(plan: &Plan) -> Result<Vec<Row>> {
+    let topic = format!("bench-{}", now_us());
+    fill(plan, &topic)?;
     let mut redis = RedisMeter::new(&plan.redis_url)?;
     let mut rows = Vec::new();
     for round in 1..=plan.rounds {
@@ -32,14 +40,15 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
             rows.push(row);
         }
     }
-    println!("\n{}", report::table(&rows));
-    Ok(rows.iter().all(|row| row.problem.is_none()))
+    Ok(rows)
 }
 
 /// In a process of its own: what this one has in memory counts as the beginning of those that it starts.
-fn fill(topic: &str) -> Result<()> {
+fn fill(plan: &Plan, topic: &str) -> Result<()> {
+    eprintln!("writing {} records", plan.workload.records);
     let mut filling = Command::new(std::env::current_exe()?);
-    let filled = filling.args(["fill", topic]).args(std::env::args_os().skip(2)).status()?;
+    let filled =
+        filling.args(["fill", &plan.brokers, topic, &serde_json::to_string(&plan.workload)?]).status()?;
     if filled.success() { Ok(()) } else { Err("no records".into()) }
 }
 

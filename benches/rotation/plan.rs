@@ -7,7 +7,7 @@ use clap::Args;
 use crate::{Result, contract::Contract, measure::RedisUse, records::Workload, work::Kind};
 
 /// What is to be compared.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Plan {
     #[arg(long, env = "BROKERS")]
     pub(crate) brokers: String,
@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     handler_cpu_us: u64,
     /// Handlers at the same time.
     #[arg(long, default_value_t = 64)]
-    in_flight: usize,
+    pub(crate) in_flight: usize,
     /// Only these of our own programs, the first being what the others are compared with.
     #[arg(long, value_delimiter = ',', default_value = "ours,raw,naive,one-phase,two-phase,ours-memory")]
     only: Vec<Kind>,
@@ -66,6 +66,12 @@ impl Plan {
             compute: Duration::from_micros(self.handler_cpu_us),
             in_flight: self.in_flight,
         }
+    }
+
+    /// The same with another limit, another handler and so many records.
+    pub(crate) fn with(&self, in_flight: usize, handler_us: u64, records: usize) -> Self {
+        let workload = Workload { records, ..self.workload.clone() };
+        Self { in_flight, handler_us, workload, ..self.clone() }
     }
 
     /// The process of one run.

@@ -56,6 +56,13 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Records a second, of a run that counts.
+    pub(crate) fn speed(&self) -> Option<f64> {
+        self.problem.is_none().then(|| self.score.as_ref().map(|score| score.per_second))?
+    }
+}
+
 fn problem(score: &Score, records: usize, effects: usize, is_committed: bool) -> Option<String> {
     let (records, effects) = (records as u64, effects as u64);
     if (score.records, score.effects, score.duplicates) != (records, effects, records - effects) {

@@ -113,8 +113,9 @@ fn settings(contract: &Contract, kind: Kind) -> Result<Settings> {
 /// Commits that Kafka has acknowledged.
 fn commits(metrics: &Metrics) -> Result<u64> {
     let text = metrics.render()?;
-    let line =
-        text.lines().find(|line| line.starts_with("oncewise_commits_total") && line.contains("succeeded"));
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("oncewise_commits_total") && line.contains("\"committed\""));
     Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default())
 }
 
