@@ -93,7 +93,6 @@ pub(crate) struct Score {
 impl Score {
     pub(crate) fn new(peer: &str, version: &str, (effects, duplicates): (u64, u64), took: Duration) -> Self {
         let (records, seconds) = (effects + duplicates, took.as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "far fewer records than 2^52")]
         let per_second = records as f64 / seconds;
         Self {
             peer: peer.to_owned(),

@@ -24,7 +24,6 @@ pub(crate) struct Delay {
 }
 
 impl Delays {
-    #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
     pub(crate) fn add(&self, us: u64) {
         self.0[us as usize % LISTS].lock().unwrap_or_else(PoisonError::into_inner).push(us);
     }
@@ -35,7 +34,6 @@ impl Delays {
         let mut all: Vec<u64> = lists.flatten().collect();
         all.sort_unstable();
         let last = all.len().checked_sub(1)?;
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let below = |permille: usize| all[last * permille / 1000] as f64 / 1000.0;
         Some(Delay { p50_ms: below(500), p99_ms: below(990), p999_ms: below(999), max_ms: below(1000) })
     }

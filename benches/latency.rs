@@ -65,15 +65,18 @@ pub(crate) fn measure(loads: &Loads) -> Result<Vec<Point>> {
     for runner in plan.runners() {
         let full = match loads.full {
             Some(full) => full,
-            None => beside_producer(plan, &runner, &plan.workload, None)?.per_second,
+            None => {
+                let paced = Paced { plan, runner: &runner, workload: &plan.workload, rate: None };
+                paced.run(&[])?.per_second
+            }
         };
         eprintln!("{}: full load is {full:.0} records a second", runner.name());
         for load in &loads.loads {
             let rate = full * load;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far below 2^52")]
             let records = (rate * (loads.seconds + WARM_UP)) as usize;
             let workload = Workload { records, ..plan.workload.clone() };
-            let score = beside_producer(plan, &runner, &workload, Some(rate))?;
+            let paced = Paced { plan, runner: &runner, workload: &workload, rate: Some(rate) };
+            let score = paced.run(&[])?;
             let point = Point { name: runner.name(), load: *load, rate, score };
             println!("{}", serde_json::to_string(&point)?);
             points.push(point);
@@ -82,22 +85,36 @@ pub(crate) fn measure(loads: &Loads) -> Result<Vec<Point>> {
     Ok(points)
 }
 
-/// Starts a program on an empty topic, and sends when it has joined: so many records a second, or as they go.
-fn beside_producer(plan: &Plan, runner: &Runner, workload: &Workload, rate: Option<f64>) -> Result<Score> {
-    let topic = format!("bench-{}", now_us());
-    topic::create(&plan.brokers, &topic, workload.partitions)?;
-    let contract = Contract { expect: workload.records as u64, ..plan.contract(&topic, &topic) };
-    let mut command = plan.command(runner)?;
-    thread::scope(|scope| {
-        let running = scope.spawn(|| measure::run(command.envs(contract.to_env())));
-        await_members(&contract)?;
-        send(&contract, workload, rate)?;
-        let ran = running.join().map_err(|_| "the run panicked")??;
-        Ok(ran.score?)
-    })
+/// A program and a producer side by side.
+pub(crate) struct Paced<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) runner: &'a Runner,
+    pub(crate) workload: &'a Workload,
+    /// Records a second; as they go, if not given.
+    pub(crate) rate: Option<f64>,
 }
 
-fn await_members(contract: &Contract) -> Result<()> {
+impl Paced<'_> {
+    /// Starts the program on an empty topic, with these variables, and sends when it has joined.
+    pub(crate) fn run(&self, variables: &[(&str, &str)]) -> Result<Score> {
+        let Self { plan, workload, .. } = self;
+        let topic = format!("bench-{}", now_us());
+        topic::create(&plan.brokers, &topic, workload.partitions)?;
+        let contract = Contract { expect: workload.records as u64, ..plan.contract(&topic, &topic) };
+        let mut command = plan.command(self.runner)?;
+        command.envs(contract.to_env()).envs(variables.iter().copied());
+        thread::scope(|scope| {
+            let running = scope.spawn(|| measure::run(&mut command));
+            await_members(&contract)?;
+            send(&contract, workload, self.rate)?;
+            let ran = running.join().map_err(|_| "the run panicked")??;
+            Ok(ran.score?)
+        })
+    }
+}
+
+/// Waits until somebody has joined the group and looked for where to begin.
+pub(crate) fn await_members(contract: &Contract) -> Result<()> {
     let began = Instant::now();
     while !topic::is_stable(&contract.brokers, &contract.group)? {
         if began.elapsed() > JOINING {
@@ -118,7 +135,6 @@ fn send(contract: &Contract, workload: &Workload, rate: Option<f64>) -> Result<(
             writer.send(&made)?;
             continue;
         };
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let due = Duration::from_secs_f64(number as f64 / rate);
         if let Some(early) = due.checked_sub(began.elapsed()) {
             thread::sleep(early);

@@ -3,6 +3,7 @@
 //! `benches/run` starts a broker and a Redis and then this. `rotate` is the driver: it makes the records, starts
 //! itself again as `work KIND` for every run, asks Kafka and Redis what became of it, and prints medians and ratios.
 
+mod bounds;
 mod contract;
 mod delay;
 mod latency;
@@ -34,6 +35,8 @@ enum Verb {
     Rotate(Box<rotation::Plan>),
     /// Measures how long records take from the moment they were due to be sent to their effect, at shares of full load.
     Latency(Box<latency::Loads>),
+    /// Measures what a worker takes without work and with handlers that stand still, and how often it commits.
+    Bounds(Box<bounds::Bounds>),
     /// Draws throughput against the in-flight limit and the handler's time, and delay against load.
     Plots(Box<plots::Plots>),
     /// Makes a topic and its records.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().verb {
         Verb::Rotate(plan) => rotation::run(&plan),
         Verb::Latency(loads) => latency::run(&loads),
+        Verb::Bounds(bounds) => bounds::run(&bounds),
         Verb::Plots(plots) => plots::run(&plots),
         Verb::Fill { brokers, topic, workload } => serde_json::from_str(&workload)
             .map_err(Into::into)

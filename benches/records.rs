@@ -54,12 +54,6 @@ const WORDS: &str = "gift wrap please leave with the neighbour ring twice fragil
 
 impl Workload {
     /// How many records repeat an earlier one.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a number that fits"
-    )]
     pub(crate) fn repeats(&self) -> usize {
         ((self.records as f64 * self.duplicates).round() as usize).min(self.records.saturating_sub(1))
     }

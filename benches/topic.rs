@@ -48,11 +48,12 @@ pub(crate) fn create(brokers: &str, topic: &str, partitions: i32) -> Result<()> 
     Ok(())
 }
 
-/// Whether a group has members, each of which knows what it has been given.
+/// Whether a group has members, each of which knows what it has been given. A coordinator that is still loading does not
+/// tell.
 pub(crate) fn is_stable(brokers: &str, group: &str) -> Result<bool> {
     let consumer: BaseConsumer = client(brokers).create()?;
-    let list = consumer.fetch_group_list(Some(group), PATIENCE)?;
-    Ok(list.groups().iter().any(|group| group.state() == "Stable"))
+    let list = consumer.fetch_group_list(Some(group), PATIENCE);
+    Ok(list.is_ok_and(|list| list.groups().iter().any(|group| group.state() == "Stable")))
 }
 
 /// Writes records, in their order.

@@ -11,6 +11,8 @@ pub(super) struct Chart {
     pub(super) title: String,
     pub(super) x: &'static str,
     pub(super) y: &'static str,
+    /// A corner without lines.
+    pub(super) legend: SeriesLabelPosition,
     pub(super) lines: Vec<Line>,
 }
 
@@ -36,7 +38,7 @@ impl Line {
 impl Chart {
     pub(super) fn draw(&self, path: &Path) -> Result<()> {
         let (xs, ys) = (self.range(|point| point.0), self.range(|point| point.1));
-        let (leftmost, lowest) = (xs.0, ys.0);
+        let (leftmost, lowest, has_nothing) = (xs.0, ys.0, self.has_nothing());
         let area = SVGBackend::new(path, (760, 460)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
@@ -45,15 +47,15 @@ impl Chart {
             .x_label_area_size(44)
             .y_label_area_size(80)
             .build_cartesian_2d(
-                (leftmost..xs.1 * 1.1).log_scale(),
-                (lowest * 0.8..ys.1 * 1.25).log_scale(),
+                (leftmost..xs.1 * 1.1).log_scale().with_key_points(self.measured(leftmost)),
+                (lowest * 0.8..ys.1 * 1.25).log_scale().with_key_points(steps(lowest * 0.8, ys.1 * 1.25)),
             )?;
         chart
             .configure_mesh()
             .x_desc(self.x)
             .y_desc(self.y)
-            .x_label_formatter(&plain)
-            .y_label_formatter(&plain)
+            .x_label_formatter(&|x| if has_nothing && *x <= leftmost { "0".to_owned() } else { plain(*x) })
+            .y_label_formatter(&|y| plain(*y))
             .light_line_style(WHITE)
             .bold_line_style(BLACK.mix(0.12))
             .label_style(("sans-serif", 13))
@@ -72,23 +74,45 @@ impl Chart {
             .background_style(WHITE.mix(0.85))
             .border_style(BLACK.mix(0.2))
             .label_font(("sans-serif", 13))
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(self.legend.clone())
             .draw()?;
         Ok(area.present()?)
     }
 
-    /// The least that is more than nothing, and the most. A logarithmic axis has no place for nothing: it goes a
-    /// third of the way below the rest.
+    /// Where points were measured; those at nothing are at the leftmost.
+    fn measured(&self, leftmost: f64) -> Vec<f64> {
+        let mut xs: Vec<f64> =
+            self.lines.iter().flat_map(|line| &line.points).map(|(x, _)| x.max(leftmost)).collect();
+        xs.sort_by(f64::total_cmp);
+        xs.dedup();
+        xs
+    }
+
+    /// The least and the most. A logarithmic axis has no place for nothing: it goes half of the way below the rest.
     fn range(&self, of: fn(&(f64, f64)) -> f64) -> (f64, f64) {
         let all = || self.lines.iter().flat_map(|line| &line.points).map(of);
         let least = all().filter(|number| *number > 0.0).fold(f64::NAN, f64::min);
-        let least = if all().any(|number| number <= 0.0) { least / 3.0 } else { least };
+        let least = if all().any(|number| number <= 0.0) { least / 2.0 } else { least };
         let most = all().fold(f64::NAN, f64::max);
         if least.is_nan() { (1.0, 10.0) } else { (least, most) }
     }
+
+    /// Whether some points are at nothing.
+    fn has_nothing(&self) -> bool {
+        self.lines.iter().flat_map(|line| &line.points).any(|(x, _)| *x <= 0.0)
+    }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the library calls it")]
-fn plain(number: &f64) -> String {
-    if *number >= 10_000.0 { format!("{}k", number / 1000.0) } else { format!("{number}") }
+/// 1, 2, 5, 10, 20 and so on between two numbers.
+fn steps(from: f64, to: f64) -> Vec<f64> {
+    let decades = (-3..9).flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(power)));
+    decades.filter(|step| (from..to).contains(step)).collect()
+}
+
+fn plain(number: f64) -> String {
+    if number >= 10_000.0 {
+        format!("{}k", number / 1000.0)
+    } else {
+        format!("{}", (number * 1000.0).round() / 1000.0)
+    }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use chart::{Chart, Line};
 use clap::Args;
+use plotters::chart::SeriesLabelPosition;
 
 use crate::{
     Result,
@@ -42,14 +43,16 @@ pub(crate) fn run(plots: &Plots) -> Result<bool> {
         title: format!("Throughput against the in-flight limit, handler waits {} ms", WAIT_US / 1000),
         x: "handlers at the same time, at most",
         y: "records/s",
+        legend: SeriesLabelPosition::UpperLeft,
         lines: throughput(&limits)?,
     };
     by_limit.draw(&plots.out.join("in-flight.svg"))?;
     let times = TIMES_US.map(|wait_us| (wait_us, changed(plan, plan.in_flight, wait_us)));
     let by_time = Chart {
         title: format!("Throughput against the handler's time, {} in flight", plan.in_flight),
-        x: "handler waits, in µs (leftmost: not at all)",
+        x: "handler waits, in µs",
         y: "records/s",
+        legend: SeriesLabelPosition::LowerLeft,
         lines: throughput(&times)?,
     };
     by_time.draw(&plots.out.join("handler-time.svg"))?;
@@ -58,6 +61,7 @@ pub(crate) fn run(plots: &Plots) -> Result<bool> {
         title: "From when a record was due to be sent to its effect".to_owned(),
         x: "% of full load",
         y: "ms",
+        legend: SeriesLabelPosition::UpperLeft,
         lines: delays(&points),
     };
     by_load.draw(&plots.out.join("delay.svg"))?;
@@ -80,7 +84,6 @@ fn throughput(plans: &[(u64, Plan)]) -> Result<Vec<Line>> {
         for runner in plan.runners() {
             let own = rows.iter().filter(|row| row.name == runner.name());
             let speeds = own.filter_map(rotation::Row::speed);
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             Line::add(&mut lines, &runner.name(), (*x as f64, median(speeds)));
         }
     }

@@ -26,7 +26,6 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    #[expect(clippy::cast_precision_loss, reason = "counts and sizes far below 2^52")]
     pub(crate) fn new(
         round: usize,
         plan: &Plan,
