@@ -117,7 +117,7 @@ impl Runner {
     pub(crate) fn effects(&self, workload: &Workload, used: &RedisUse) -> usize {
         let looks_for_repeats = match self {
             Self::Ours(kind) => *kind != Kind::Raw,
-            Self::Peer { .. } => used.bytes > workload.records as u64,
+            Self::Peer { .. } => used.keys > 0,
         };
         if looks_for_repeats { workload.distinct() } else { workload.records }
     }
