@@ -23,7 +23,7 @@ type Result<T> = std::result::Result<T, oncewise::BoxError>;
 
 /// The worker beside hand-written loops.
 #[derive(Debug, Parser)]
-#[command(name = "bench")]
+#[command(name = "bench", args_override_self = true)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
