@@ -94,12 +94,14 @@ async fn work(contract: &Contract, kind: Kind, handlers: &Runtime) -> Result<Sco
 /// The defaults, with what the contract says; variables `ONCEWISE__…` have the last word. The file of defaults is not
 /// read, for it has the keys of the shop, too.
 fn settings(contract: &Contract, kind: Kind) -> Result<Settings> {
+    let layout = if kind == Kind::OursCompact { "compact" } else { "keys" };
     let ours = [
         ("ONCEWISE__KAFKA__BROKERS", contract.brokers.clone()),
         ("ONCEWISE__REDIS__URL", contract.redis_url.clone()),
         ("ONCEWISE__SERVICES__BENCH__GROUP", contract.group.clone()),
         ("ONCEWISE__WORKER__CONCURRENCY", contract.in_flight.to_string()),
         ("ONCEWISE__LEDGER__ENABLED", (kind == Kind::OursLedger).to_string()),
+        ("ONCEWISE__DEDUPE__LAYOUT", layout.to_owned()),
         ("ONCEWISE__HTTP__LISTEN", "127.0.0.1:0".to_owned()),
         ("ONCEWISE__ADMIN__LISTEN", "off".to_owned()),
         ("ONCEWISE__TELEMETRY__LOG_FILTER", "error".to_owned()),
