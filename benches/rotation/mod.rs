@@ -4,12 +4,11 @@ mod plan;
 mod report;
 mod row;
 
-pub(crate) use plan::Plan;
-pub(crate) use plan::Runner;
+pub(crate) use plan::{Plan, Runner};
 pub(crate) use report::median;
 pub(crate) use row::Row;
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use crate::{
     Result,
@@ -17,6 +16,7 @@ use crate::{
     delay::now_us,
     measure::{self, RedisMeter},
     topic::Offsets,
+    work::Kind,
 };
 
 /// Whether every run did its job.
@@ -30,6 +30,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
 pub(crate) fn rows(plan: &Plan) -> Result<Vec<Row>> {
     let topic = format!("bench-{}", now_us());
     fill(plan, &topic)?;
+    warm_up(plan, &topic)?;
     let mut redis = RedisMeter::new(&plan.redis_url)?;
     let mut rows = Vec::new();
     for round in 1..=plan.rounds {
@@ -50,6 +51,14 @@ fn fill(plan: &Plan, topic: &str) -> Result<()> {
     let filled =
         filling.args(["fill", &plan.brokers, topic, &serde_json::to_string(&plan.workload)?]).status()?;
     if filled.success() { Ok(()) } else { Err("no records".into()) }
+}
+
+/// The broker is faster the second time: nobody is to be the first.
+fn warm_up(plan: &Plan, topic: &str) -> Result<()> {
+    let contract = plan.contract(topic, &format!("{topic}-warm-up"));
+    let contract = Contract { wait: Duration::ZERO, compute: Duration::ZERO, ..contract };
+    measure::run(plan.command(&Runner::Ours(Kind::Raw))?.envs(contract.to_env()))?.score?;
+    Ok(())
 }
 
 fn once(

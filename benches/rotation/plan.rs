@@ -77,7 +77,7 @@ impl Plan {
     /// The process of one run.
     pub(crate) fn command(&self, runner: &Runner) -> Result<Command> {
         let mut command = Command::new("timeout");
-        command.arg(self.limit.to_string());
+        command.arg("--foreground").arg(self.limit.to_string());
         match runner {
             Runner::Ours(kind) => {
                 command.args(self.wrap.split_whitespace());

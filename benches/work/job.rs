@@ -86,8 +86,8 @@ impl Job {
         self.wait.is_zero()
     }
 
-    pub(super) fn duplicate(&self) {
-        self.duplicates.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn duplicates(&self, count: u64) {
+        self.duplicates.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(super) fn done(&self) -> u64 {

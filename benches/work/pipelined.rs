@@ -78,7 +78,7 @@ async fn process(
     let claimed: Vec<Option<String>> = claims.query_async(redis).await?;
     let (won, lost): (Vec<_>, Vec<_>) =
         orders.into_iter().zip(claimed).partition(|(_, claimed)| claimed.is_some());
-    lost.iter().for_each(|_| job.duplicate());
+    job.duplicates(lost.len() as u64);
     stream::iter(&won).for_each_concurrent(contract.in_flight, |((_, order), _)| job.handle(order)).await;
     if kind == Kind::TwoPhase && !won.is_empty() {
         let mut completions = redis::pipe();
