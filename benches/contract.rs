@@ -4,7 +4,7 @@ use std::{env, fmt::Display, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Result, delay::Delay};
 
 /// One job, from the environment.
 #[derive(Debug, Clone)]
@@ -82,12 +82,17 @@ pub(crate) struct Score {
     /// From the first record handed to the handler's way to the last commit.
     pub(crate) seconds: f64,
     pub(crate) per_second: f64,
+    /// From when a record was due to be sent to its effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) delay: Option<Delay>,
+    /// How many commits there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commits: Option<u64>,
 }
 
 impl Score {
-    pub(crate) fn new(peer: &str, version: &str, effects: u64, duplicates: u64, took: Duration) -> Self {
+    pub(crate) fn new(peer: &str, version: &str, (effects, duplicates): (u64, u64), took: Duration) -> Self {
         let (records, seconds) = (effects + duplicates, took.as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "far fewer records than 2^52")]
         let per_second = records as f64 / seconds;
         Self {
             peer: peer.to_owned(),
@@ -97,6 +102,8 @@ impl Score {
             duplicates,
             seconds,
             per_second,
+            delay: None,
+            commits: None,
         }
     }
 }

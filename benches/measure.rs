@@ -48,6 +48,8 @@ pub(crate) struct RedisUse {
     pub(crate) cpu_us: f64,
     /// More in use than before.
     pub(crate) bytes: u64,
+    /// How many keys there are.
+    pub(crate) keys: u64,
 }
 
 impl RedisMeter {
@@ -74,7 +76,8 @@ impl RedisMeter {
             commands.filter_map(|line| line.split("usec=").nth(1)?.split(',').next()?.parse::<f64>().ok());
         let command_us = command_us.fold(0.0, |sum, us| sum + us);
         let bytes = self.field::<u64>("memory", "used_memory")?.saturating_sub(self.empty_bytes);
-        Ok(RedisUse { command_us, cpu_us, bytes })
+        let keys = redis::cmd("DBSIZE").query(&mut self.redis)?;
+        Ok(RedisUse { command_us, cpu_us, bytes, keys })
     }
 
     fn cpu_us(&mut self) -> Result<f64> {

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use clap::Args;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::index};
+use serde::{Deserialize, Serialize};
 
 /// What lies in the topic before anybody begins.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct Workload {
     /// How many records.
     #[arg(long, default_value_t = 500_000)]
@@ -39,17 +40,20 @@ pub(crate) struct Made {
     pub(crate) value: Vec<u8>,
 }
 
+impl Made {
+    /// With the time at which it was due to be sent.
+    pub(crate) fn due(mut self, sent_us: u64) -> Self {
+        self.value.pop();
+        self.value.extend_from_slice(format!(r#","sent_us":{sent_us}}}"#).as_bytes());
+        self
+    }
+}
+
 const WORDS: &str = "gift wrap please leave with the neighbour ring twice fragile keep dry call before delivery \
     second floor no signature needed weekend drop off ask for the porter ";
 
 impl Workload {
     /// How many records repeat an earlier one.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a number that fits"
-    )]
     pub(crate) fn repeats(&self) -> usize {
         ((self.records as f64 * self.duplicates).round() as usize).min(self.records.saturating_sub(1))
     }

@@ -1,6 +1,6 @@
 //! Kafka's side: records in, and its own answer to what was committed.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -8,10 +8,13 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, BaseRecord, Producer},
+    producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
 };
 
-use crate::{Result, records::Workload};
+use crate::{
+    Result,
+    records::{Made, Workload},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,39 +26,76 @@ fn client(brokers: &str) -> ClientConfig {
 
 /// Creates the topic and writes the records of the workload into it.
 pub(crate) fn fill(brokers: &str, topic: &str, workload: &Workload) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> = client(brokers).create()?;
-    let new = NewTopic::new(topic, workload.partitions, TopicReplication::Fixed(1));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for created in runtime.block_on(admin.create_topics([&new], &AdminOptions::new()))? {
-        created.map_err(|(topic, code)| format!("{topic}: {code}"))?;
-    }
-    let producer: BaseProducer = client(brokers)
-        .set("enable.idempotence", "true")
-        // As Java, kafkajs and franz-go spread keys.
-        .set("partitioner", "murmur2_random")
-        .set("linger.ms", "20")
-        .set("batch.size", "262144")
-        .set("message.max.bytes", "100000000")
-        .set("queue.buffering.max.messages", "200000")
-        .set("queue.buffering.max.kbytes", "131072")
-        .create()?;
-    for made in workload.made() {
-        let mut record = BaseRecord::to(topic).payload(&made.value);
-        record.key = made.key.as_ref();
-        while let Err((error, again)) = producer.send(record) {
-            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                return Err(error.into());
-            }
-            producer.poll(Duration::from_millis(20));
-            record = again;
-        }
-    }
-    producer.flush(PATIENCE)?;
+    create(brokers, topic, workload.partitions)?;
+    let writer = Writer::new(brokers, topic, "20")?;
+    workload.made().try_for_each(|made| writer.send(&made))?;
+    writer.finish()?;
     let ends: i64 = Offsets::new(brokers, "bench-fill", topic)?.ends()?.iter().sum();
     if usize::try_from(ends)? == workload.records {
         return Ok(());
     }
     Err(format!("the topic holds {ends} records, not {}", workload.records).into())
+}
+
+/// Creates a topic.
+pub(crate) fn create(brokers: &str, topic: &str, partitions: i32) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = client(brokers).create()?;
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for created in runtime.block_on(admin.create_topics([&new], &AdminOptions::new()))? {
+        created.map_err(|(topic, code)| format!("{topic}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// Whether a group has members, each of which knows what it has been given. A coordinator that is still loading does not
+/// tell.
+pub(crate) fn is_stable(brokers: &str, group: &str) -> Result<bool> {
+    let consumer: BaseConsumer = client(brokers).create()?;
+    let list = consumer.fetch_group_list(Some(group), PATIENCE);
+    Ok(list.is_ok_and(|list| list.groups().iter().any(|group| group.state() == "Stable")))
+}
+
+/// Writes records, in their order.
+pub(crate) struct Writer {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl Writer {
+    /// Waits for `linger_ms` for more records that go together.
+    pub(crate) fn new(brokers: &str, topic: &str, linger_ms: &str) -> Result<Self> {
+        let producer = client(brokers)
+            .set("enable.idempotence", "true")
+            // As Java, kafkajs and franz-go spread keys.
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", linger_ms)
+            .set("batch.size", "262144")
+            .set("message.max.bytes", "100000000")
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", "131072")
+            .create()?;
+        Ok(Self { producer, topic: topic.to_owned() })
+    }
+
+    /// Waits while too much is under way.
+    pub(crate) fn send(&self, made: &Made) -> Result<()> {
+        let mut record = BaseRecord::to(&self.topic).payload(&made.value);
+        record.key = made.key.as_ref();
+        while let Err((error, again)) = self.producer.send(record) {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                return Err(error.into());
+            }
+            thread::sleep(Duration::from_millis(5));
+            record = again;
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker has everything.
+    pub(crate) fn finish(&self) -> Result<()> {
+        Ok(self.producer.flush(PATIENCE)?)
+    }
 }
 
 /// Asks Kafka about the offsets of one group on one topic.

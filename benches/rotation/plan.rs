@@ -4,10 +4,10 @@ use std::{path::Path, process::Command, time::Duration};
 
 use clap::Args;
 
-use crate::{Result, contract::Contract, records::Workload, work::Kind};
+use crate::{Result, contract::Contract, measure::RedisUse, records::Workload, work::Kind};
 
 /// What is to be compared.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Plan {
     #[arg(long, env = "BROKERS")]
     pub(crate) brokers: String,
@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     handler_cpu_us: u64,
     /// Handlers at the same time.
     #[arg(long, default_value_t = 64)]
-    in_flight: usize,
+    pub(crate) in_flight: usize,
     /// Only these of our own programs, the first being what the others are compared with.
     #[arg(long, value_delimiter = ',', default_value = "ours,raw,naive,one-phase,two-phase,ours-memory")]
     only: Vec<Kind>,
@@ -68,10 +68,16 @@ impl Plan {
         }
     }
 
+    /// The same with another limit, another handler and so many records.
+    pub(crate) fn with(&self, in_flight: usize, handler_us: u64, records: usize) -> Self {
+        let workload = Workload { records, ..self.workload.clone() };
+        Self { in_flight, handler_us, workload, ..self.clone() }
+    }
+
     /// The process of one run.
     pub(crate) fn command(&self, runner: &Runner) -> Result<Command> {
         let mut command = Command::new("timeout");
-        command.arg(self.limit.to_string());
+        command.arg("--foreground").arg(self.limit.to_string());
         match runner {
             Runner::Ours(kind) => {
                 command.args(self.wrap.split_whitespace());
@@ -107,9 +113,12 @@ impl Runner {
         }
     }
 
-    /// How many effects its job has.
-    pub(crate) fn effects(&self, workload: &Workload) -> usize {
-        let knows_repeats = !matches!(self, Self::Ours(Kind::Raw));
-        if knows_repeats { workload.distinct() } else { workload.records }
+    /// How many effects its job has. Who keeps nothing in Redis does not look for repeats, except for our own.
+    pub(crate) fn effects(&self, workload: &Workload, used: &RedisUse) -> usize {
+        let looks_for_repeats = match self {
+            Self::Ours(kind) => *kind != Kind::Raw,
+            Self::Peer { .. } => used.keys > 0,
+        };
+        if looks_for_repeats { workload.distinct() } else { workload.records }
     }
 }

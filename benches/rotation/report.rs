@@ -34,10 +34,10 @@ pub(crate) fn table(rows: &[Row]) -> Table {
 fn line(rows: &[Row], first: &str, name: &str) -> Vec<String> {
     let own: Vec<&Row> = rows.iter().filter(|row| row.name == name).collect();
     let good: Vec<&Row> = own.iter().copied().filter(|row| row.problem.is_none()).collect();
-    let speeds = || good.iter().filter_map(|row| speed(row));
+    let speeds = || own.iter().filter_map(|row| row.speed());
     let of_round = |row: &&Row| {
         let first = rows.iter().find(|other| other.round == row.round && other.name == first)?;
-        Some(speed(first)? / speed(row)?)
+        Some(first.speed()? / row.speed()?)
     };
     let cost = |cost: fn(&Row) -> f64| median(good.iter().map(|row| cost(row)));
     vec![
@@ -61,10 +61,6 @@ fn line(rows: &[Row], first: &str, name: &str) -> Vec<String> {
 
 fn shown(number: f64, decimals: usize) -> String {
     if number.is_finite() { format!("{number:.decimals$}") } else { "–".to_owned() }
-}
-
-fn speed(row: &Row) -> Option<f64> {
-    row.score.as_ref().map(|score| score.per_second)
 }
 
 /// The one in the middle; not a number where there is none.

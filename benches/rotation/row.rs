@@ -26,7 +26,6 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    #[expect(clippy::cast_precision_loss, reason = "counts and sizes far below 2^52")]
     pub(crate) fn new(
         round: usize,
         plan: &Plan,
@@ -37,7 +36,9 @@ impl Row {
     ) -> Self {
         let (records, distinct) = (plan.workload.records as f64, plan.workload.distinct() as f64);
         let problem = match &ran.score {
-            Ok(score) => problem(score, plan.workload.records, runner.effects(&plan.workload), is_committed),
+            Ok(score) => {
+                problem(score, plan.workload.records, runner.effects(&plan.workload, &used), is_committed)
+            }
             Err(problem) => Some(problem.clone()),
         };
         Self {
@@ -51,6 +52,13 @@ impl Row {
             redis_bytes: rounded(used.bytes as f64 / distinct),
             problem,
         }
+    }
+}
+
+impl Row {
+    /// Records a second, of a run that counts.
+    pub(crate) fn speed(&self) -> Option<f64> {
+        self.problem.is_none().then(|| self.score.as_ref().map(|score| score.per_second))?
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     contract::{Contract, Score},
+    delay::{Delays, now_us},
     work::Kind,
 };
 
@@ -32,6 +33,8 @@ pub(super) struct Order {
     currency: String,
     created_at: String,
     note: String,
+    /// When it was due to be sent, in microseconds since 1970, where that is to be measured.
+    sent_us: Option<u64>,
 }
 
 /// What the handler does, and what is counted meanwhile.
@@ -42,6 +45,7 @@ pub(super) struct Job {
     began: OnceLock<Instant>,
     effects: AtomicU64,
     duplicates: AtomicU64,
+    delays: Delays,
 }
 
 impl Job {
@@ -52,6 +56,7 @@ impl Job {
             began: OnceLock::new(),
             effects: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
+            delays: Delays::default(),
         }
     }
 
@@ -61,7 +66,7 @@ impl Job {
     }
 
     /// The handler's work, with the effect at its end.
-    pub(super) async fn handle(&self) {
+    pub(super) async fn handle(&self, order: &Order) {
         if !self.wait.is_zero() {
             tokio::time::sleep(self.wait).await;
         }
@@ -72,14 +77,17 @@ impl Job {
             }
         }
         self.effects.fetch_add(1, Ordering::Relaxed);
+        if let Some(sent_us) = order.sent_us {
+            self.delays.add(now_us().saturating_sub(sent_us));
+        }
     }
 
     pub(super) fn is_instant(&self) -> bool {
         self.wait.is_zero()
     }
 
-    pub(super) fn duplicate(&self) {
-        self.duplicates.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn duplicates(&self, count: u64) {
+        self.duplicates.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(super) fn done(&self) -> u64 {
@@ -90,12 +98,7 @@ impl Job {
     pub(super) fn score(&self, kind: Kind, version: &str) -> Score {
         let took = self.began.get().map_or(Duration::ZERO, Instant::elapsed);
         let (effects, duplicates) = (&self.effects, &self.duplicates);
-        Score::new(
-            &kind.name(),
-            version,
-            effects.load(Ordering::Relaxed),
-            duplicates.load(Ordering::Relaxed),
-            took,
-        )
+        let counts = (effects.load(Ordering::Relaxed), duplicates.load(Ordering::Relaxed));
+        Score { delay: self.delays.seen(), ..Score::new(&kind.name(), version, counts, took) }
     }
 }

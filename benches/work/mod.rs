@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     OursMemory,
     /// The same as `ours`, with the ledger.
     OursLedger,
+    /// The same as `ours`, with `dedupe.layout = "compact"`.
+    OursCompact,
     /// A loop over rdkafka without any deduplication.
     Raw,
     /// The same loop with one `SET NX EX` per record, before the work.
@@ -39,7 +41,7 @@ impl Kind {
 pub(crate) fn run(kind: Kind) -> Result<()> {
     let contract = Contract::from_env()?;
     let score = match kind {
-        Kind::Ours | Kind::OursMemory | Kind::OursLedger => ours::run(&contract, kind)?,
+        Kind::Ours | Kind::OursMemory | Kind::OursLedger | Kind::OursCompact => ours::run(&contract, kind)?,
         Kind::Raw | Kind::Naive => single::run(&contract, kind)?,
         Kind::OnePhase | Kind::TwoPhase => pipelined::run(&contract, kind)?,
     };

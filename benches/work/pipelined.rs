@@ -64,7 +64,7 @@ async fn process(
     redis: &mut MultiplexedConnection,
     batch: &[BorrowedMessage<'_>],
 ) -> Result<()> {
-    let (mut keys, mut claims) = (Vec::with_capacity(batch.len()), redis::pipe());
+    let (mut orders, mut claims) = (Vec::with_capacity(batch.len()), redis::pipe());
     for message in batch {
         let order: Order = serde_json::from_slice(message.payload().unwrap_or_default())?;
         let key = contract.redis_key(&order.id);
@@ -73,16 +73,16 @@ async fn process(
             Kind::TwoPhase => claim.arg("PX").arg(LEASE_MS),
             _ => claim.arg("EX").arg(DAY),
         };
-        keys.push(key);
+        orders.push((key, order));
     }
     let claimed: Vec<Option<String>> = claims.query_async(redis).await?;
     let (won, lost): (Vec<_>, Vec<_>) =
-        keys.into_iter().zip(claimed).partition(|(_, claimed)| claimed.is_some());
-    lost.iter().for_each(|_| job.duplicate());
-    stream::iter(&won).for_each_concurrent(contract.in_flight, |_| job.handle()).await;
+        orders.into_iter().zip(claimed).partition(|(_, claimed)| claimed.is_some());
+    job.duplicates(lost.len() as u64);
+    stream::iter(&won).for_each_concurrent(contract.in_flight, |((_, order), _)| job.handle(order)).await;
     if kind == Kind::TwoPhase && !won.is_empty() {
         let mut completions = redis::pipe();
-        for (key, _) in &won {
+        for ((key, _), _) in &won {
             completions.cmd("SET").arg(key).arg("done").arg("EX").arg(DAY).ignore();
         }
         let () = completions.query_async(redis).await?;

@@ -67,10 +67,10 @@ async fn process(
         mark.arg(contract.redis_key(&order.id)).arg(1).arg("NX").arg("EX").arg(DAY);
         let marked: Option<String> = mark.query_async(&mut redis).await?;
         if marked.is_none() {
-            job.duplicate();
+            job.duplicates(1);
             return Ok(());
         }
     }
-    job.handle().await;
+    job.handle(&order).await;
     Ok(())
 }

@@ -46,7 +46,7 @@ fn of_the_configuration_only_the_defaults_are_sent_and_copied() {
 #[test]
 fn the_manifests_alone_are_a_workspace_that_fits_its_lock_file() {
     let folder = tempfile::tempdir().unwrap();
-    for (sources, target) in copies().into_iter().take(2) {
+    for (sources, target) in copies().into_iter().take(3) {
         let target = folder.path().join(target);
         fs::create_dir_all(&target).unwrap();
         for source in sources {

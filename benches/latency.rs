@@ -1,0 +1,169 @@
+//! How long records take at shares of full load: a producer that keeps its pace whatever the worker does.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
+
+use crate::{
+    Result,
+    contract::{Contract, Score},
+    delay::now_us,
+    measure,
+    records::Workload,
+    rotation::{Plan, Runner},
+    topic::{self, Writer},
+};
+
+/// How long a program may take to join its group.
+const JOINING: Duration = Duration::from_secs(60);
+/// After that, it looks for where it begins.
+const BEGINNING: Duration = Duration::from_secs(1);
+/// Records that are sent before the time of any is noted, in so many seconds.
+const WARM_UP: f64 = 2.0;
+
+/// What is to be measured.
+#[derive(Debug, Args)]
+pub(crate) struct Loads {
+    #[command(flatten)]
+    pub(crate) plan: Plan,
+    /// Shares of full load.
+    #[arg(long, value_delimiter = ',', default_value = "0.25,0.5,0.8")]
+    loads: Vec<f64>,
+    /// Full load in records per second; what a program does beside a producer without a pace, if not given.
+    #[arg(long)]
+    full: Option<f64>,
+    /// How long each load lasts.
+    #[arg(long, default_value_t = 15.0)]
+    seconds: f64,
+}
+
+/// One program under one load.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Point {
+    pub(crate) name: String,
+    pub(crate) load: f64,
+    /// Records sent in a second.
+    pub(crate) rate: f64,
+    #[serde(flatten)]
+    pub(crate) score: Score,
+}
+
+/// Measures and prints. Who fails ends it.
+pub(crate) fn run(loads: &Loads) -> Result<bool> {
+    println!("\n{}", table(&measure(loads)?));
+    Ok(true)
+}
+
+/// Every program under every load.
+pub(crate) fn measure(loads: &Loads) -> Result<Vec<Point>> {
+    let plan = &loads.plan;
+    let mut points = Vec::new();
+    for runner in plan.runners() {
+        let full = match loads.full {
+            Some(full) => full,
+            None => {
+                let paced = Paced { plan, runner: &runner, workload: &plan.workload, rate: None };
+                paced.run(&[])?.per_second
+            }
+        };
+        eprintln!("{}: full load is {full:.0} records a second", runner.name());
+        for load in &loads.loads {
+            let rate = full * load;
+            let records = (rate * (loads.seconds + WARM_UP)) as usize;
+            let workload = Workload { records, ..plan.workload.clone() };
+            let paced = Paced { plan, runner: &runner, workload: &workload, rate: Some(rate) };
+            let score = paced.run(&[])?;
+            let point = Point { name: runner.name(), load: *load, rate, score };
+            println!("{}", serde_json::to_string(&point)?);
+            points.push(point);
+        }
+    }
+    Ok(points)
+}
+
+/// A program and a producer side by side.
+pub(crate) struct Paced<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) runner: &'a Runner,
+    pub(crate) workload: &'a Workload,
+    /// Records a second; as they go, if not given.
+    pub(crate) rate: Option<f64>,
+}
+
+impl Paced<'_> {
+    /// Starts the program on an empty topic, with these variables, and sends when it has joined.
+    pub(crate) fn run(&self, variables: &[(&str, &str)]) -> Result<Score> {
+        let Self { plan, workload, .. } = self;
+        let topic = format!("bench-{}", now_us());
+        topic::create(&plan.brokers, &topic, workload.partitions)?;
+        let contract = Contract { expect: workload.records as u64, ..plan.contract(&topic, &topic) };
+        let mut command = plan.command(self.runner)?;
+        command.envs(contract.to_env()).envs(variables.iter().copied());
+        thread::scope(|scope| {
+            let running = scope.spawn(|| measure::run(&mut command));
+            await_members(&contract)?;
+            send(&contract, workload, self.rate)?;
+            let ran = running.join().map_err(|_| "the run panicked")??;
+            Ok(ran.score?)
+        })
+    }
+}
+
+/// Waits until somebody has joined the group and looked for where to begin.
+pub(crate) fn await_members(contract: &Contract) -> Result<()> {
+    let began = Instant::now();
+    while !topic::is_stable(&contract.brokers, &contract.group)? {
+        if began.elapsed() > JOINING {
+            return Err("it does not join its group".into());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    thread::sleep(BEGINNING);
+    Ok(())
+}
+
+/// A record that was held up counts from when it was due: the next ones do not wait for it.
+fn send(contract: &Contract, workload: &Workload, rate: Option<f64>) -> Result<()> {
+    let writer = Writer::new(&contract.brokers, &contract.topic, "1")?;
+    let (began, began_us) = (Instant::now(), now_us());
+    for (number, made) in workload.made().enumerate() {
+        let Some(rate) = rate else {
+            writer.send(&made)?;
+            continue;
+        };
+        let due = Duration::from_secs_f64(number as f64 / rate);
+        if let Some(early) = due.checked_sub(began.elapsed()) {
+            thread::sleep(early);
+        }
+        let is_warm = due.as_secs_f64() > WARM_UP;
+        let due_us = began_us + u64::try_from(due.as_micros())?;
+        writer.send(&if is_warm { made.due(due_us) } else { made })?;
+    }
+    writer.finish()
+}
+
+/// What was measured.
+pub(crate) fn table(points: &[Point]) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header(["program", "load", "records/s", "p50 ms", "p99 ms", "p99.9 ms", "longest ms"]);
+    for Point { name, load, rate, score } in points {
+        let delay = |of: fn(&crate::delay::Delay) -> f64| {
+            score.delay.as_ref().map_or_else(|| "–".to_owned(), |delay| format!("{:.1}", of(delay)))
+        };
+        table.add_row([
+            name.clone(),
+            format!("{:.0} %", load * 100.0),
+            format!("{rate:.0}"),
+            delay(|delay| delay.p50_ms),
+            delay(|delay| delay.p99_ms),
+            delay(|delay| delay.p999_ms),
+            delay(|delay| delay.max_ms),
+        ]);
+    }
+    table
+}
