@@ -146,6 +146,11 @@ impl Judge {
         sent.map_err(|error| ReplayError::Trouble(format!("the ledger {topic}: {error}")))
     }
 
+    /// Whether the live group has settled this record, so that something must have forgotten it if nobody knows it.
+    pub(super) fn was_passed(&self, record: &Record) -> bool {
+        self.service.replay.as_ref().is_some_and(|replay| replay.epoch.is_none() && replay.was_passed(record))
+    }
+
     /// What was lost of the ledger, as far as it was read.
     pub(super) fn warnings(&self) -> Vec<String> {
         self.book.as_ref().and_then(|book| book.ask(|ledger| ledger.warnings.clone())).unwrap_or_default()
