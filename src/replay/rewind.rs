@@ -1,6 +1,6 @@
 //! Moves the committed offsets of a live group back, so that it meets everything from there on once more.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -97,43 +97,40 @@ impl Replayer<'_> {
         let (client, group, moves) = (self.kafka.clone(), self.group(), moves.to_vec());
         let refused =
             format!("group {group} has members: stop its workers first, for they go on from where they are");
-        let moved = blocking(move || -> Result<Moved, KafkaFault> {
+        let moved = blocking(move || -> Result<Option<String>, KafkaFault> {
             let mut reader = None;
             for of_topic in moves.chunk_by(|one, other| one.topic == other.topic) {
                 let Some(Move { topic, .. }) = of_topic.first() else { continue };
                 let partitions = of_topic.iter().map(|one| one.partition).collect();
                 let opened = LogReader::open(&client, &group, &topic.as_str().into())?;
-                let committed = opened.committed(&partitions)?;
-                if of_topic.iter().any(|one| committed.get(&one.partition) != Some(&one.from)) {
-                    return Ok(Moved::Otherwise);
+                if let Some(other) = overtaken(of_topic, &opened.committed(&partitions)?) {
+                    return Ok(Some(other));
                 }
                 reader = Some(opened);
             }
             // In one request, so that all of them move or none.
             let offsets: Vec<_> = moves.iter().map(|one| (&*one.topic, one.partition, one.to)).collect();
             match reader.map(|reader| reader.commit(&offsets)).transpose()? {
-                Some(false) => Ok(Moved::Busy),
-                _ => Ok(Moved::There),
+                Some(false) => Ok(Some(refused)),
+                _ => Ok(None),
             }
         });
         match moved.await? {
-            Ok(Moved::There) => Ok(()),
-            Ok(Moved::Busy) => Err(ReplayError::Trouble(refused)),
-            Ok(Moved::Otherwise) => Err(ReplayError::Trouble(
-                "the offsets are not what they were when this was looked at; look again".to_owned(),
-            )),
+            Ok(None) => Ok(()),
+            Ok(Some(refused)) => Err(ReplayError::Trouble(refused)),
             Err(fault) => Err(ReplayError::Trouble(format!("Kafka: {fault}"))),
         }
     }
 }
 
-/// What became of the offsets.
-enum Moved {
-    There,
-    /// The group has members.
-    Busy,
-    /// Somebody else has moved them meanwhile.
-    Otherwise,
+/// Why nothing moves any more, if the group is not where it was when it was looked at: from elsewhere it might go
+/// forward, and leave events out.
+fn overtaken(moves: &[Move], committed: &BTreeMap<i32, i64>) -> Option<String> {
+    let other = moves.iter().find(|one| committed.get(&one.partition) != Some(&one.from))?;
+    let Move { topic, partition, from, .. } = other;
+    Some(format!(
+        "the group was at offset {from} of partition {partition} of {topic} when it was looked at, and is not any more: look again"
+    ))
 }
 
 /// What moves in one topic; the plan is cut down to what lies between.
@@ -150,4 +147,20 @@ fn moves_of(planned: &mut TopicPlan) -> Vec<Move> {
         true
     });
     moves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_somebody_else_has_moved_stays_there() {
+        let one = |partition, from| Move { topic: "t".to_owned(), partition, from, to: 5 };
+        let moves = [one(0, 10), one(1, 10)];
+        assert_eq!(overtaken(&moves, &[(0, 10), (1, 10)].into()), None);
+        for committed in [BTreeMap::from([(0, 10), (1, 3)]), BTreeMap::from([(0, 10)])] {
+            let why = overtaken(&moves, &committed).unwrap();
+            assert!(why.starts_with("the group was at offset 10 of partition 1 of t when"), "{why}");
+        }
+    }
 }

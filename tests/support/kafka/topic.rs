@@ -122,20 +122,29 @@ impl TestTopic {
 
     /// Changes one setting and leaves the others.
     pub async fn alter(&self, key: &str, value: &str) {
-        let resource = ResourceSpecifier::Topic(&self.name);
+        let resource = || ResourceSpecifier::Topic(&self.name);
         let admin = self.admin();
-        let now = admin.describe_configs([&resource], &options()).await.expect("an answer about settings");
+        let now = admin.describe_configs([&resource()], &options()).await.expect("an answer about settings");
         let now = now[0].as_ref().expect("the topic's settings");
         let own =
             now.entries.iter().filter(|entry| !entry.is_default && !entry.is_read_only && entry.name != key);
         let own: Vec<_> = own.filter_map(|entry| Some((&*entry.name, entry.value.as_deref()?))).collect();
         let change =
-            own.into_iter().fold(AlterConfig::new(resource), |change, (key, value)| change.set(key, value));
+            own.into_iter().fold(AlterConfig::new(resource()), |change, (key, value)| change.set(key, value));
         let done = admin
             .alter_configs([&change.set(key, value)], &options())
             .await
             .expect("an answer about settings");
         done[0].as_ref().unwrap_or_else(|(_, code)| panic!("Kafka refuses {key}={value}: {code}"));
+        until(&format!("{key}={value} to count"), PATIENCE, async || {
+            let now =
+                admin.describe_configs([&resource()], &options()).await.map_err(|error| error.to_string())?;
+            let now = now[0].as_ref().map_err(|code| code.to_string())?;
+            let counts =
+                now.entries.iter().any(|entry| entry.name == key && entry.value.as_deref() == Some(value));
+            if counts { Ok(()) } else { Err("it is as it was".to_owned()) }
+        })
+        .await;
     }
 
     /// Deletes it and waits until Kafka no longer knows it.
