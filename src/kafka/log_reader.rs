@@ -179,8 +179,10 @@ impl LogReader {
     /// # Errors
     /// What Kafka's client says; it goes on by itself, except where records of the range were deleted.
     pub(crate) fn read(&mut self, patience: Duration) -> Result<Read, KafkaFault> {
-        self.catch_up()?;
-        let Some(polled) = self.consumer.poll(patience) else { return Ok(Read::Nothing) };
+        let Some(polled) = self.consumer.poll(patience) else {
+            self.catch_up()?;
+            return Ok(Read::Nothing);
+        };
         let over = match polled {
             Ok(message) => match self.places.get_mut(&message.partition()) {
                 Some(place) if message.offset() < place.stretch.end => {

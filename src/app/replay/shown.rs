@@ -112,3 +112,9 @@ pub(super) fn refused(survey: &Survey, reason: &str) -> Value {
 pub(super) fn entry_json(entry: &Entry) -> Value {
     json!({ "tally": entry.tally(), "replay": entry })
 }
+
+/// The same with what a person should know.
+pub(super) fn warned(mut shown: Value, warnings: &[String]) -> Value {
+    shown["warnings"] = json!(warnings);
+    shown
+}

@@ -103,10 +103,12 @@ async fn what_was_deleted_from_the_log_is_said_to_be_gone() {
         let ran = past.does("replay", &[&range[..], &["--dry-run", "--json"]].concat()).await;
         ran.assert_says(0, &[&begins]);
         assert_eq!(counts(&ran.json())["ran"], 7, "{}", ran.said);
+        let warned = ran.json()["warnings"][0].as_str().unwrap().to_owned();
+        assert!(begins.contains(&warned[..40]), "{warned}");
     }
     // All records of 10 minutes and later are there: nothing is amiss with such a range.
     let whole = past.replay(11, 15, &["--dry-run"]).await;
-    assert!(!whole.said.contains("warning"), "{}", whole.said);
+    assert!(!whole.said.contains("warning:"), "{}", whole.said);
 
     past.topic.delete_records(1, 8).await;
     let gone = format!(
