@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::replayer::{ReplayError, blocking};
+use super::{ReplayError, replayer::blocking};
 use crate::{
     Record,
     ledger::{self, Book, KeepError, Keeper, Ledger, Said},
