@@ -1,4 +1,4 @@
-//! Why nothing could be replayed, for those who asked.
+//! Why nothing could be replayed, in the words of whoever found out.
 
 use super::{journal::ResumeError, plan::PlanError, survey::SurveyError, taken::TakeError};
 use crate::{ledger::KeepError, store::StoreFault};
