@@ -9,10 +9,12 @@
 //! | `replays`    | the endpoints of replays                                           |
 //! | `looks`      | what takes longer than a request may                               |
 //! | `runner`     | the replays that run in this process                               |
+//! | `carrying`   | one of them, from its order to its end                             |
 
 mod answer;
 mod auth;
 mod body;
+mod carrying;
 mod looks;
 mod replays;
 mod runner;

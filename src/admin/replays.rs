@@ -179,6 +179,12 @@ async fn read(request: Request, replays: &Replays) -> Result<Asked<'_>, Refusal>
     }
     let dry_run: bool = fields.take("dry_run", flag).unwrap_or_default();
     let resume: Option<String> = fields.take("resume", text);
+    // What cannot be read is not missing as well.
+    let told: Vec<String> = ["from", "to"]
+        .into_iter()
+        .filter(|name| fields.is_wrong(name))
+        .map(|name| format!("--{name} `` "))
+        .collect();
     let mut problems = fields.finish();
     if let Some(id) = resume {
         let again =
@@ -196,7 +202,8 @@ async fn read(request: Request, replays: &Replays) -> Result<Asked<'_>, Refusal>
         problems.push("--max 0 is not allowed; allowed are 1 and more".to_owned());
     }
     let order = wish.order(service.map_or("", Service::name), &topics, Timestamp::now());
-    let order = order.map_err(|more| problems.extend(more)).ok();
+    let is_new = |problem: &String| !told.iter().any(|told| problem.starts_with(told));
+    let order = order.map_err(|more| problems.extend(more.into_iter().filter(is_new))).ok();
     match (service, order) {
         (Some(service), Some(order)) if problems.is_empty() => {
             let looks = dry_run || order.mode == Mode::Verify;

@@ -9,21 +9,18 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Stage, answer::Refusal, looks::Looks};
+use super::{Stage, answer::Refusal, carrying::refused, looks::Looks};
 use crate::{
     Service,
     audit::{Act, Audit},
     kafka::Ended,
     pipeline::Partition,
-    replay::{
-        self, Acted, Entry, Journal, Order, Ran, ReplayError, Replayer, ResumeError, State, Survey,
-        refuse_unknown,
-    },
+    replay::{self, Entry, Journal, Order, ReplayError, Replayer, ResumeError, State},
     service::chosen,
     store::StoreFault,
 };
@@ -56,11 +53,11 @@ pub(super) struct Replays {
 
 /// What every replay needs.
 #[derive(Debug)]
-struct Scene {
-    stage: Stage,
+pub(super) struct Scene {
+    pub(super) stage: Stage,
     /// Those at work here, by their names.
     running: Mutex<BTreeMap<String, CancellationToken>>,
-    looks: Looks,
+    pub(super) looks: Looks,
     /// Where handlers ran on when the time of their replay to drain was over.
     cut_off: Mutex<Vec<Arc<Partition>>>,
 }
@@ -72,7 +69,7 @@ pub(super) enum Answered<T> {
     Later(String),
 }
 
-type Answer<T> = oneshot::Sender<Result<T, ReplayError>>;
+pub(super) type Answer<T> = oneshot::Sender<Result<T, ReplayError>>;
 
 impl Replays {
     pub(super) fn new(stage: Stage, stop: &CancellationToken) -> Self {
@@ -220,7 +217,7 @@ impl Scene {
         Journal::new(Arc::clone(&self.stage.parts.store))
     }
 
-    fn replayer<'a>(&'a self, service: &'a Service, cancel: &CancellationToken) -> Replayer<'a> {
+    pub(super) fn replayer<'a>(&'a self, service: &'a Service, cancel: &CancellationToken) -> Replayer<'a> {
         let Stage { settings, parts, handlers, control, crowd, .. } = &self.stage;
         Replayer {
             settings,
@@ -237,118 +234,15 @@ impl Scene {
         }
     }
 
-    async fn carry_out(
-        &self,
-        service: &Service,
-        wanted: Wanted,
-        id: String,
-        who: String,
-        cancel: CancellationToken,
-        answer: Answer<Begun>,
-    ) {
-        let replayer = self.replayer(service, &cancel);
-        let prepared = async {
-            let (verb, begun, survey) = prepare(&replayer, wanted, &id).await?;
-            // Whoever asked has gone away, and nothing has begun.
-            if cancel.is_cancelled() {
-                return Err(ReplayError::Trouble("it was told to stop before it began".to_owned()));
-            }
-            Ok((verb, begun, survey, Audit::open(&self.stage.settings).await?.by(who)))
-        };
-        let (verb, begun, survey, audit) = match prepared.await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let kept = refused(&error);
-                return self.answer(&id, answer, Err(error), kept);
-            }
-        };
-        self.running().insert(id.clone(), cancel.clone());
-        let (told, mut news) = watch::channel(begun.entry.clone());
-        let warnings = begun.warnings;
-        let acting = async {
-            let acted = replayer.act(&audit, verb, begun.entry, survey.as_ref(), &told).await;
-            drop(told);
-            acted
-        };
-        let answering = async {
-            // Its first news come when it is written down and has its partitions.
-            match news.changed().await {
-                Ok(()) => {
-                    self.looks.forget(&id);
-                    drop(answer.send(Ok(Begun { entry: news.borrow().clone(), warnings })));
-                }
-                Err(_) => return Some((answer, warnings)),
-            }
-            None
-        };
-        let (acted, unanswered) = tokio::join!(acting, answering);
-        self.running().remove(&id);
-        let ran = acted.and_then(|Acted { ran, unwritten }| {
-            if let Some(error) = unwritten {
-                tracing::error!(replay = id, %error, "how a replay went could not be written down");
-            }
-            ran
-        });
-        match &ran {
-            Ok(Ran { entry, cut_off }) => {
-                self.cut_off().extend(cut_off.iter().cloned());
-                tracing::info!(replay = id, state = ?entry.state, tally = ?entry.tally(), "replayed")
-            }
-            Err(error) => tracing::warn!(replay = id, %error, "not replayed"),
-        }
-        if let Some((answer, warnings)) = unanswered {
-            let kept = ran.as_ref().err().map(refused).unwrap_or_default();
-            let is_written_down = ran.is_ok();
-            self.answer(&id, answer, ran.map(|Ran { entry, .. }| Begun { entry, warnings }), kept);
-            if is_written_down {
-                self.looks.forget(&id);
-            }
-        }
-    }
-
-    /// Answers whoever waits; where nobody does any more, it is kept.
-    fn answer<T>(&self, id: &str, answer: Answer<T>, found: Result<T, ReplayError>, kept: Value) {
-        match answer.send(found) {
-            Ok(()) => self.looks.forget(id),
-            Err(_) => self.looks.end(id, kept),
-        }
-    }
-
-    fn cut_off(&self) -> MutexGuard<'_, Vec<Arc<Partition>>> {
+    pub(super) fn cut_off(&self) -> MutexGuard<'_, Vec<Arc<Partition>>> {
         let mut cut_off = self.cut_off.lock().unwrap_or_else(PoisonError::into_inner);
         cut_off.retain(|partition| !partition.is_stopped());
         cut_off
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<String, CancellationToken>> {
+    pub(super) fn running(&self) -> MutexGuard<'_, BTreeMap<String, CancellationToken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The words for the audit, what is about to run, and what a look at it has found, where one was needed.
-async fn prepare(
-    replayer: &Replayer<'_>,
-    wanted: Wanted,
-    id: &str,
-) -> Result<(&'static str, Begun, Option<Survey>), ReplayError> {
-    match wanted {
-        Wanted::Resumed(entry) => Ok(("replay --resume", Begun { entry, warnings: Vec::new() }, None)),
-        Wanted::New(order) => {
-            let mut survey = None;
-            if replayer.reaches_beyond_memory(&order).await? {
-                let (found, _) = replayer.survey(&order).await?;
-                refuse_unknown(&found, &order)?;
-                survey = Some(found);
-            }
-            let (entry, warnings) = replayer.enter(order, id.to_owned()).await?;
-            Ok(("replay", Begun { entry, warnings }, survey))
-        }
-    }
-}
-
-/// What is kept of a refusal.
-fn refused(error: &ReplayError) -> Value {
-    json!({ "state": "refused", "error": error.to_string() })
 }
 
 fn stopping() -> ReplayError {

@@ -1,7 +1,7 @@
 //! Reads chosen stretches of partitions, outside of any group's life: nothing is joined, nothing is committed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -9,26 +9,23 @@ use std::{
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer},
+    consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    metadata::{MetadataPartition, MetadataTopic},
 };
 
 use super::{
     FaultKind, KafkaFault,
     client::KafkaClient,
     headers::record_of,
+    log_answers,
     seen_end::seen_end,
     stretch::{Place, Short, Stretch},
-    topic_ids::topic_id,
     watcher::Watcher,
 };
 use crate::Record;
 
 /// How long Kafka may take to answer one question.
-const ANSWERS: Duration = Duration::from_secs(10);
-/// Between two questions to a coordinator that is on its way.
-const AGAIN: Duration = Duration::from_millis(100);
+pub(super) const ANSWERS: Duration = Duration::from_secs(10);
 /// So long the broker that is read from may be behind, before the leader is asked what has become of the rest.
 const BEHIND: Duration = Duration::from_secs(10);
 
@@ -45,11 +42,11 @@ pub(crate) enum Read {
 
 /// A consumer of one topic, with partitions of its own choice.
 pub(crate) struct LogReader {
-    consumer: BaseConsumer<Watcher>,
-    topic: Arc<str>,
+    pub(super) consumer: BaseConsumer<Watcher>,
+    pub(super) topic: Arc<str>,
     /// Those that are still read.
     places: HashMap<i32, Place>,
-    config: ClientConfig,
+    pub(super) config: ClientConfig,
     paused: BTreeSet<i32>,
 }
 
@@ -65,99 +62,6 @@ impl LogReader {
         let consumer = config.create_with_context(Watcher::default())?;
         let (topic, places, paused) = (Arc::clone(topic), HashMap::new(), BTreeSet::new());
         Ok(Self { consumer, topic, places, config, paused })
-    }
-
-    /// The numbers of the topic's partitions; `None` where there is no such topic.
-    ///
-    /// # Errors
-    /// Nobody answers.
-    pub(crate) fn partitions(&self) -> Result<Option<BTreeSet<i32>>, KafkaFault> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWERS)?;
-        let is_it = |found: &&MetadataTopic| found.name() == &*self.topic && found.error().is_none();
-        let numbers = |found: &MetadataTopic| found.partitions().iter().map(MetadataPartition::id).collect();
-        let numbers: Option<BTreeSet<i32>> = metadata.topics().iter().find(is_it).map(numbers);
-        Ok(numbers.filter(|numbers| !numbers.is_empty()))
-    }
-
-    /// The id that the topic was given when it was made; `None` where the brokers do not tell.
-    pub(crate) fn topic_id(&self) -> Option<String> {
-        topic_id(self.consumer.client(), &self.topic, ANSWERS)
-    }
-
-    /// The first offset in the log, and the one after the last that can be read.
-    ///
-    /// # Errors
-    /// Nobody answers.
-    pub(crate) fn log(&self, partition: i32) -> Result<(i64, i64), KafkaFault> {
-        Ok(self.consumer.fetch_watermarks(&self.topic, partition, ANSWERS)?)
-    }
-
-    /// For each partition the offset after the last in the log, records of transactions that have not ended included.
-    ///
-    /// # Errors
-    /// Nobody answers.
-    pub(crate) fn log_ends(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, KafkaFault> {
-        let mut config = self.config.clone();
-        config.set("isolation.level", "read_uncommitted");
-        let consumer: BaseConsumer<Watcher> = config.create_with_context(Watcher::default())?;
-        let end = |partition: &i32| {
-            Ok((*partition, consumer.fetch_watermarks(&self.topic, *partition, ANSWERS)?.1))
-        };
-        partitions.iter().map(end).collect()
-    }
-
-    /// For each partition the first offset whose record is of this time or younger, in milliseconds since 1970;
-    /// none where every record is older.
-    ///
-    /// # Errors
-    /// Nobody answers.
-    pub(crate) fn at(&self, partitions: &BTreeSet<i32>, time: i64) -> Result<BTreeMap<i32, i64>, KafkaFault> {
-        let mut asked = TopicPartitionList::new();
-        for partition in partitions {
-            asked.add_partition_offset(&self.topic, *partition, Offset::Offset(time.max(0)))?;
-        }
-        offsets(&self.consumer.offsets_for_times(asked, ANSWERS)?)
-    }
-
-    /// The offsets that the group has committed.
-    ///
-    /// # Errors
-    /// Nobody answers.
-    pub(crate) fn committed(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, KafkaFault> {
-        let mut asked = TopicPartitionList::new();
-        for partition in partitions {
-            asked.add_partition(&self.topic, *partition);
-        }
-        let until = Instant::now() + ANSWERS;
-        loop {
-            match self.consumer.committed_offsets(asked.clone(), ANSWERS) {
-                // The first group of a cluster makes Kafka create the topic of the offsets.
-                Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
-                answer => return offsets(&answer?),
-            }
-        }
-    }
-
-    /// Moves the committed offsets of the group, of any topics, all in one request. Kafka itself sees to it that a group with members is left alone: the
-    /// answer is `false` then, and nothing has moved.
-    ///
-    /// # Errors
-    /// Nobody answers, or lets us.
-    pub(crate) fn commit(&self, offsets: &[(&str, i32, i64)]) -> Result<bool, KafkaFault> {
-        use RDKafkaErrorCode::{
-            FencedMemberEpoch, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, UnknownMemberId,
-        };
-        let mut moved = TopicPartitionList::new();
-        for (topic, partition, offset) in offsets {
-            moved.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
-        }
-        let busy =
-            [UnknownMemberId, IllegalGeneration, RebalanceInProgress, StaleMemberEpoch, FencedMemberEpoch];
-        match self.consumer.commit(&moved, CommitMode::Sync) {
-            Ok(()) => Ok(true),
-            Err(error) if error.rdkafka_error_code().is_some_and(|code| busy.contains(&code)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Begins to read these stretches. Those without an offset are over already.
@@ -179,8 +83,10 @@ impl LogReader {
     /// # Errors
     /// What Kafka's client says; it goes on by itself, except where records of the range were deleted.
     pub(crate) fn read(&mut self, patience: Duration) -> Result<Read, KafkaFault> {
-        self.catch_up()?;
-        let Some(polled) = self.consumer.poll(patience) else { return Ok(Read::Nothing) };
+        let Some(polled) = self.consumer.poll(patience) else {
+            self.catch_up()?;
+            return Ok(Read::Nothing);
+        };
         let over = match polled {
             Ok(message) => match self.places.get_mut(&message.partition()) {
                 Some(place) if message.offset() < place.stretch.end => {
@@ -254,7 +160,7 @@ impl LogReader {
                 // What is on its way may be from before.
                 let mut next = TopicPartitionList::new();
                 next.add_partition_offset(&self.topic, *partition, Offset::Offset(place.next))?;
-                offsets(&self.consumer.seek_partitions(next, ANSWERS)?)?;
+                log_answers::offsets(&self.consumer.seek_partitions(next, ANSWERS)?)?;
                 place.short = Some(Short::FetchedAnew);
             } else if since.elapsed() > BEHIND {
                 let (_, now) = self.consumer.fetch_watermarks(&self.topic, *partition, ANSWERS)?;
@@ -275,27 +181,6 @@ impl LogReader {
         list.add_partition(&self.topic, partition);
         list
     }
-}
-
-/// Whether the group's coordinator will be there in a moment.
-fn is_on_its_way(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
-    let code = error.rdkafka_error_code();
-    code.is_some_and(|code| {
-        [NotCoordinator, CoordinatorNotAvailable, CoordinatorLoadInProgress].contains(&code)
-    })
-}
-
-/// Those partitions for which there is an answer.
-fn offsets(answer: &TopicPartitionList) -> Result<BTreeMap<i32, i64>, KafkaFault> {
-    let mut offsets = BTreeMap::new();
-    for element in answer.elements() {
-        element.error()?;
-        if let Offset::Offset(offset) = element.offset() {
-            offsets.insert(element.partition(), offset);
-        }
-    }
-    Ok(offsets)
 }
 
 impl fmt::Debug for LogReader {

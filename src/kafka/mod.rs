@@ -8,6 +8,7 @@ mod embedded;
 mod fault;
 mod group;
 pub(crate) mod headers;
+mod log_answers;
 mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::replayer::{ReplayError, blocking};
+use super::{ReplayError, replayer::blocking};
 use crate::{
     Record,
     ledger::{self, Book, KeepError, Keeper, Ledger, Said},
@@ -144,6 +144,11 @@ impl Judge {
         }
         let sent = self.service.producer.send(&entries).await;
         sent.map_err(|error| ReplayError::Trouble(format!("the ledger {topic}: {error}")))
+    }
+
+    /// Whether the live group has settled this record, so that something must have forgotten it if nobody knows it.
+    pub(super) fn was_passed(&self, record: &Record) -> bool {
+        self.service.replay.as_ref().is_some_and(|replay| replay.epoch.is_none() && replay.was_passed(record))
     }
 
     /// What was lost of the ledger, as far as it was read.

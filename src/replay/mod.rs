@@ -14,6 +14,7 @@
 mod act;
 mod allowance;
 mod bound;
+mod error;
 mod guarded;
 mod journal;
 mod judge;
@@ -33,12 +34,13 @@ mod tally;
 
 pub(crate) use act::{Acted, refuse_unknown};
 pub use bound::{Bound, BoundError};
+pub(crate) use error::ReplayError;
 pub use journal::{Entry, Part, State};
 pub(crate) use journal::{Journal, ResumeError};
 pub use judge::Verdict;
 pub(crate) use order::name;
 pub use order::{Mode, Order, parse_partitions};
-pub(crate) use replayer::{Ran, ReplayError, Replayer};
+pub(crate) use replayer::{Ran, Replayer};
 pub(crate) use request::{Request, RequestedMode};
 pub(crate) use rewind::{Move, Rewind};
 pub use survey::{Sample, Survey};

@@ -1,9 +1,6 @@
 //! Whether a replay that goes on is about what is read here.
 
-use super::{
-    Entry, Part,
-    replayer::{ReplayError, Replayer},
-};
+use super::{Entry, Part, ReplayError, replayer::Replayer};
 
 impl Replayer<'_> {
     /// Whether an entry is about what is replayed here: elsewhere a service may have another group, other topics, or

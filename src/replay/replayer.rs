@@ -11,22 +11,20 @@ use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    Entry, Journal, Order, State, Survey,
-    journal::ResumeError,
+    Entry, Journal, Order, ReplayError, State, Survey,
     notes::Notes,
-    plan::{Plan, PlanError, TopicPlan},
+    plan::{Plan, TopicPlan},
     reading::Reading,
     run::{Ended, Run, Worked},
-    survey::SurveyError,
-    taken::{TakeError, Taken},
+    taken::Taken,
 };
 use crate::{
     Service,
     config::Settings,
     kafka::KafkaClient,
-    ledger::{Book, KeepError, Tell},
+    ledger::{Book, Tell},
     pipeline::{Bounds, Crowd, Partition},
-    store::{DedupeStore, StoreFault},
+    store::DedupeStore,
     telemetry::Metrics,
 };
 
@@ -63,68 +61,6 @@ pub(crate) struct Ran {
     pub(crate) entry: Entry,
     /// Where handlers were still running when the time to drain was over.
     pub(crate) cut_off: Vec<Arc<Partition>>,
-}
-
-/// Why nothing could be replayed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReplayError {
-    /// What was asked for cannot be.
-    #[error("{0}")]
-    Order(String),
-    /// Events in the range may have taken effect, and nobody knows.
-    #[error("{0}")]
-    Unknown(String),
-    /// Another replay has a partition of it.
-    #[error("{0}")]
-    Busy(String),
-    /// It could be, but not now.
-    #[error("{0}")]
-    Trouble(String),
-}
-
-impl From<PlanError> for ReplayError {
-    fn from(error: PlanError) -> Self {
-        match error {
-            PlanError::Problems(_) => Self::Order(error.to_string()),
-            PlanError::Kafka(_) => Self::Trouble(error.to_string()),
-        }
-    }
-}
-
-impl From<StoreFault> for ReplayError {
-    fn from(fault: StoreFault) -> Self {
-        Self::Trouble(format!("the dedupe store: {fault}"))
-    }
-}
-
-impl From<KeepError> for ReplayError {
-    fn from(error: KeepError) -> Self {
-        Self::Trouble(error.to_string())
-    }
-}
-
-impl From<ResumeError> for ReplayError {
-    fn from(error: ResumeError) -> Self {
-        match error {
-            ResumeError::NotThere { .. } | ResumeError::Finished(_) => Self::Order(error.to_string()),
-            ResumeError::Store(fault) => fault.into(),
-        }
-    }
-}
-
-impl From<TakeError> for ReplayError {
-    fn from(error: TakeError) -> Self {
-        match error {
-            TakeError::Busy { .. } => Self::Busy(error.to_string()),
-            TakeError::Store(fault) => fault.into(),
-        }
-    }
-}
-
-impl From<SurveyError> for ReplayError {
-    fn from(error: SurveyError) -> Self {
-        Self::Trouble(error.to_string())
-    }
 }
 
 impl Replayer<'_> {

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Bound, Mode, Order, Survey,
+    Bound, Mode, Order, ReplayError, Survey,
     plan::TopicPlan,
-    replayer::{ReplayError, Replayer, blocking},
+    replayer::{Replayer, blocking},
 };
 use crate::{
     kafka::{KafkaFault, LogReader},

@@ -9,14 +9,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Order, Part,
+    Order, Part, ReplayError,
     allowance::Allowance,
     judge::{Judge, Verdict},
     notes::{Notes, What},
     order::Containment,
     plan::describe_open,
     reading::{Going, LOOK, Reading},
-    replayer::ReplayError,
 };
 use crate::{
     Record,

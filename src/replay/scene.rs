@@ -2,13 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{
-    Mode, Order,
-    judge::Judge,
-    notes::Notes,
-    plan::Plan,
-    replayer::{ReplayError, Replayer},
-};
+use super::{Mode, Order, ReplayError, judge::Judge, notes::Notes, plan::Plan, replayer::Replayer};
 use crate::{
     Record,
     kafka::RecordProducer,

@@ -44,6 +44,9 @@ pub struct Survey {
     pub open: i64,
     /// There are more events that would run than can be told from their repeats: no more than these would.
     pub at_most: bool,
+    /// Of the events that would run, those that the live group has passed: they were forgotten on purpose, or should not
+    /// have been.
+    pub passed: u64,
     /// For how long the store knows what has ended: the least of all.
     #[serde(skip)]
     pub remembered: Option<Duration>,
@@ -90,7 +93,7 @@ impl Survey {
     /// As programs read it.
     pub(crate) fn json(&self) -> Value {
         let tally = self.tally();
-        json!({ "tally": tally, "in_range": tally.in_range(), "open": self.open, "at_most": self.at_most, "parts": self.parts, "samples": self.samples })
+        json!({ "tally": tally, "in_range": tally.in_range(), "open": self.open, "at_most": self.at_most, "passed": self.passed, "parts": self.parts, "samples": self.samples })
     }
 
     /// Reads everything. Blocks, so it must not run where async code does.
@@ -151,6 +154,9 @@ impl Survey {
                     let repeats = verdict == Verdict::WillRun
                         && key.is_some_and(|key| !would_run.is_first(key.digest()));
                     let verdict = if repeats { Verdict::AlreadyDone } else { verdict };
+                    if verdict == Verdict::WillRun && judge.was_passed(&record) {
+                        self.passed += 1;
+                    }
                     self.count(tallies.entry(record.partition).or_default(), &record, verdict);
                 }
             }

@@ -151,16 +151,16 @@ impl Verb<'_> {
         let done = match wanted {
             _ if self.args.dry_run || self.order.mode == Mode::Verify => self.look().await,
             Wanted::New(_, order) => self.begin(order).await,
-            Wanted::Resumed(_, entry) => self.go(entry.clone(), None).await,
+            Wanted::Resumed(_, entry) => self.go(entry.clone(), &[], None).await,
         };
         done.unwrap_or_else(|error| ended(self.args.json, error))
     }
 
     /// Says what would become of every event. To verify is to expect that nothing is left to do.
     async fn look(&self) -> Result<ExitCode, ReplayError> {
-        let survey = self.survey().await?;
+        let (survey, warnings) = self.survey().await?;
         if self.args.json {
-            println!("{}", shown::json(&survey));
+            println!("{}", shown::warned(shown::json(&survey), &warnings));
         } else {
             println!("{}", shown::survey(&survey));
         }
@@ -170,10 +170,10 @@ impl Verb<'_> {
         Ok(ExitCode::from(if self.args.dry_run || is_settled { FINE } else { FAILED }))
     }
 
-    async fn survey(&self) -> Result<Survey, ReplayError> {
+    async fn survey(&self) -> Result<(Survey, Vec<String>), ReplayError> {
         let (survey, warnings) = self.replayer.survey(self.order).await?;
         warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-        Ok(survey)
+        Ok((survey, warnings))
     }
 
     async fn begin(&self, order: &Order) -> Result<ExitCode, ReplayError> {
@@ -185,7 +185,7 @@ impl Verb<'_> {
         }
         let mut survey = None;
         if asks || reaches_beyond {
-            let found = self.survey().await?;
+            let (found, _) = self.survey().await?;
             if let Err(error) = refuse_unknown(&found, order) {
                 if self.args.json {
                     println!("{}", shown::refused(&found, &error.to_string()));
@@ -205,7 +205,7 @@ impl Verb<'_> {
         }
         let (entry, warnings) = self.replayer.enter(order.clone(), name(Timestamp::now())).await?;
         warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-        self.go(entry, survey.as_ref()).await
+        self.go(entry, &warnings, survey.as_ref()).await
     }
 
     /// What keeps a worker from starting keeps a replay from it, too; topics of ours that are missing are made.
@@ -223,7 +223,12 @@ impl Verb<'_> {
     }
 
     /// Writes down that it begins, runs it, writes down how it went, and says so.
-    async fn go(&self, entry: Entry, survey: Option<&Survey>) -> Result<ExitCode, ReplayError> {
+    async fn go(
+        &self,
+        entry: Entry,
+        warnings: &[String],
+        survey: Option<&Survey>,
+    ) -> Result<ExitCode, ReplayError> {
         self.inspect().await?;
         let audit = Audit::open(self.settings).await?;
         let verb = if self.args.resume.is_some() { "replay --resume" } else { "replay" };
@@ -239,7 +244,7 @@ impl Verb<'_> {
         }
         let Ran { entry, cut_off } = ran?;
         if self.args.json {
-            println!("{}", shown::entry_json(&entry));
+            println!("{}", shown::warned(shown::entry_json(&entry), warnings));
         } else {
             println!("{}", shown::entry(&entry));
         }

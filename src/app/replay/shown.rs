@@ -18,6 +18,12 @@ pub(in crate::app) fn survey(survey: &Survey) -> String {
         let places = samples.iter().map(place).collect::<Vec<_>>().join(", ");
         text.push_str(&format!("\n{}: {places}", name(*verdict)));
     }
+    if survey.passed > 0 {
+        text.push_str(&format!(
+            "\n\n{} of those that would run the live group has passed: somebody let them be forgotten, their keys are made otherwise now, or the store has lost them",
+            survey.passed
+        ));
+    }
     if survey.at_most {
         text.push_str("\n\nat most: there are too many to tell them from their repeats");
     }
@@ -105,4 +111,10 @@ pub(super) fn refused(survey: &Survey, reason: &str) -> Value {
 
 pub(super) fn entry_json(entry: &Entry) -> Value {
     json!({ "tally": entry.tally(), "replay": entry })
+}
+
+/// The same with what a person should know.
+pub(super) fn warned(mut shown: Value, warnings: &[String]) -> Value {
+    shown["warnings"] = json!(warnings);
+    shown
 }

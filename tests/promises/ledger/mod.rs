@@ -203,7 +203,7 @@ async fn a_ledger_that_takes_nothing_holds_the_watermark_and_nothing_else() {
     let scene = Scene::new().await.with("DEDUPE__TTL", "60s").with("DEAD_LETTER__DELIVERY_TIMEOUT", "2s");
     let (pods, ledger) = (&scene.pods, scene.ledger());
     let mut pod = pods.start(TEST_WORKER);
-    scene.until_committed(0).await;
+    pod.says("assigned", PATIENCE).await;
     ledger.alter("max.message.bytes", "10").await;
     scene.produce(["a", "b", "c"], "").await;
     pod.says("the ledger takes nothing", PATIENCE).await;

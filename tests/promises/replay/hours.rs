@@ -43,6 +43,7 @@ async fn of_an_hour_that_is_done_nothing_runs_and_of_what_was_never_done_all() {
     let dry = past.replay(60, 120, &["--dry-run"]).await;
     let found = json!({ "ran": 500, "already_done": middle.len() - 500, "outside": after });
     assert_eq!(dry.result(), (Some(0), found.clone()));
+    assert_eq!(dry.json()["passed"], 500, "that the live group has met them all is said");
     assert_eq!(past.effects(), [(1, EVENTS as usize)].into());
     assert_eq!(past.replay(60, 120, &[]).await.result(), (Some(0), found));
     assert_eq!(past.effects(), [(1, EVENTS as usize - 500), (2, 500)].into());

@@ -69,6 +69,11 @@ async fn tables_are_read_by_people() {
     assert!(looked.said.contains(&first), "{}", looked.said);
     let ran = past.does("replay", &["--from", &from, "--to", &to, "--yes"]).await;
     ran.assert_says(0, &["2 partitions of ", "| ran", "Everything in the range is settled: 3 records."]);
+    assert!(!looked.said.contains("has passed"), "{}", looked.said);
+    past.is_handled(4).await;
+    past.forget(["1".to_owned()]).await;
+    let looked = past.does("replay", &["--from", &from, "--to", &to, "--dry-run"]).await;
+    looked.assert_says(0, &["1 of those that would run the live group has passed: somebody let them be"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Past, counts};
-use crate::support::kafka::Record;
+use crate::support::kafka::{Record, TestTopic};
 
 async fn refused(past: &Past, args: &[&str], texts: &[&str]) {
     past.does("replay", args).await.assert_says(2, texts);
@@ -78,6 +78,25 @@ async fn records_belong_to_their_own_time_wherever_they_lie() {
     assert_eq!(ids, ["1", "3", "5"]);
 }
 
+/// Kafka keeps a record without a time as it is. Nobody can tell which range of time it belongs to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_without_a_time_are_in_no_range_of_time() {
+    let past = Past::on(
+        TestTopic::with_config(1, &[("retention.ms", "-1"), ("message.timestamp.type", "CreateTime")]).await,
+    );
+    past.topic.produce(past.event("a", "", 0, 1)).await;
+    past.topic.produce_timeless(r#"{"id":"timeless"}"#).await;
+    past.topic.produce(past.event("b", "", 0, 30)).await;
+    let expected = json!({ "ran": 1, "outside": 1, "timeless": 1 });
+    assert_eq!(past.replay(0, 10, &["--dry-run"]).await.result(), (Some(0), expected.clone()));
+    assert_eq!(past.replay(0, 10, &[]).await.result(), (Some(0), expected));
+    assert_eq!(past.pods.effects().count("timeless"), 0);
+    // A range of offsets has all records that lie there.
+    let range = ["--from", "0", "--to", "3", "--yes", "--json"];
+    assert_eq!(past.does("replay", &range).await.result(), (Some(0), json!({ "ran": 2, "already_done": 1 })));
+    assert_eq!(past.effects(), [(1, 3)].into());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn offsets_and_partitions_choose_exactly_what_they_say() {
     let past = Past::of(3).await;
@@ -103,10 +122,12 @@ async fn what_was_deleted_from_the_log_is_said_to_be_gone() {
         let ran = past.does("replay", &[&range[..], &["--dry-run", "--json"]].concat()).await;
         ran.assert_says(0, &[&begins]);
         assert_eq!(counts(&ran.json())["ran"], 7, "{}", ran.said);
+        let warned = ran.json()["warnings"][0].as_str().unwrap().to_owned();
+        assert!(begins.contains(&warned[..40]), "{warned}");
     }
     // All records of 10 minutes and later are there: nothing is amiss with such a range.
     let whole = past.replay(11, 15, &["--dry-run"]).await;
-    assert!(!whole.said.contains("warning"), "{}", whole.said);
+    assert!(!whole.said.contains("warning:"), "{}", whole.said);
 
     past.topic.delete_records(1, 8).await;
     let gone = format!(

@@ -196,10 +196,12 @@ async fn a_replay_does_not_go_on_in_a_topic_that_was_made_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_whose_topic_is_deleted_ends_and_says_so() {
     let past = Past::of(1).await;
-    past.events(100).await;
-    let (from, to) = (past.at(0), past.at(100));
-    // What it has fetched already is not enough for it to end by itself.
-    let past = past.with("KAFKA__PROPERTIES__FETCH_MAX_BYTES", "1000");
+    for n in 0..12 {
+        past.topic.produce(past.event(&n.to_string(), "", 0, n)).await;
+    }
+    let (from, to) = (past.at(0), past.at(12));
+    // One record is fetched at a time, or all of them would be here before the topic is gone.
+    let past = past.with("KAFKA__PROPERTIES__FETCH_MESSAGE_MAX_BYTES", "1");
     let past = past.with("KAFKA__PROPERTIES__QUEUED_MIN_MESSAGES", "1");
     let mut replay = past.start("replay", &["--from", &from, "--to", &to, "--rate", "1", "--yes", "--json"]);
     until("some effects", PATIENCE, async || match past.pods.effects().all().len() {

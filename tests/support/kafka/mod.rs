@@ -3,6 +3,7 @@
 mod group;
 mod headers;
 mod record;
+mod timeless;
 mod topic;
 
 use std::time::Duration;

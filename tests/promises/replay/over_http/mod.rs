@@ -9,7 +9,7 @@ use crate::{
     TEST_WORKER,
     support::{
         free_ports,
-        http::{Answer, ask, get},
+        http::{Answer, ask, get, metric},
         kafka::committed,
         process::Worker,
         redis::store_records,
@@ -124,6 +124,24 @@ async fn a_replay_is_looked_at_started_listed_and_shown() {
     assert_eq!(acts, [act, act].concat());
     assert_eq!(audited[0]["before"]["id"], json!(first));
     assert!(!api.worker.output().contains(TOKEN), "{}", api.worker.output());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_replays_do_in_a_worker_is_counted_apart() {
+    let past = Past::of(1).await;
+    past.events(10).await;
+    let probes = free_ports(1);
+    let past = past.with("HTTP__LISTEN", &format!("127.0.0.1:{probes}"));
+    let api = past.with_api().await;
+    let id = api.start(&[&past.range(0, 10)]).await;
+    api.is(&id, "finished").await;
+    let group = &past.pods.group;
+    let count = async |service: String| {
+        let labels = format!(r#"outcome="done",service="{service}""#);
+        metric(probes, "oncewise_attempts_total", &labels).await.map_err(|error| (error, api.worker.output()))
+    };
+    assert_eq!(count(format!("{group}:replay")).await.unwrap(), 10.0);
+    assert_eq!(count(group.clone()).await.unwrap(), 0.0, "live events are counted apart");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
