@@ -17,6 +17,11 @@ mod work;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// As the shop's worker has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What everything here answers with.
 type Result<T> = std::result::Result<T, oncewise::BoxError>;

@@ -40,6 +40,10 @@ const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
 const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them stopped before it could write this letter, and its log says why";
 
 /// How far a record has come in its batch.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly all are; a box would cost each an allocation"
+)]
 pub(super) enum Stage {
     /// It holds nothing that can be handled.
     Unfit(Option<Arc<Route>>, Disposition, String),

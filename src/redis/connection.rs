@@ -20,13 +20,14 @@ use crate::store::StoreFault;
 
 /// The server's half of the store, for `FUNCTION LOAD`.
 pub const FUNCTIONS: &str = concat!(
-    "#!lua name=oncewise_v1\n",
+    "#!lua name=oncewise_v1\n-- revision 1\n",
     include_str!("compact/pages.lua"),
     include_str!("functions.lua"),
     include_str!("ends.lua")
 );
 
 const LIBRARY: &str = "oncewise_v1";
+const REVISION: &str = "-- revision ";
 /// A connection on which so many calls in a row found no answer is given up.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 /// An idle connection is probed after this long, so that a half-open one is found before the next call needs it.
@@ -148,16 +149,21 @@ impl Connection {
                 return Err(fault(&self.address, &error));
             }
             if remedy == Remedy::LoadFunctions {
-                self.load(&mut connection).await?;
+                self.load_missing(&mut connection).await?;
             }
             repeated = true;
         }
     }
 
-    /// Loads the functions, replacing what is there under their name.
+    /// Loads the functions, replacing what is there under their name, unless it is newer.
     pub(super) async fn load_functions(&self) -> Result<(), StoreFault> {
         let (_, mut connection) = self.connection().await?;
-        self.load(&mut connection).await
+        self.load_missing(&mut connection).await
+    }
+
+    async fn load_missing(&self, connection: &mut MultiplexedConnection) -> Result<(), StoreFault> {
+        let there = self.loaded(connection).await.ok().flatten();
+        if is_current(there.as_deref()) { Ok(()) } else { self.load(connection).await }
     }
 
     fn heed(&self, remedy: Remedy, generation: u64) {
@@ -203,7 +209,7 @@ impl Connection {
         let made = self.client.get_multiplexed_async_connection_with_config(&self.config).await;
         let mut connection = made.map_err(|error| fault(&self.address, &error))?;
         match self.loaded(&mut connection).await {
-            Ok(Some(code)) if code == FUNCTIONS => {}
+            Ok(code) if is_current(code.as_deref()) => {}
             Ok(_) => self.load(&mut connection).await?,
             // Who may not look may still call, when another user has loaded them.
             Err(error) if error.kind() == ::redis::ServerErrorKind::NoPerm.into() => {
@@ -239,5 +245,42 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, Live> {
         // Whoever held it has assigned whole values only.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether this code of the library, as a server has it, is ours or newer: a worker of an older version, or one that
+/// only looks, must not take away what newer ones rely on.
+fn is_current(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code == FUNCTIONS || revision(code) > revision(FUNCTIONS))
+}
+
+fn revision(code: &str) -> u64 {
+    let line = code.lines().find_map(|line| line.strip_prefix(REVISION));
+    line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_functions_are_left_alone_and_older_ones_replaced() {
+        assert!(is_current(Some(FUNCTIONS)));
+        let of = |revision: &str| FUNCTIONS.replace("-- revision 1\n", revision);
+        assert!(is_current(Some(&of("-- revision 2\n"))));
+        for older in [of("-- revision 0\n"), of(""), of("-- revision 1\n-- changed\n")] {
+            assert!(!is_current(Some(&older)));
+        }
+        assert!(!is_current(None));
+    }
+
+    #[test]
+    fn whoever_changes_the_functions_raises_their_revision() {
+        let digest = blake3::hash(FUNCTIONS.as_bytes()).to_hex();
+        assert_eq!(
+            (revision(FUNCTIONS), &digest[..16]),
+            (1, "4b5b07e13d5b32f1"),
+            "a new revision, and then its digest here"
+        );
     }
 }

@@ -13,7 +13,7 @@
 -- next owner of what was given back in doubt.
 -- The letter M is kept for "moved". Whatever is not written as above is foreign and never overwritten.
 -- Workers of several versions share these functions: what changes the record or a call gets a new library name. A new
--- function does not: whoever misses it loads the library anew.
+-- function does not, only a new revision: workers replace what is older than theirs, and nothing else.
 --
 -- Most keys are new when claimed and still ours when completed. Workers write those records themselves, without these
 -- functions, for that costs the server a third: `claims.rs` and `completions.rs` say how, `record.rs` reads and writes

@@ -196,7 +196,7 @@ impl DedupeStore for RedisStore {
             Confirmed::Unneeded => return self.decide(requests, native.answers).await,
             Confirmed::Ends(ends) => ends,
             Confirmed::Missing => {
-                let keys: Vec<_> = requests.iter().map(|request| Confirm(request)).collect();
+                let keys: Vec<_> = requests.iter().map(Confirm).collect();
                 self.call(&self.calls, &keys).await?
             }
         };
