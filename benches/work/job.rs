@@ -43,6 +43,7 @@ pub(super) struct Job {
     wait: Duration,
     compute: Duration,
     began: OnceLock<Instant>,
+    arrivals: AtomicU64,
     effects: AtomicU64,
     duplicates: AtomicU64,
     delays: Delays,
@@ -54,6 +55,7 @@ impl Job {
             wait: contract.wait,
             compute: contract.compute,
             began: OnceLock::new(),
+            arrivals: AtomicU64::new(0),
             effects: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             delays: Delays::default(),
@@ -63,6 +65,12 @@ impl Job {
     /// A record has arrived; the first one starts the watch.
     pub(super) fn arrived(&self) {
         self.began.get_or_init(Instant::now);
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many have arrived, repeated deliveries included.
+    pub(super) fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::Relaxed)
     }
 
     /// The handler's work, with the effect at its end.

@@ -71,7 +71,8 @@ async fn work(contract: &Contract, kind: Kind, handlers: &Runtime) -> Result<Sco
     let service = Service::new(SERVICE).routes(routes);
     let worker = Worker::start(&settings, &[service], &parts, handlers.handle()).await?;
     let counted = metrics.service(SERVICE);
-    while counted.totals().settled() < contract.expect {
+    // Adding up what is counted takes milliseconds: not before every record has come.
+    while job.arrivals() < contract.expect || counted.totals().settled() < contract.expect {
         tokio::select! {
             () = tokio::time::sleep(if job.done() == 0 { SELDOM } else { TURN }) => {}
             reason = worker.failed() => return Err(reason.into()),

@@ -35,8 +35,10 @@ use crate::{
     store::{Claim, ClaimRequest, Completion, End, Grant, Held, Release, StoreKey},
 };
 
-/// A handler that holds its thread longer than this gets a task of its own, and so do those behind it.
+/// A handler that holds its thread longer than this is heavy, or the system has given the thread's processor away.
 const QUICK: Duration = Duration::from_micros(200);
+/// After so many heavy handlers those that follow in the batch get tasks of their own.
+const HEAVY: u32 = 2;
 /// What has taken effect waits no longer than this for the rest of its batch, or a death would repeat more.
 const UNTOLD: Duration = Duration::from_millis(2);
 
@@ -44,7 +46,7 @@ const UNTOLD: Duration = Duration::from_millis(2);
 pub(super) async fn settle_all(
     partition: &Arc<Partition>,
     turns: Vec<Turn>,
-    near: Places,
+    near: Option<Places>,
     was_quick: bool,
 ) -> Result<(), Stopped> {
     let mut batch = Batch::new(partition, near, turns.len());
@@ -65,7 +67,8 @@ pub(super) async fn settle_all(
 
 struct Batch<'a> {
     partition: &'a Arc<Partition>,
-    near: Places,
+    /// A place for each event, unless their handlers were expected to answer at once.
+    near: Option<Places>,
     lanes: Vec<AtWork>,
     /// What needs no more work.
     over: Vec<Over>,
@@ -78,8 +81,8 @@ struct Batch<'a> {
     place: Option<(Places, Stay)>,
     /// No handler has waited.
     is_quick: bool,
-    /// A handler has held its thread: those that follow get tasks of their own.
-    is_heavy: bool,
+    /// How many handlers have held their thread.
+    heavy: u32,
     /// When the last handler came to its end, or the store had answered.
     now: Instant,
 }
@@ -138,7 +141,7 @@ struct Handled {
 }
 
 impl<'a> Batch<'a> {
-    fn new(partition: &'a Arc<Partition>, near: Places, lanes: usize) -> Self {
+    fn new(partition: &'a Arc<Partition>, near: Option<Places>, lanes: usize) -> Self {
         Self {
             partition,
             near,
@@ -149,7 +152,7 @@ impl<'a> Batch<'a> {
             leaving: Vec::new(),
             place: None,
             is_quick: true,
-            is_heavy: false,
+            heavy: 0,
             now: Instant::now(),
         }
     }
@@ -237,7 +240,7 @@ impl<'a> Batch<'a> {
             return false;
         }
         // Nobody renews the claims of a batch.
-        if self.is_heavy || self.now - asked_at > event.route.settings.lease / 4 {
+        if self.heavy >= HEAVY || self.now - asked_at > event.route.settings.lease / 4 {
             return false;
         }
         if self.place.is_none() {
@@ -259,7 +262,7 @@ impl<'a> Batch<'a> {
         // What it may do at once must not depend on what its neighbours in the batch have done.
         let step = unconstrained(step).await;
         self.now = Instant::now();
-        self.is_heavy |= self.now - began > QUICK;
+        self.heavy += u32::from(self.now - began > QUICK);
         let state = match step {
             Poll::Pending => {
                 self.is_quick = false;
@@ -302,8 +305,7 @@ impl<'a> Batch<'a> {
         asked: Asked,
         begun: Option<Begun>,
     ) {
-        // As many places were taken as there are records.
-        let Some(near) = self.near.split(1) else { return };
+        let near = self.near.as_mut().and_then(|near| near.split(1));
         self.leave(lane, delivered, Stage::Asked { event, asked, near, begun });
     }
 

@@ -52,7 +52,7 @@ pub(super) enum Stage {
         event: Event,
         asked: Asked,
         /// Its place among those that have claims.
-        near: Places,
+        near: Option<Places>,
         begun: Option<Begun>,
     },
 }
@@ -136,7 +136,7 @@ impl Delivery<'_> {
         &self,
         event: &Event,
         asked: Asked,
-        near: Places,
+        near: Option<Places>,
         mut begun: Option<Begun>,
     ) -> Result<How, Stopped> {
         let service = self.service();
@@ -152,7 +152,7 @@ impl Delivery<'_> {
                     let near =
                         self.partition.unless_stopped(service.near.place(self.partition.epoch)).await?;
                     at = Instant::now();
-                    (service.claims.claim(&request, &self.partition.stop).await?, near)
+                    (service.claims.claim(&request, &self.partition.stop).await?, Some(near))
                 }
             };
             let grant = match claim {
@@ -228,7 +228,7 @@ impl Delivery<'_> {
         &self,
         event: &Event,
         claimed: Claimed,
-        near: Places,
+        near: Option<Places>,
         begun: Option<Begun>,
         in_doubt: &mut bool,
     ) -> Result<Step, Stopped> {

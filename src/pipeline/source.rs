@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Settled,
     batch::settle_all,
+    capacity::Places,
     commit::Tracker,
     dedupe::Stopped,
     lanes::{Delivered, Lane, Lanes, Turn},
@@ -71,7 +72,7 @@ pub(crate) fn next_epoch() -> u64 {
 }
 
 /// Records of a batch: enough to share a round trip, few enough that a death repeats little.
-const BATCH: usize = 128;
+const BATCH: usize = 256;
 /// While one batch waits for the store, the handlers of another run.
 const BATCHERS: usize = 2;
 /// Settled records kept in mind behind one that is not: what a crash would deliver again.
@@ -155,25 +156,32 @@ impl Partition {
     /// Takes batch after batch, until nothing is ready or the partition is told to stop.
     async fn work(self: Arc<Self>) {
         loop {
-            // A claim has to be kept alive until its handler has run: none is asked for long before that.
-            let near = self.topic.service.near.places(self.epoch, BATCH);
-            let Ok(near) = self.unless_stopped(near).await else { return };
-            let Some((runs, is_quick)) = self.next(near.number()) else { return };
-            if settle_all(&self, runs, near, is_quick).await.is_err() {
+            // A claim has to be kept alive until its handler has run: none is asked for long before that, unless
+            // handlers answer at once.
+            let is_quick = self.state().is_quick;
+            let near = if is_quick {
+                None
+            } else {
+                let near = self.topic.service.near.places(self.epoch, BATCH);
+                let Ok(near) = self.unless_stopped(near).await else { return };
+                Some(near)
+            };
+            let most = near.as_ref().map_or(BATCH, Places::number);
+            let Some(turns) = self.next(most, if is_quick { most } else { 1 }) else { return };
+            if settle_all(&self, turns, near, is_quick).await.is_err() {
                 return;
             }
         }
     }
 
-    /// The records whose turn it is, and whether their handlers are expected to answer at once.
-    fn next(&self, most: usize) -> Option<(Vec<Turn>, bool)> {
+    /// The records whose turn it is.
+    fn next(&self, most: usize, of_one_lane: usize) -> Option<Vec<Turn>> {
         let mut state = self.state();
-        let State { lanes, is_quick, batchers, .. } = &mut *state;
-        if !lanes.is_ready() || self.stop.is_cancelled() {
-            *batchers -= 1;
+        if !state.lanes.is_ready() || self.stop.is_cancelled() {
+            state.batchers -= 1;
             return None;
         }
-        Some((lanes.take(most, if *is_quick { most } else { 1 }), *is_quick))
+        Some(state.lanes.take(most, of_one_lane))
     }
 
     /// Takes note of what needs no more work.
