@@ -9,7 +9,7 @@ use crate::store::StoreFault;
 /// The most questions in one batch: the store answers a batch as one step, and everybody else waits for it.
 const MAX_BATCH: usize = 200;
 /// Batches under way at once: while one travels, the next one gathers.
-const MAX_UNDER_WAY: usize = 4;
+const MAX_UNDER_WAY: usize = 2;
 
 type Reply<A> = oneshot::Sender<Result<A, StoreFault>>;
 

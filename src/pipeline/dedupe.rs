@@ -3,13 +3,14 @@
 //! A fault of the store is never an answer. Whoever asks waits here until the store is back, or until it is
 //! told to stop; nothing runs, settles or is dead-lettered on a guess.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     batcher::Batcher,
+    caller::Caller,
     held::{Claimed, HeldClaim, HeldClaims},
     status::Status,
 };
@@ -39,36 +40,16 @@ pub(crate) struct Back {
 /// The claims of one service.
 #[derive(Debug)]
 pub(crate) struct Claims {
-    caller: Caller,
+    pub(super) caller: Caller,
     /// Renewals run here, where no handler can starve them.
     control: Handle,
     claim: Batcher<ClaimRequest, Claim>,
-    complete: Batcher<Completion, Completed>,
+    pub(super) complete: Batcher<Completion, Completed>,
     release: Batcher<Release, Released>,
-    held: Arc<HeldClaims>,
+    pub(super) held: Arc<HeldClaims>,
     renewing: tokio::sync::Mutex<()>,
-    status: Arc<Status>,
+    pub(super) status: Arc<Status>,
     layout: Layout,
-}
-
-/// Calls the store and takes the time.
-#[derive(Debug, Clone)]
-struct Caller {
-    store: Arc<dyn DedupeStore>,
-    status: Arc<Status>,
-}
-
-impl Caller {
-    async fn timed<T, F: Future<Output = T>>(
-        self,
-        operation: DedupeOperation,
-        call: impl FnOnce(Arc<dyn DedupeStore>) -> F,
-    ) -> T {
-        let began = Instant::now();
-        let answer = call(self.store).await;
-        self.status.metrics.dedupe_call(operation, began.elapsed());
-        answer
-    }
 }
 
 impl Claims {
@@ -120,22 +101,7 @@ impl Claims {
         Ok(answer)
     }
 
-    /// The same for many at once.
-    pub(crate) async fn claim_all(
-        &self,
-        requests: &[ClaimRequest],
-        stop: &CancellationToken,
-    ) -> Result<Vec<Claim>, Stopped> {
-        let call = || {
-            let call = |store: Arc<dyn DedupeStore>| async move { store.claim(requests).await };
-            self.caller.clone().timed(DedupeOperation::Claim, call)
-        };
-        let answers = self.insist(Some(stop), call).await?;
-        self.count_claims(&answers);
-        Ok(answers)
-    }
-
-    fn count_claims(&self, answers: &[Claim]) {
+    pub(super) fn count_claims(&self, answers: &[Claim]) {
         let outcomes = answers.iter().map(|answer| match answer {
             Claim::Won(_) => DedupeOutcome::Won,
             Claim::TakenOver(_) => DedupeOutcome::TakenOver,
@@ -159,32 +125,6 @@ impl Claims {
         cancelled: CancellationToken,
     ) -> Claimed {
         HeldClaims::add(&self.held, request, grant, asked, cancelled)
-    }
-
-    /// Keeps claims alive whose handlers have answered, until they are completed.
-    pub(crate) fn hold_all(
-        &self,
-        completions: &[Completion],
-        asked: Instant,
-        lease: Duration,
-    ) -> Vec<Claimed> {
-        let hold = |completion: &Completion| {
-            let Completion { held, retention, attempts, fingerprint, .. } = completion;
-            let request = ClaimRequest {
-                key: held.key.clone(),
-                owner: held.owner.clone(),
-                lease,
-                retention: *retention,
-                max_deliveries: 0,
-                fingerprint: *fingerprint,
-            };
-            let grant =
-                Grant { token: held.token, attempts: *attempts, takeovers: 0, first_failure_ms: None };
-            let claimed = self.hold(&request, grant, asked, CancellationToken::new());
-            claimed.end();
-            claimed
-        };
-        completions.iter().map(hold).collect()
     }
 
     /// Writes into the claim that its handler runs, in a crowd or with nothing else in flight, so that the event
@@ -225,31 +165,13 @@ impl Claims {
             fingerprint: renewal.fingerprint,
             layout: self.layout,
         };
-        let recorded = || async {
-            match self.complete.ask(completion.clone()).await? {
-                Completed::Foreign => Err(foreign()),
-                recorded => Ok(recorded),
-            }
-        };
-        // Without a token to stop it, `insist` ends only with an answer.
-        let Ok(recorded) = self.insist(None, recorded).await else { return };
-        self.recorded(std::slice::from_ref(&completion), &[recorded]);
+        self.complete_at_last(&completion).await;
     }
 
-    /// The same for many at once, whose claims nobody keeps alive.
-    pub(crate) async fn complete_all(&self, completions: &[Completion]) {
-        let recorded = || async {
-            let call = |store: Arc<dyn DedupeStore>| async move { store.complete(completions).await };
-            let recorded = self.caller.clone().timed(DedupeOperation::Complete, call).await?;
-            if recorded.contains(&Completed::Foreign) { Err(foreign()) } else { Ok(recorded) }
-        };
-        let Ok(recorded) = self.insist(None, recorded).await else { return };
-        self.recorded(completions, &recorded);
-    }
-
-    fn recorded(&self, completions: &[Completion], recorded: &[Completed]) {
+    pub(super) fn recorded(&self, completions: &[Completion], recorded: &[Completed]) {
         self.count_all(recorded.iter().map(|recorded| match recorded {
-            Completed::Recorded | Completed::Foreign => DedupeOutcome::Completed,
+            Completed::Recorded => DedupeOutcome::Completed,
+            Completed::Foreign => DedupeOutcome::Foreign,
             Completed::AlreadyFinished => DedupeOutcome::AlreadyFinished,
             Completed::Stolen => DedupeOutcome::Stolen,
             Completed::Lost => DedupeOutcome::Lost,
@@ -277,21 +199,6 @@ impl Claims {
         Ok(())
     }
 
-    /// Gives claims back of which nothing has run.
-    pub(crate) async fn release_all(
-        &self,
-        releases: &[Release],
-        stop: &CancellationToken,
-    ) -> Result<(), Stopped> {
-        let call = || {
-            let call = |store: Arc<dyn DedupeStore>| async move { store.release(releases).await };
-            self.caller.clone().timed(DedupeOperation::Release, call)
-        };
-        let released = self.insist(Some(stop), call).await?;
-        self.count_all(released.iter().map(|_| DedupeOutcome::Released));
-        Ok(())
-    }
-
     /// Gives a claim back as if it had never been asked for, where the store can be reached.
     pub(crate) async fn let_go(&self, claimed: &Claimed) {
         claimed.end();
@@ -312,26 +219,12 @@ impl Claims {
         self.status.metrics.dedupe(outcome, 1);
     }
 
-    /// Counters are shared by all threads, and most neighbours have the same outcome.
-    fn count_all(&self, outcomes: impl Iterator<Item = DedupeOutcome>) {
-        let mut run: Option<(DedupeOutcome, u64)> = None;
-        for outcome in outcomes {
-            match &mut run {
-                Some((same, number)) if *same == outcome => *number += 1,
-                other => {
-                    if let Some((before, number)) = other.replace((outcome, 1)) {
-                        self.status.metrics.dedupe(before, number);
-                    }
-                }
-            }
-        }
-        if let Some((outcome, number)) = run {
-            self.status.metrics.dedupe(outcome, number);
-        }
-    }
-
     /// Repeats a call until the store answers. Every call is re-entrant, so a lost reply does no harm.
-    async fn insist<T, F, Fut>(&self, stop: Option<&CancellationToken>, call: F) -> Result<T, Stopped>
+    pub(super) async fn insist<T, F, Fut>(
+        &self,
+        stop: Option<&CancellationToken>,
+        call: F,
+    ) -> Result<T, Stopped>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, StoreFault>>,
@@ -362,10 +255,14 @@ impl Claims {
     pub(crate) async fn renew(&self) {
         let _turn = self.renewing.lock().await;
         let held = self.held.all();
-        if held.is_empty() {
+        let mut batch: Vec<Renewal> = held.iter().map(|claim| claim.renewal()).collect();
+        // Behind the others: what has left its batch says more itself.
+        let known: HashSet<u128> = batch.iter().map(|renewal| renewal.held.key.digest()).collect();
+        let alone = |renewal: &Renewal| !known.contains(&renewal.held.key.digest());
+        batch.extend(self.held.of_batches().into_iter().filter(alone));
+        if batch.is_empty() {
             return;
         }
-        let batch: Vec<Renewal> = held.iter().map(|claim| claim.renewal()).collect();
         let asked = Instant::now();
         match self.renew_batch(batch).await {
             Ok(answers) => {
@@ -387,6 +284,6 @@ impl Claims {
     }
 }
 
-fn foreign() -> StoreFault {
+pub(super) fn foreign() -> StoreFault {
     StoreFault::unavailable("a key holds a value that is not ours")
 }

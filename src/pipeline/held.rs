@@ -19,6 +19,21 @@ use crate::store::{ClaimRequest, Grant, Held, LEASE_MARGIN, Renewal, Renewed, Ru
 pub(super) struct HeldClaims {
     next: AtomicU64,
     claims: Mutex<HashMap<u64, Arc<HeldClaim>>>,
+    batches: Mutex<HashMap<u64, ClaimsOfBatch>>,
+}
+
+/// What a batch was granted, under these tokens.
+#[derive(Debug)]
+struct ClaimsOfBatch {
+    asked: Instant,
+    granted: Vec<(ClaimRequest, u64)>,
+}
+
+/// A batch whose claims are kept alive until this is dropped, should it last so long.
+#[derive(Debug)]
+pub(crate) struct KeptBatch {
+    id: u64,
+    registry: Arc<HeldClaims>,
 }
 
 #[derive(Debug)]
@@ -68,6 +83,36 @@ impl HeldClaims {
         let id = registry.next.fetch_add(1, Relaxed);
         lock(&registry.claims).insert(id, Arc::clone(&claim));
         Claimed { id, claim, registry: Arc::clone(registry), grant }
+    }
+
+    /// Keeps the claims of a batch alive that were `asked` for then and granted.
+    pub(super) fn keep(
+        registry: &Arc<Self>,
+        granted: Vec<(ClaimRequest, u64)>,
+        asked: Instant,
+    ) -> Arc<KeptBatch> {
+        let id = registry.next.fetch_add(1, Relaxed);
+        lock(&registry.batches).insert(id, ClaimsOfBatch { asked, granted });
+        Arc::new(KeptBatch { id, registry: Arc::clone(registry) })
+    }
+
+    /// Of the batches that have lasted for a third of their leases. Most never do.
+    pub(super) fn of_batches(&self) -> Vec<Renewal> {
+        let mut renewals = Vec::new();
+        for ClaimsOfBatch { asked, granted } in lock(&self.batches).values() {
+            let age = asked.elapsed();
+            let old = granted.iter().filter(|(request, _)| age >= request.lease / 3);
+            renewals.extend(old.map(|(request, token)| Renewal {
+                held: Held { key: request.key.clone(), owner: request.owner.clone(), token: *token },
+                lease: request.lease,
+                retention: request.retention,
+                attempts: 0,
+                first_failure_ms: None,
+                run: Run::Unknown,
+                fingerprint: request.fingerprint,
+            }));
+        }
+        renewals
     }
 
     pub(super) fn all(&self) -> Vec<Arc<HeldClaim>> {
@@ -139,6 +184,12 @@ impl Claimed {
 
     pub(super) fn key(&self) -> StoreKey {
         self.claim.key()
+    }
+}
+
+impl Drop for KeptBatch {
+    fn drop(&mut self) {
+        lock(&self.registry.batches).remove(&self.id);
     }
 }
 

@@ -90,6 +90,11 @@ impl Lanes {
         !self.ready.is_empty()
     }
 
+    /// How many lanes wait for their turn.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Gives up to `most` records their turn, of one lane no more than `of_one`. Their lanes are at work until
     /// [`done`](Self::done) is called for each.
     pub(crate) fn take(&mut self, most: usize, of_one: usize) -> Vec<Turn> {

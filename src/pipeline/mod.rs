@@ -7,11 +7,13 @@
 
 mod batch;
 mod batcher;
+mod caller;
 mod capacity;
 pub mod commit;
 pub mod dead_letter;
 pub mod decode;
 mod dedupe;
+mod dedupe_batch;
 mod delivery;
 mod dispatch;
 mod ending;
@@ -27,10 +29,13 @@ mod publish;
 mod replaying;
 pub mod retry;
 mod route;
+mod running;
 mod settle;
 mod settled;
 mod source;
+mod stage;
 mod status;
+mod turns;
 
 pub(crate) use capacity::Capacity;
 pub(crate) use dead_letter::now_ms;

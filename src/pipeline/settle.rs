@@ -12,24 +12,20 @@ use super::{
     decode::Event,
     dedupe::{Back, Stopped},
     delivery::Delivery,
-    dispatch::{Attempt, Running, Stay, was_applied},
+    dispatch::Attempt,
     ending::Ending,
     failure::Failed,
     held::Claimed,
     retry,
-    route::Route,
     source::Partition,
+    stage::{Asked, Begun, Stage},
 };
 use crate::{
-    Context, Handled, Record,
+    Handled, Record,
     crash::crash_point,
-    store::{Claim, ClaimRequest, Grant, Held, Release, Run},
+    store::{Claim, Grant},
 };
 
-/// After so many workers died over an event, the store is told when it runs.
-const TAKEOVERS_BEFORE_MARK: u32 = 1;
-/// After so many, it runs with nothing else in flight.
-const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 /// Between two questions whether somebody else has finished; doubles from the first to the second.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 /// An event that waits for its next attempt can be asked for that early, in case a person has freed it.
@@ -38,62 +34,6 @@ const BACKING_OFF_AGAIN: Duration = Duration::from_secs(5);
 const FOREIGN_AGAIN: Duration = Duration::from_secs(5);
 /// The error of an event that has no attempts left and comes without a letter: the store knows only how many there were.
 const SPENT_ELSEWHERE: &str = "all attempts failed; the worker that made them stopped before it could write this letter, and its log says why";
-
-/// How far a record has come in its batch.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is what nearly all are; a box would cost each an allocation"
-)]
-pub(super) enum Stage {
-    /// It holds nothing that can be handled.
-    Unfit(Option<Arc<Route>>, Disposition, String),
-    /// The store has answered, and perhaps its handler has begun.
-    Asked {
-        event: Event,
-        asked: Asked,
-        /// Its place among those that have claims.
-        near: Option<Places>,
-        begun: Option<Begun>,
-    },
-}
-
-/// What the store was asked, and has answered.
-pub(super) struct Asked {
-    pub(super) request: ClaimRequest,
-    pub(super) claim: Claim,
-    /// When it was asked.
-    pub(super) at: Instant,
-}
-
-impl Asked {
-    /// How to give the claim back of which nothing has run, if it was granted.
-    pub(super) fn unused(self) -> Option<Release> {
-        let (Claim::Won(grant) | Claim::TakenOver(grant) | Claim::Spent(grant)) = self.claim else {
-            return None;
-        };
-        let ClaimRequest { key, owner, retention, .. } = self.request;
-        Some(Release {
-            held: Held { key, owner, token: grant.token },
-            delay: Duration::ZERO,
-            retention,
-            attempts: grant.attempts,
-            first_failure_ms: grant.first_failure_ms,
-            in_doubt: matches!(self.claim, Claim::TakenOver(_)),
-        })
-    }
-}
-
-/// A handler that has begun under a claim that was won.
-pub(super) struct Begun {
-    pub(super) ctx: Context,
-    pub(super) state: BegunState,
-}
-
-pub(super) enum BegunState {
-    /// It waits, in the places that it needs to run.
-    Waits(Running, Places, Stay),
-    Over(Attempt),
-}
 
 /// Works on one record until it needs no more work, or until its partition is told to stop.
 pub(super) async fn settle(
@@ -290,56 +230,6 @@ impl Delivery<'_> {
             }
             Attempt::Failed(failed) => self.failed(event, claimed, ctx.attempt(), &failed, *in_doubt).await,
         }
-    }
-
-    /// Lets a handler end that has begun.
-    async fn go_on(&self, event: &Event, state: BegunState) -> Attempt {
-        match state {
-            BegunState::Over(attempt) => attempt,
-            BegunState::Waits(running, _place, _stay) => {
-                running.rest(event.route.settings.timeout, &event.route.metrics).await
-            }
-        }
-    }
-
-    /// Waits for a place and runs the handler once. `None`: by then the claim was no longer certain.
-    async fn run(
-        &self,
-        event: &Event,
-        ctx: &Context,
-        claimed: &Claimed,
-        in_doubt: &mut bool,
-    ) -> Result<Option<Attempt>, Stopped> {
-        let (route, service, job) = (&event.route, self.service(), &event.job);
-        let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
-        let _place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
-        if let Some(pace) = service.replay.as_ref().and_then(|replay| replay.pace.as_ref()) {
-            self.partition.unless_stopped(pace.turn()).await?;
-        }
-        let _stay = self.partition.unless_stopped(service.crowd.enter(alone)).await?;
-        if claimed.grant.takeovers >= TAKEOVERS_BEFORE_MARK {
-            let run = if alone { Run::Alone } else { Run::InCrowd };
-            service.claims.mark(claimed, run, &self.partition.stop).await?;
-        }
-        if self.partition.stop.is_cancelled() {
-            return Err(Stopped);
-        }
-        if !claimed.is_certain() {
-            return Ok(None);
-        }
-        let limit = route.settings.timeout;
-        if *in_doubt {
-            match was_applied(job, ctx, limit).await {
-                Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
-                Ok(false) => {
-                    *in_doubt = false;
-                    ctx.outbox().clear();
-                }
-                Err(failed) => return Ok(Some(Attempt::Failed(failed))),
-            }
-        }
-        claimed.begin(ctx.attempt());
-        Ok(Some(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await))
     }
 
     /// After a failed attempt: later again, or never.

@@ -2,8 +2,6 @@
 //! committed.
 
 use std::{
-    collections::VecDeque,
-    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -11,17 +9,14 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Settled,
-    batch::settle_all,
-    capacity::Places,
     commit::Tracker,
     dedupe::Stopped,
-    lanes::{Delivered, Lane, Lanes, Turn},
+    lanes::{Delivered, Lanes},
     route::Topic,
 };
 use crate::{Record, store::PartitionOwners, telemetry::metrics::InFlight};
@@ -40,20 +35,20 @@ pub(crate) struct Partition {
     pub(crate) stop: CancellationToken,
     state: Mutex<State>,
     /// Batches, and records that have left theirs.
-    at_work: TaskTracker,
-    runtime: Handle,
+    pub(super) at_work: TaskTracker,
+    pub(super) runtime: Handle,
 }
 
 #[derive(Debug)]
-struct State {
-    tracker: Tracker,
-    lanes: Lanes,
+pub(super) struct State {
+    pub(super) tracker: Tracker,
+    pub(super) lanes: Lanes,
     bytes: usize,
     in_flight: InFlight,
     /// How many tasks take batch after batch.
-    batchers: usize,
+    pub(super) batchers: usize,
     /// The handlers of the last batch answered at once.
-    is_quick: bool,
+    pub(super) is_quick: bool,
 }
 
 /// How much of the service's bounds a partition may use.
@@ -71,8 +66,6 @@ pub(crate) fn next_epoch() -> u64 {
     EPOCHS.fetch_add(1, Relaxed)
 }
 
-/// Records of a batch: enough to share a round trip, few enough that a death repeats little.
-const BATCH: usize = 256;
 /// While one batch waits for the store, the handlers of another run.
 const BATCHERS: usize = 2;
 /// Settled records kept in mind behind one that is not: what a crash would deliver again.
@@ -137,53 +130,6 @@ impl Partition {
         }
     }
 
-    fn begin(self: &Arc<Self>) {
-        self.spawn(Arc::clone(self).work());
-    }
-
-    /// Runs this as a part of the partition's work. Author's code cannot panic here; if ours does, records must not
-    /// stay unsettled in silence.
-    pub(super) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        let service = Arc::clone(&self.topic.service);
-        let work = async move {
-            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-                service.status.fail("the work on a partition has panicked");
-            }
-        };
-        self.at_work.spawn_on(work, &self.runtime);
-    }
-
-    /// Takes batch after batch, until nothing is ready or the partition is told to stop.
-    async fn work(self: Arc<Self>) {
-        loop {
-            // A claim has to be kept alive until its handler has run: none is asked for long before that, unless
-            // handlers answer at once.
-            let is_quick = self.state().is_quick;
-            let near = if is_quick {
-                None
-            } else {
-                let near = self.topic.service.near.places(self.epoch, BATCH);
-                let Ok(near) = self.unless_stopped(near).await else { return };
-                Some(near)
-            };
-            let most = near.as_ref().map_or(BATCH, Places::number);
-            let Some(turns) = self.next(most, if is_quick { most } else { 1 }) else { return };
-            if settle_all(&self, turns, near, is_quick).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// The records whose turn it is.
-    fn next(&self, most: usize, of_one_lane: usize) -> Option<Vec<Turn>> {
-        let mut state = self.state();
-        if !state.lanes.is_ready() || self.stop.is_cancelled() {
-            state.batchers -= 1;
-            return None;
-        }
-        Some(state.lanes.take(most, of_one_lane))
-    }
-
     /// Takes note of what needs no more work.
     pub(super) fn settled(&self, settled: impl IntoIterator<Item = (Settled, Delivered)>) {
         let mut state = self.state();
@@ -195,27 +141,6 @@ impl Partition {
         }
         state.bytes -= bytes;
         state.in_flight.remove(number, bytes);
-    }
-
-    /// Nobody works on these lanes any more; what comes back was not worked on.
-    pub(super) fn free(self: &Arc<Self>, lanes: impl IntoIterator<Item = (Lane, VecDeque<Delivered>)>) {
-        let begins = {
-            let mut state = self.state();
-            lanes.into_iter().for_each(|(lane, back)| state.lanes.done(lane, back));
-            !self.stop.is_cancelled() && state.begins()
-        };
-        if begins {
-            self.begin();
-        }
-    }
-
-    /// Gives records back to a lane that is still worked on.
-    pub(super) fn give_back(&self, lane: Lane, back: VecDeque<Delivered>) {
-        self.state().lanes.give_back(lane, back);
-    }
-
-    pub(super) fn is_quick(&self, is_quick: bool) {
-        self.state().is_quick = is_quick;
     }
 
     /// How much more it may hold.
@@ -313,14 +238,14 @@ impl Partition {
         tokio::time::sleep(time).await;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     /// Whether one more task is to take batches; it is counted.
-    fn begins(&mut self) -> bool {
+    pub(super) fn begins(&mut self) -> bool {
         let begins = self.lanes.is_ready() && self.batchers < BATCHERS;
         self.batchers += usize::from(begins);
         begins

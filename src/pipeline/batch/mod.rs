@@ -3,36 +3,36 @@
 //! A batch takes every event as far as it goes without waiting. One that needs more (its handler waits or fails, somebody
 //! else has the claim, it is in doubt) leaves the batch and goes on alone, in [`settle`](super::settle).
 
-use std::{
-    collections::{HashSet, VecDeque},
-    future::poll_fn,
-    iter,
-    mem::take,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+mod at_work;
+mod end;
+mod handled;
+
+use std::{collections::HashSet, future::poll_fn, iter, mem::take, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{task::coop::unconstrained, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    at_work::AtWork,
+    end::alone,
+    handled::{Handled, Over},
+};
 use super::{
-    How, Settled,
+    How,
     capacity::Places,
-    dead_letter::now_ms,
     decode::{Decoded, Event, decode},
     dedupe::Stopped,
-    delivery::{Delivery, HAND_OVER},
+    delivery::Delivery,
     dispatch::{Attempt, Running, Stay},
-    lanes::{Delivered, Lane, Turn},
-    route::Route,
-    settle::{Asked, Begun, BegunState, Stage, settle},
+    held::KeptBatch,
+    lanes::{Delivered, Turn},
     source::Partition,
+    stage::{Asked, Begun, BegunState, Stage},
 };
 use crate::{
     crash::crash_point,
     outcome as handler,
-    store::{Claim, ClaimRequest, Completion, End, Grant, Held, Release, StoreKey},
+    store::{Claim, ClaimRequest, Completion, End, Grant, Held, Release},
 };
 
 /// A handler that holds its thread longer than this is heavy, or the system has given the thread's processor away.
@@ -54,12 +54,14 @@ pub(super) async fn settle_all(
     if !requests.is_empty() {
         let at = Instant::now();
         let claims = partition.topic.service.claims.claim_all(&requests, &partition.stop).await?;
+        batch.kept = Some(partition.topic.service.claims.keep(&requests, &claims, at));
         batch.now = Instant::now();
         for ((event, request), claim) in events.into_iter().zip(requests).zip(claims) {
             batch.answered(event, Asked { request, claim, at }).await;
         }
     }
-    if batch.is_quick != was_quick {
+    // Where nothing was granted, nothing is known of the handlers.
+    if batch.was_granted && batch.is_quick != was_quick {
         partition.is_quick(batch.is_quick);
     }
     batch.end().await
@@ -76,41 +78,19 @@ struct Batch<'a> {
     handled: Handled,
     /// Claims of which nothing has run.
     unused: Vec<Release>,
-    leaving: Vec<(usize, Delivered, Stage)>,
+    /// Its claims are kept alive.
+    kept: Option<Arc<KeptBatch>>,
+    /// Fires when the unused claims are gone: no lane is free before.
+    released: CancellationToken,
     /// What a handler needs to run, kept from one to the next.
     place: Option<(Places, Stay)>,
-    /// No handler has waited.
+    was_granted: bool,
+    /// What was granted has been handled here, without waiting.
     is_quick: bool,
     /// How many handlers have held their thread.
     heavy: u32,
     /// When the last handler came to its end, or the store had answered.
     now: Instant,
-}
-
-/// A lane whose turn it is.
-struct AtWork {
-    lane: Lane,
-    /// Of its records that come after those of this batch: they go back.
-    later: VecDeque<Delivered>,
-    /// Of its records that cannot run in this batch any more, and lie before the later ones.
-    back: VecDeque<Delivered>,
-    /// How many of its events are in this batch.
-    events: usize,
-    /// A record has left the batch and holds the lane; no other may leave it, or run.
-    is_held: bool,
-}
-
-impl AtWork {
-    fn new(lane: Lane) -> Self {
-        Self { lane, later: VecDeque::new(), back: VecDeque::new(), events: 0, is_held: false }
-    }
-
-    /// What goes back to the beginning of the lane.
-    fn take_back(&mut self) -> VecDeque<Delivered> {
-        let mut back = take(&mut self.back);
-        back.append(&mut self.later);
-        back
-    }
 }
 
 /// An event to be claimed.
@@ -119,25 +99,6 @@ struct Waiting {
     lane: usize,
     delivered: Delivered,
     event: Event,
-}
-
-/// A record that needs no more work, once the ledger knows its key.
-struct Over {
-    delivered: Delivered,
-    route: Option<Arc<Route>>,
-    key: Option<StoreKey>,
-    how: How,
-}
-
-/// Events whose handlers have answered.
-#[derive(Default)]
-struct Handled {
-    completions: Vec<Completion>,
-    over: Vec<Over>,
-    /// Since when the first of them is not told to the store.
-    since: Option<Instant>,
-    /// When their claims were asked for, and the shortest of their leases.
-    leased: Option<(Instant, Duration)>,
 }
 
 impl<'a> Batch<'a> {
@@ -149,8 +110,10 @@ impl<'a> Batch<'a> {
             over: Vec::new(),
             handled: Handled::default(),
             unused: Vec::new(),
-            leaving: Vec::new(),
+            kept: None,
+            released: CancellationToken::new(),
             place: None,
+            was_granted: false,
             is_quick: true,
             heavy: 0,
             now: Instant::now(),
@@ -218,6 +181,7 @@ impl<'a> Batch<'a> {
     /// Does what the store's answer says.
     async fn answered(&mut self, waiting: Waiting, asked: Asked) {
         let Waiting { lane, delivered, event } = waiting;
+        self.was_granted |= asked.is_granted();
         let how = match asked.claim {
             Claim::Done => How::Duplicate,
             Claim::Dead => How::WasDead,
@@ -265,7 +229,6 @@ impl<'a> Batch<'a> {
         self.heavy += u32::from(self.now - began > QUICK);
         let state = match step {
             Poll::Pending => {
-                self.is_quick = false;
                 // It was there when the handler began.
                 let Some((place, stay)) = self.place.take() else { return };
                 BegunState::Waits(running, place, stay)
@@ -276,9 +239,7 @@ impl<'a> Batch<'a> {
                 crash_point("after_effect");
                 crash_point("after_publish");
                 let how = delivery.handled(answer);
-                let ClaimRequest { key, owner, retention, lease, fingerprint, .. } = asked.request;
-                let shortest = self.handled.leased.map_or(lease, |(_, shortest)| shortest.min(lease));
-                self.handled.leased = Some((asked.at, shortest));
+                let ClaimRequest { key, owner, retention, fingerprint, .. } = asked.request;
                 let entered = self.partition.topic.service.ledger.is_some().then(|| key.clone());
                 let held = Held { key, owner, token: grant.token };
                 let end = End::Done;
@@ -305,112 +266,25 @@ impl<'a> Batch<'a> {
         asked: Asked,
         begun: Option<Begun>,
     ) {
+        self.is_quick &= !asked.is_granted();
         let near = self.near.as_mut().and_then(|near| near.split(1));
         self.leave(lane, delivered, Stage::Asked { event, asked, near, begun });
     }
 
     fn leave(&mut self, lane: usize, delivered: Delivered, stage: Stage) {
-        self.lanes[lane].is_held = true;
-        self.leaving.push((lane, delivered, stage));
+        let at_work = &mut self.lanes[lane];
+        at_work.is_held = true;
+        let (partition, released) = (Arc::clone(self.partition), self.released.clone());
+        self.partition.spawn(alone(partition, at_work.lane, delivered, stage, released));
     }
 
     /// Tells the store what was handled, while the rest of the batch runs.
     fn tell(&mut self) {
-        let handled = take(&mut self.handled);
+        let handled = Handled { kept: self.kept.clone(), ..take(&mut self.handled) };
         let partition = Arc::clone(self.partition);
         self.partition.spawn(async move {
             // Stopped: whoever has the partition next meets duplicates.
             let _stopped = handled.finish(&partition, Vec::new()).await;
         });
     }
-
-    async fn end(mut self) -> Result<(), Stopped> {
-        drop(self.place.take());
-        let leaving = take(&mut self.leaving).into_iter();
-        let (first, then): (Vec<_>, Vec<_>) =
-            leaving.partition(|(lane, ..)| self.lanes[*lane].back.is_empty());
-        first.into_iter().for_each(|leaving| self.let_go(leaving));
-        // A record that comes back must not be claimed anew before its claim is gone.
-        self.give_back().await;
-        then.into_iter().for_each(|leaving| self.let_go(leaving));
-        let has_ledger = self.partition.topic.service.ledger.is_some();
-        let ended = if has_ledger {
-            // What the ledger does not take must not keep other events from being claimed.
-            self.handled.over.append(&mut self.over);
-            self.tell();
-            Ok(())
-        } else {
-            self.handled.finish(self.partition, self.over).await
-        };
-        let free = self.lanes.into_iter().filter(|at_work| !at_work.is_held);
-        self.partition.free(free.map(|mut at_work| {
-            let back = at_work.take_back();
-            (at_work.lane, back)
-        }));
-        ended
-    }
-
-    fn let_go(&mut self, (lane, delivered, stage): (usize, Delivered, Stage)) {
-        let at_work = &mut self.lanes[lane];
-        let back = at_work.take_back();
-        self.partition.give_back(at_work.lane, back);
-        self.partition.spawn(alone(Arc::clone(self.partition), at_work.lane, delivered, stage));
-    }
-
-    async fn give_back(&mut self) {
-        let unused = take(&mut self.unused);
-        if unused.is_empty() {
-            return;
-        }
-        let (claims, stop) = (&self.partition.topic.service.claims, &self.partition.stop);
-        if claims.release_all(&unused, stop).await.is_ok() {
-            return;
-        }
-        let never = CancellationToken::new();
-        if tokio::time::timeout(HAND_OVER, claims.release_all(&unused, &never)).await.is_err() {
-            tracing::debug!(
-                claims = unused.len(),
-                "claims could not be given back; their leases end by themselves"
-            );
-        }
-    }
-}
-
-impl Handled {
-    /// Completes everything, and settles it together with what is `over`. As for one alone, the ledger comes first.
-    async fn finish(self, partition: &Partition, mut over: Vec<Over>) -> Result<(), Stopped> {
-        let service = &partition.topic.service;
-        over.extend(self.over);
-        let is_kept = service.ledger.is_some();
-        let leased = self.leased.filter(|_| is_kept);
-        let held = leased.map(|(asked, lease)| service.claims.hold_all(&self.completions, asked, lease));
-        let entered = partition.enter(&ends(&over)).await;
-        drop(held);
-        if !self.completions.is_empty() {
-            service.claims.complete_all(&self.completions).await;
-            self.completions.iter().for_each(|_| crash_point("after_complete"));
-        }
-        entered?;
-        let now = now_ms();
-        for Over { delivered, route, how, .. } in &over {
-            service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record, now);
-        }
-        partition.settled(over.into_iter().map(|Over { delivered, how, .. }| {
-            (Settled::new(partition.epoch, delivered.record.offset, how), delivered)
-        }));
-        Ok(())
-    }
-}
-
-/// What the ledger is to hear of these.
-fn ends(over: &[Over]) -> Vec<(&StoreKey, How)> {
-    over.iter().filter_map(|over| Some((over.key.as_ref()?, over.how))).collect()
-}
-
-/// One record that has left its batch.
-async fn alone(partition: Arc<Partition>, lane: Lane, delivered: Delivered, stage: Stage) {
-    // Stopped: the rest of the lane belongs to whoever is assigned this partition next.
-    let Ok(settled) = settle(&partition, &delivered.record, stage).await else { return };
-    partition.settled([(settled, delivered)]);
-    partition.free([(lane, VecDeque::new())]);
 }

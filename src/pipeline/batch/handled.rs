@@ -1,0 +1,78 @@
+//! What has been handled in a batch: completed and settled together.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::{
+    crash::crash_point,
+    pipeline::{
+        How, Settled, dead_letter::now_ms, dedupe::Stopped, held::KeptBatch, lanes::Delivered, route::Route,
+        source::Partition,
+    },
+    store::{Completion, StoreKey},
+};
+
+/// A record that needs no more work, once the ledger knows its key.
+pub(super) struct Over {
+    pub(super) delivered: Delivered,
+    pub(super) route: Option<Arc<Route>>,
+    pub(super) key: Option<StoreKey>,
+    pub(super) how: How,
+}
+
+/// Events whose handlers have answered.
+#[derive(Default)]
+pub(super) struct Handled {
+    pub(super) completions: Vec<Completion>,
+    pub(super) over: Vec<Over>,
+    /// Since when the first of them is not told to the store.
+    pub(super) since: Option<Instant>,
+    /// Their claims are kept alive.
+    pub(super) kept: Option<Arc<KeptBatch>>,
+}
+
+impl Handled {
+    /// Completes everything, and settles it together with what is `over`. As for one alone, the ledger comes first.
+    pub(super) async fn finish(self, partition: &Arc<Partition>, over: Vec<Over>) -> Result<(), Stopped> {
+        let claims = &partition.topic.service.claims;
+        let entered = partition.enter(&ends(self.over.iter().chain(&over))).await;
+        let mut settled = over;
+        if !self.completions.is_empty() {
+            let foreign = claims.complete_all(&self.completions).await;
+            self.completions.iter().for_each(|_| crash_point("after_complete"));
+            for ((completion, over), is_foreign) in self.completions.into_iter().zip(self.over).zip(foreign) {
+                if is_foreign && entered.is_ok() {
+                    partition.spawn(at_last(Arc::clone(partition), completion, over));
+                } else {
+                    settled.push(over);
+                }
+            }
+        }
+        drop(self.kept);
+        entered?;
+        settle_over(partition, settled);
+        Ok(())
+    }
+}
+
+/// Waits until a key that holds a value which is not ours takes the end of its event. Nobody waits for that meanwhile.
+async fn at_last(partition: Arc<Partition>, completion: Completion, over: Over) {
+    partition.topic.service.claims.complete_at_last(&completion).await;
+    settle_over(&partition, vec![over]);
+}
+
+fn settle_over(partition: &Partition, over: Vec<Over>) {
+    let (service, now) = (&partition.topic.service, now_ms());
+    for Over { delivered, route, how, .. } in &over {
+        service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record, now);
+    }
+    partition.settled(over.into_iter().map(|Over { delivered, how, .. }| {
+        (Settled::new(partition.epoch, delivered.record.offset, how), delivered)
+    }));
+}
+
+/// What the ledger is to hear of these.
+fn ends<'a>(over: impl Iterator<Item = &'a Over>) -> Vec<(&'a StoreKey, How)> {
+    over.filter_map(|over| Some((over.key.as_ref()?, over.how))).collect()
+}

@@ -1,0 +1,70 @@
+//! A handler's run under a claim.
+
+use tokio::time::Instant;
+
+use super::{
+    decode::Event,
+    dedupe::Stopped,
+    delivery::Delivery,
+    dispatch::{Attempt, Running, was_applied},
+    held::Claimed,
+    stage::BegunState,
+};
+use crate::{Context, Handled, store::Run};
+
+/// After so many workers died over an event, the store is told when it runs.
+const TAKEOVERS_BEFORE_MARK: u32 = 1;
+/// After so many, it runs with nothing else in flight.
+const TAKEOVERS_BEFORE_ALONE: u32 = 2;
+
+impl Delivery<'_> {
+    /// Lets a handler end that has begun.
+    pub(super) async fn go_on(&self, event: &Event, state: BegunState) -> Attempt {
+        match state {
+            BegunState::Over(attempt) => attempt,
+            BegunState::Waits(running, _place, _stay) => {
+                running.rest(event.route.settings.timeout, &event.route.metrics).await
+            }
+        }
+    }
+
+    /// Waits for a place and runs the handler once. `None`: by then the claim was no longer certain.
+    pub(super) async fn run(
+        &self,
+        event: &Event,
+        ctx: &Context,
+        claimed: &Claimed,
+        in_doubt: &mut bool,
+    ) -> Result<Option<Attempt>, Stopped> {
+        let (route, service, job) = (&event.route, self.service(), &event.job);
+        let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
+        let _place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
+        if let Some(pace) = service.replay.as_ref().and_then(|replay| replay.pace.as_ref()) {
+            self.partition.unless_stopped(pace.turn()).await?;
+        }
+        let _stay = self.partition.unless_stopped(service.crowd.enter(alone)).await?;
+        if claimed.grant.takeovers >= TAKEOVERS_BEFORE_MARK {
+            let run = if alone { Run::Alone } else { Run::InCrowd };
+            service.claims.mark(claimed, run, &self.partition.stop).await?;
+        }
+        if self.partition.stop.is_cancelled() {
+            return Err(Stopped);
+        }
+        if !claimed.is_certain() {
+            return Ok(None);
+        }
+        let limit = route.settings.timeout;
+        if *in_doubt {
+            match was_applied(job, ctx, limit).await {
+                Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
+                Ok(false) => {
+                    *in_doubt = false;
+                    ctx.outbox().clear();
+                }
+                Err(failed) => return Ok(Some(Attempt::Failed(failed))),
+            }
+        }
+        claimed.begin(ctx.attempt());
+        Ok(Some(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await))
+    }
+}
