@@ -18,8 +18,17 @@ pub(crate) fn crash_point(name: &str) {
         && wanted == name
         && REACHED.fetch_add(1, SeqCst) + 1 == *times
     {
+        let _whole = transaction();
         std::process::abort();
     }
+}
+
+/// While this is held no crash point ends the process: what a test worker does meanwhile it does whole or not at all, as
+/// a database would.
+#[cfg(feature = "crash-points")]
+pub fn transaction() -> std::sync::MutexGuard<'static, ()> {
+    static WHOLE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    WHOLE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Nothing.

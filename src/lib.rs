@@ -20,7 +20,11 @@ mod cloud_event;
 mod codec;
 pub mod config;
 mod context;
+#[cfg(not(feature = "crash-points"))]
 mod crash;
+#[cfg(feature = "crash-points")]
+#[doc(hidden)]
+pub mod crash;
 mod erased;
 mod handler;
 pub mod kafka;

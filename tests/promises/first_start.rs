@@ -209,7 +209,7 @@ async fn records_deleted_under_a_worker_that_is_behind_pause_their_partition_alo
     .await;
     topic.delete_records(0, 4).await;
     assert_eq!(effects(&pods), Vec::<String>::new(), "the slow handler still runs");
-    readyz(port, &topic, &[(0, "records 2 to 3 were deleted before they were handled")]).await;
+    readyz(port, &topic, &[(0, "records 1 to 3 were deleted before they were handled")]).await;
     topic.produce(event("f").to(1)).await;
     until("the other partition to flow", PATIENCE, async || match offsets(&pods, &topic).await.get(&1) {
         Some(1) => Ok(()),
@@ -219,7 +219,7 @@ async fn records_deleted_under_a_worker_that_is_behind_pause_their_partition_alo
     accept(&pods, &topic, &["0=earliest"]).await;
     readyz(port, &topic, &[]).await;
     commits(&pods, &topic, &[5, 1]).await;
-    assert_eq!(effects(&pods), ["b", "e", "f", "slow"]);
+    assert_eq!(effects(&pods), ["e", "f", "slow"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

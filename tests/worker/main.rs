@@ -138,11 +138,13 @@ impl Handler for Obey {
         if order.inbox && order.restore(ctx)? {
             return done();
         }
+        let transaction = order.inbox.then(oncewise::crash::transaction);
         note("ONCEWISE_TEST_EFFECTS", &order.id, ctx);
         order.publish(ctx)?;
         if order.inbox {
             order.remember(ctx)?;
         }
+        drop(transaction);
         if ctx.attempt() <= order.effect_then_fail {
             return Err(Failure::retry("failed after the effect, as ordered"));
         }

@@ -27,8 +27,8 @@ impl Batch<'_> {
         let has_ledger = self.partition.topic.service.ledger.is_some();
         let ended = if has_ledger {
             // What the ledger does not take must not keep other events from being claimed.
-            self.handled.over.append(&mut self.over);
-            self.tell();
+            let over = take(&mut self.over);
+            self.tell(over);
             Ok(())
         } else {
             let handled = Handled { kept: self.kept.take(), ..take(&mut self.handled) };

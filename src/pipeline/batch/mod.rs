@@ -249,7 +249,7 @@ impl<'a> Batch<'a> {
                 self.handled.completions.push(completion);
                 self.handled.over.push(Over { delivered, route: Some(event.route), key: entered, how });
                 if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {
-                    self.tell();
+                    self.tell(Vec::new());
                 }
                 return;
             }
@@ -278,13 +278,13 @@ impl<'a> Batch<'a> {
         self.partition.spawn(alone(partition, at_work.lane, delivered, stage, released));
     }
 
-    /// Tells the store what was handled, while the rest of the batch runs.
-    fn tell(&mut self) {
+    /// Tells the store what was handled, and settles it and what is over, while the rest of the batch runs.
+    fn tell(&mut self, over: Vec<Over>) {
         let handled = Handled { kept: self.kept.clone(), ..take(&mut self.handled) };
         let partition = Arc::clone(self.partition);
         self.partition.spawn(async move {
             // Stopped: whoever has the partition next meets duplicates.
-            let _stopped = handled.finish(&partition, Vec::new()).await;
+            let _stopped = handled.finish(&partition, over).await;
         });
     }
 }

@@ -21,7 +21,7 @@ impl Scene {
     async fn has_forgotten(&self, id: &str) {
         let client = redis::Client::open(shared_url()).unwrap();
         let connection = client.get_multiplexed_async_connection().await.unwrap();
-        let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", id).to_string();
+        let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", id).name();
         until("Redis to forget the event", PATIENCE, async || {
             let mut connection = connection.clone();
             let known: Option<String> =

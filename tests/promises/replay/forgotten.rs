@@ -27,8 +27,8 @@ impl Past {
         let mut note: Value = serde_json::from_str(&text).unwrap();
         note["since_ms"] = json!(Timestamp::now().as_millisecond());
         let _: u64 = redis.command(&["HSET", &notes, &handler, &note.to_string()]).await;
-        let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", id).to_string();
-        let deleted: u64 = redis.command(&["DEL", &key]).await;
+        let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", id);
+        let deleted: u64 = redis.command_on("DEL", &key, &[]).await;
         assert_eq!(deleted, 1, "{id} was known");
     }
 }

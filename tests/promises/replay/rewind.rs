@@ -100,8 +100,8 @@ async fn a_group_does_not_go_back_to_what_is_forgotten_before_it_is_there() {
     let past = Past::of(1).await.on_redis(&redis);
     past.events(10).await;
     past.is_handled(10).await;
-    let key = StoreKey::new(&past.pods.prefix(), &past.pods.group, "obey", "7").to_string();
-    let changed: u64 = redis.command(&["EXPIRE", &key, "3600"]).await;
+    let key = StoreKey::new(&past.pods.prefix(), &past.pods.group, "obey", "7");
+    let changed: u64 = redis.command_on("EXPIRE", &key, &["3600"]).await;
     assert_eq!(changed, 1);
     let refused = past.rewind(5, &["--yes"]).await;
     refused.assert_says(1, &["Nothing was moved", "59m", "--within"]);
