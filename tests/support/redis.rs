@@ -34,9 +34,16 @@ pub async fn store_lifetimes(prefix: &str) -> Vec<Duration> {
     seconds.into_iter().map(|left| Duration::from_secs(left.try_into().expect("a time to live"))).collect()
 }
 
-async fn of_every_event<T: FromRedisValue>(url: &str, prefix: &str, command: &str) -> Vec<T> {
+/// A connection that waits for as long as a busy machine may take, to look through what all tests have written, say.
+pub async fn patient_connection(url: &str) -> MultiplexedConnection {
+    let patience = Some(Duration::from_secs(60));
+    let config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
     let client = redis::Client::open(url).expect("the URL of Redis");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection to Redis");
+    client.get_multiplexed_async_connection_with_config(&config).await.expect("a connection to Redis")
+}
+
+async fn of_every_event<T: FromRedisValue>(url: &str, prefix: &str, command: &str) -> Vec<T> {
+    let mut connection = patient_connection(url).await;
     let pattern = format!("{prefix}:{{*");
     let mut keys: Vec<Vec<u8>> =
         redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys");
