@@ -49,11 +49,12 @@ pub(crate) const fn is_broken(_mistake: &str) -> bool {
 /// Stands still here for as long as the file is there that `ONCEWISE_STALL` names as `place=file`.
 #[cfg(feature = "crash-points")]
 pub(crate) fn stall_point(name: &str) {
-    static WANTED: std::sync::LazyLock<Option<(String, std::path::PathBuf)>> = std::sync::LazyLock::new(|| {
-        let text = std::env::var("ONCEWISE_STALL").ok()?;
-        let (name, file) = text.split_once('=')?;
-        Some((name.to_owned(), file.into()))
-    });
+    static WANTED: std::sync::LazyLock<Option<(String, std::path::PathBuf)>> =
+        std::sync::LazyLock::new(|| {
+            let text = std::env::var("ONCEWISE_STALL").ok()?;
+            let (name, file) = text.split_once('=')?;
+            Some((name.to_owned(), file.into()))
+        });
     if let Some((wanted, file)) = &*WANTED
         && wanted == name
     {

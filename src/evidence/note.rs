@@ -80,12 +80,7 @@ impl<'a> Note<'a> {
 
     /// Of one place in a partition.
     pub(crate) fn at(happened: Happened, (topic, partition): (&'a str, i32), offset: i64) -> Self {
-        Self {
-            topic: Some(topic),
-            partition: Some(partition),
-            offset: Some(offset),
-            ..Self::of(happened)
-        }
+        Self { topic: Some(topic), partition: Some(partition), offset: Some(offset), ..Self::of(happened) }
     }
 
     /// Of one record.

@@ -126,10 +126,7 @@ mod tests {
             token: 9,
         };
         for offset in 0..1_000 {
-            writer.write(&Note {
-                epoch: Some(3),
-                ..Note::at(Happened::Settled, ("orders", 2), offset)
-            });
+            writer.write(&Note { epoch: Some(3), ..Note::at(Happened::Settled, ("orders", 2), offset) });
         }
         writer.write(&Note { outcome: Some("recorded"), ..Note::held(Happened::Completed, &held) });
         writer.flush();
