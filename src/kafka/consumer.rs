@@ -37,6 +37,9 @@ const LOOK_AT_TOPICS: Duration = Duration::from_secs(3);
 /// Between two questions where held partitions begin; doubles from the first to the second while nobody answers.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
+/// After a longer turn the group may have gone on without us: the next turn, which hears of that, commits.
+const LONG_TURN: Duration = Duration::from_secs(2);
+
 /// How a consumer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ended {
@@ -127,6 +130,7 @@ impl Poller {
         let group = Arc::clone(self.consumer.context());
         group.service.status.health.tick();
         self.note(self.serve());
+        let served = Instant::now();
         if !group.stop.is_cancelled() {
             self.note(group.assignment().resume(&self.consumer));
         }
@@ -137,7 +141,7 @@ impl Poller {
             Fetched::Full => std::thread::park_timeout(POLL_FULL),
         }
         let now = Instant::now();
-        if now >= self.next_commit {
+        if now >= self.next_commit && now - served < LONG_TURN {
             self.next_commit = now + self.commit_interval;
             self.commit(CommitMode::Async);
         }

@@ -27,7 +27,7 @@ use super::{
     watcher::Watcher,
 };
 use crate::{
-    pipeline::{Bounds, Partition, ServiceRun, Topic, age, next_epoch},
+    pipeline::{Bounds, Partition, ServiceRun, Topic, age, commit::Tracker, next_epoch},
     telemetry::metrics::{CommitOutcome, Component, RebalanceKind},
 };
 
@@ -126,11 +126,12 @@ impl Group {
             Ok(position) => match position.start.clone() {
                 Start::At(offset) => {
                     let Some(known) = self.topics.get(&**topic) else { return };
-                    tracing::info!(%topic, partition, offset, "assigned");
+                    let beyond = position.finished.count();
+                    tracing::info!(%topic, partition, offset, finished_beyond = beyond, "assigned");
                     self.service.status.health.resume(topic, partition);
-                    let epoch = next_epoch();
+                    let tracker = Tracker::resuming(next_epoch(), offset, position.finished.clone());
                     let begun =
-                        Partition::new(Arc::clone(known), partition, epoch, offset, self.runtime.clone());
+                        Partition::resuming(Arc::clone(known), partition, tracker, self.runtime.clone());
                     let metrics = self.service.status.metrics.partition(topic, partition);
                     assignment.held.remove(&name);
                     assignment.running.insert(name, Running::new(begun, metrics, &position));
@@ -233,7 +234,7 @@ impl ConsumerContext for Group {
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
             Err(error) => {
                 self.commit_failed(&error);
-                self.assignment().not_committed(offsets);
+                self.assignment().not_committed(&error, offsets);
             }
             Ok(()) => {
                 self.service.status.metrics.commit(CommitOutcome::Committed);

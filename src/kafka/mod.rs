@@ -12,6 +12,7 @@ mod log_answers;
 mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
+mod notes;
 mod positions;
 mod producer;
 mod publish;

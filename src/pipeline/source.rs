@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Settled,
+    Finished, How, Settled,
     commit::Tracker,
+    dead_letter::now_ms,
     dedupe::Stopped,
     lanes::{Delivered, Lanes},
     route::Topic,
@@ -51,6 +52,14 @@ pub(super) struct State {
     pub(super) is_quick: bool,
 }
 
+/// What may be committed at one moment.
+#[derive(Debug)]
+pub(crate) struct Committable {
+    pub(crate) watermark: i64,
+    /// Beyond the watermark.
+    pub(crate) finished: Finished,
+}
+
 /// How much of the service's bounds a partition may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -72,6 +81,7 @@ const BATCHERS: usize = 2;
 const MAX_SPAN: usize = 100_000;
 
 impl Partition {
+    /// One that begins at `position`.
     pub(crate) fn new(
         topic: Arc<Topic>,
         number: i32,
@@ -79,6 +89,12 @@ impl Partition {
         position: i64,
         runtime: Handle,
     ) -> Arc<Self> {
+        Self::resuming(topic, number, Tracker::starting_at(epoch, position), runtime)
+    }
+
+    /// One that goes on where `tracker` says, which has delivered nothing yet.
+    pub(crate) fn resuming(topic: Arc<Topic>, number: i32, tracker: Tracker, runtime: Handle) -> Arc<Self> {
+        let epoch = tracker.epoch();
         topic.service.capacity.open(epoch);
         topic.service.near.open(epoch);
         let lanes = Lanes::new(topic.service.ordering);
@@ -91,7 +107,7 @@ impl Partition {
             epoch,
             stop: CancellationToken::new(),
             state: Mutex::new(State {
-                tracker: Tracker::starting_at(epoch, position),
+                tracker,
                 lanes,
                 bytes: 0,
                 in_flight,
@@ -106,6 +122,7 @@ impl Partition {
     /// Takes records in, in order, and has them worked on. What was delivered before is dropped.
     pub(crate) fn take(self: &Arc<Self>, records: impl IntoIterator<Item = Record>) {
         let (mut taken, mut bytes) = (0, 0);
+        let mut finished_before = Vec::new();
         let begins = {
             let mut state = self.state();
             if self.stop.is_cancelled() {
@@ -113,6 +130,11 @@ impl Partition {
             }
             for record in records {
                 if !state.tracker.deliver(record.offset, record.timestamp) {
+                    continue;
+                }
+                if state.tracker.was_finished(record.offset) {
+                    state.tracker.settle(Settled::new(self.epoch, record.offset, How::Duplicate));
+                    finished_before.push(record);
                     continue;
                 }
                 let weight = record.weight();
@@ -124,9 +146,21 @@ impl Partition {
             state.in_flight.add(taken, bytes);
             state.begins()
         };
-        self.topic.consumed.inc_by(taken as u64);
+        self.topic.consumed.inc_by((taken + finished_before.len()) as u64);
         if begins {
             self.begin();
+        }
+        self.were_finished(&finished_before);
+    }
+
+    /// These records were finished by an owner of before: duplicates, of which nobody looks at the content.
+    fn were_finished(&self, records: &[Record]) {
+        if !records.is_empty() {
+            let now = now_ms();
+            let settled = |record| {
+                self.topic.service.settled(self.topic.metrics(None), How::Duplicate, record, now);
+            };
+            records.iter().for_each(settled);
         }
     }
 
@@ -163,6 +197,12 @@ impl Partition {
     /// Whether half of what it may hold is free again, so that fetching may go on.
     pub(crate) fn has_room(&self, bounds: Bounds) -> bool {
         !self.is_full(Bounds { records: bounds.records.div_ceil(2), bytes: bounds.bytes.div_ceil(2) })
+    }
+
+    /// The offset to commit, and what is finished beyond it.
+    pub(crate) fn committable(&self) -> Committable {
+        let state = self.state();
+        Committable { watermark: state.tracker.watermark(), finished: state.tracker.finished() }
     }
 
     /// The offset to commit.

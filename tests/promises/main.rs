@@ -19,6 +19,7 @@ mod foreign;
 mod held_up;
 mod layouts;
 mod ledger;
+mod notes;
 mod once;
 mod operator;
 mod poison;
