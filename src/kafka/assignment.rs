@@ -17,6 +17,7 @@ use super::{
     group::GroupConsumer,
     notes::{Point, list_of},
     positions::Position,
+    stall::{Fetched, Sight, Stillness},
 };
 use crate::{
     crash::crash_point,
@@ -61,6 +62,9 @@ pub(super) struct Running {
     /// Nothing is fetched, for it may not begin yet.
     is_paused: bool,
     pub(super) metrics: PartitionMetrics,
+    /// What Kafka's client has told since it moved last.
+    pub(super) fetched: Option<Fetched>,
+    pub(super) stillness: Stillness,
 }
 
 /// How far the beginning of a partition is known outside of this process.
@@ -100,7 +104,18 @@ impl Running {
     pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
         let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Unannounced };
         let (topic_partitions, topic_id) = (position.partitions, position.topic_id.clone());
-        Self { partition, stored: None, noted: None, beginning, topic_partitions, topic_id, is_paused: true, metrics }
+        Self {
+            partition,
+            stored: None,
+            noted: None,
+            beginning,
+            topic_partitions,
+            topic_id,
+            is_paused: true,
+            metrics,
+            fetched: None,
+            stillness: Stillness::default(),
+        }
     }
 
     /// The consumer has been assigned this partition anew, at its own next record: paused, and without the
@@ -125,6 +140,17 @@ impl Running {
         let Some(topic_id) = &self.topic_id else { return String::new() };
         let place = Place { topic_id, partition: *partition, offset: committable.watermark };
         committable.finished.note(&place)
+    }
+
+    /// Whether records may come.
+    pub(super) fn is_fed(&self) -> bool {
+        !self.is_paused && self.may_begin()
+    }
+
+    /// What changes whenever it moves.
+    pub(super) fn sight(&self) -> Sight {
+        let (next, watermark, unsettled) = self.partition.progress();
+        Sight { next, watermark, unsettled, fetched: self.fetched }
     }
 
     fn may_begin(&self) -> bool {

@@ -23,6 +23,7 @@ use super::{
     assignment::{Assignment, Name, Running},
     positions::{Position, Positions, Resolved},
     queues,
+    stall::Fetched,
     start::Start,
     watcher::Watcher,
 };
@@ -48,6 +49,8 @@ pub(crate) struct Group {
     pub(crate) drain_timeout: Duration,
     /// How long revoked partitions may: meanwhile nothing is polled.
     pub(crate) revoke_timeout: Duration,
+    /// How long a partition may stand still while records wait.
+    pub(crate) stall_after: Option<Duration>,
     /// Where handlers run.
     pub(crate) runtime: Handle,
     /// Where nothing waits for handlers.
@@ -148,6 +151,7 @@ impl Group {
             tracing::error!(%topic, partition, %why, "paused: where to begin is not known");
             self.service.status.metrics.fault(Component::Kafka);
         }
+        self.service.status.health.moves(topic, partition);
         self.service.status.health.pause(topic, partition, &why);
         assignment.held.insert(name, why);
     }
@@ -165,6 +169,7 @@ impl Group {
             assignment.end(name);
             assignment.held.remove(name);
             self.service.status.health.resume(&name.0, name.1);
+            self.service.status.health.moves(&name.0, name.1);
         }
         drop(assignment);
         let kind = if lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
@@ -257,8 +262,9 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
-        for ((topic, partition), running) in &self.assignment().running {
+        for ((topic, partition), running) in &mut self.assignment().running {
             let known = statistics.topics.get(&**topic).and_then(|topic| topic.partitions.get(partition));
+            running.fetched = known.map(|known| Fetched { next: known.next_offset, ready: known.fetchq_cnt });
             let end = known.map_or(-1, |known| known.ls_offset.max(known.hi_offset));
             running.metrics.lag(u64::try_from(end - running.partition.watermark()).unwrap_or(0));
             running

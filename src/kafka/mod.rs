@@ -18,6 +18,7 @@ mod producer;
 mod publish;
 mod queues;
 mod seen_end;
+mod stall;
 mod start;
 mod stretch;
 mod topic_ids;

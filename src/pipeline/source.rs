@@ -210,6 +210,18 @@ impl Partition {
         self.state().tracker.watermark()
     }
 
+    /// What changes whenever it moves: the next offset to be taken in, the offset to commit, and how many records are not
+    /// settled.
+    pub(crate) fn progress(&self) -> (i64, i64, usize) {
+        let tracker = &self.state().tracker;
+        (tracker.next(), tracker.watermark(), tracker.unsettled())
+    }
+
+    /// Whether some batch, handler, retry or delivery is under way.
+    pub(crate) fn is_at_work(&self) -> bool {
+        !self.at_work.is_empty()
+    }
+
     /// Whether everything that was taken in is settled.
     pub(crate) fn is_idle(&self) -> bool {
         self.state().tracker.unsettled() == 0
