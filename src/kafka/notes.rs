@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn notes_are_found_with_their_partitions_and_nothing_else_is() {
-        let point = |partition, note: &str| Point { name: ("t".into(), partition), offset: 5, note: note.to_owned() };
+        let point =
+            |partition, note: &str| Point { name: ("t".into(), partition), offset: 5, note: note.to_owned() };
         let list = list_of(&[point(0, "a"), point(1, ""), point(2, "b")]).unwrap();
         assert_eq!(notes(&list), BTreeMap::from([(0, "a".to_owned()), (2, "b".to_owned())]));
         assert!(list.elements().iter().all(|element| element.offset() == Offset::Offset(5)));

@@ -56,12 +56,16 @@ pub(crate) struct Position {
 struct Topic {
     count: i32,
     id: Option<String>,
-    /// The group's committed offsets.
-    committed: BTreeMap<i32, i64>,
-    /// The metadata of these, where there is some.
-    notes: BTreeMap<i32, String>,
+    committed: Committed,
     /// What the store remembers of the group's beginning.
     anchors: Anchors,
+}
+
+/// What the group has committed, by partition.
+struct Committed {
+    offsets: BTreeMap<i32, i64>,
+    /// The metadata, where there is some.
+    notes: BTreeMap<i32, String>,
 }
 
 /// Each partition's position, or who could not be asked.
@@ -77,7 +81,8 @@ impl Positions {
     ) -> Resolved {
         let all = self.known_of(consumer, topic, partitions);
         let each = |partition: i32| {
-            let Topic { count, id, committed, notes, anchors } = all.as_ref().map_err(Clone::clone)?;
+            let Topic { count, id, committed: Committed { offsets: committed, notes }, anchors } =
+                all.as_ref().map_err(Clone::clone)?;
             let kafka = |error: KafkaError| said_nothing(topic, &error);
             let log = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS).map_err(kafka)?;
             let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
@@ -108,8 +113,8 @@ impl Positions {
             return Err(format!("Kafka does not know all partitions of {topic} yet, only {count}"));
         }
         let id = self.topic_id(consumer, topic, KAFKA_ANSWERS);
-        let (committed, notes) = committed(consumer, topic, count).map_err(kafka)?;
-        Ok(Topic { count, id, committed, notes, anchors: self.anchors(topic)? })
+        let committed = committed(consumer, topic, count).map_err(kafka)?;
+        Ok(Topic { count, id, committed, anchors: self.anchors(topic)? })
     }
 
     /// The topic's id, if the broker tells it within `patience`.
@@ -193,11 +198,7 @@ fn partition_count(consumer: &GroupConsumer, topic: &str) -> Result<i32, KafkaEr
 }
 
 /// The group's committed offsets on every partition of the topic, and their metadata.
-fn committed(
-    consumer: &GroupConsumer,
-    topic: &str,
-    partitions: i32,
-) -> Result<(BTreeMap<i32, i64>, BTreeMap<i32, String>), KafkaError> {
+fn committed(consumer: &GroupConsumer, topic: &str, partitions: i32) -> Result<Committed, KafkaError> {
     let mut asked = TopicPartitionList::new();
     if partitions > 0 {
         asked.add_partition_range(topic, 0, partitions - 1);
@@ -210,5 +211,5 @@ fn committed(
             offsets.insert(element.partition(), offset);
         }
     }
-    Ok((offsets, notes(&answer)))
+    Ok(Committed { offsets, notes: notes(&answer) })
 }

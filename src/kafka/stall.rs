@@ -59,9 +59,9 @@ impl Stillness {
     fn look(&mut self, sight: Sight) -> bool {
         let seen = Sight { fetched: None, ..sight };
         let fetched = |sight: &Sight| sight.fetched.map_or(-1, |fetched| fetched.next);
-        let changed = self.last.is_none_or(|last| {
-            Sight { fetched: None, ..last } != seen || fetched(&last) != fetched(&sight)
-        });
+        let changed = self
+            .last
+            .is_none_or(|last| Sight { fetched: None, ..last } != seen || fetched(&last) != fetched(&sight));
         self.last = Some(sight);
         changed
     }
@@ -140,7 +140,11 @@ impl Group {
         if !std::mem::replace(&mut running.stillness.is_told, true) {
             let patience = humantime::format_duration(patience);
             tracing::error!(%topic, partition, %what, %patience, "stands still although records wait");
-            self.service.status.health.stalled(topic, *partition, format!("{what}, for more than {patience}"));
+            self.service.status.health.stalled(
+                topic,
+                *partition,
+                format!("{what}, for more than {patience}"),
+            );
         }
     }
 }

@@ -248,7 +248,13 @@ mod tests {
             bytes.extend(runs);
             STANDARD_NO_PAD.encode(bytes)
         };
-        for runs in [&[0, 0][..], &[1], &[0x80], &[0xff; 30], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]] {
+        for runs in [
+            &[0, 0][..],
+            &[1],
+            &[0x80],
+            &[0xff; 30],
+            &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        ] {
             assert_eq!(Finished::read(&sealed(runs), &HERE, FAR), Err(Unreadable::Foreign), "{runs:?}");
         }
     }

@@ -106,14 +106,7 @@ impl Partition {
             number,
             epoch,
             stop: CancellationToken::new(),
-            state: Mutex::new(State {
-                tracker,
-                lanes,
-                bytes: 0,
-                in_flight,
-                batchers: 0,
-                is_quick: false,
-            }),
+            state: Mutex::new(State { tracker, lanes, bytes: 0, in_flight, batchers: 0, is_quick: false }),
             at_work: TaskTracker::new(),
             runtime,
         })

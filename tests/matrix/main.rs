@@ -4,7 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod groups;
+mod load;
+mod members;
 mod process;
+mod rolling;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

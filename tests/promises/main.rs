@@ -33,6 +33,7 @@ mod services;
 mod shared_group;
 mod shutdown;
 mod slow_handler;
+mod stall;
 mod store_outage;
 mod topics;
 mod two_groups;

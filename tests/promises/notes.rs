@@ -54,9 +54,11 @@ impl Scene {
     /// Everything but the first event takes effect, and the worker ends politely.
     async fn worked_on(&self, pods: &Pods) {
         let pod = pods.start(TEST_WORKER);
-        until("the events", PATIENCE, async || match (pods.effects().all().len(), pods.letters(&self.topic).partitions().await) {
-            (EVENTS, Ok(_)) if !pods.letters(&self.topic).read().await.is_empty() => Ok(()),
-            other => Err(other),
+        until("the events", PATIENCE, async || {
+            match (pods.effects().all().len(), pods.letters(&self.topic).partitions().await) {
+                (EVENTS, Ok(_)) if !pods.letters(&self.topic).read().await.is_empty() => Ok(()),
+                other => Err(other),
+            }
         })
         .await;
         stopped(pod).await;

@@ -123,10 +123,14 @@ fn protocol(reader: &mut Reader, properties: &BTreeMap<String, Property>) {
         None | Some("classic") => {}
         Some("consumer") => {
             for name in THE_BROKERS.iter().filter(|name| properties.contains_key(**name)) {
-                let whose = format!("cannot be set with {KEY} = \"consumer\": the brokers decide it, group.consumer.{name}");
+                let whose = format!(
+                    "cannot be set with {KEY} = \"consumer\": the brokers decide it, group.consumer.{name}"
+                );
                 reader.problem(&format!("kafka.properties.{name}"), whose);
             }
         }
-        Some(_) => reader.problem(&format!("kafka.properties.{KEY}"), "allowed is \"classic\" or \"consumer\""),
+        Some(_) => {
+            reader.problem(&format!("kafka.properties.{KEY}"), "allowed is \"classic\" or \"consumer\"")
+        }
     }
 }

@@ -44,7 +44,8 @@ impl InstanceId {
         let id = Self(text.trim().to_owned());
         let name = id.of("x", "x");
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let is_name = name.chars().all(plain) && name.len() <= Self::LONGEST && !["", ".", ".."].contains(&&*name);
+        let is_name =
+            name.chars().all(plain) && name.len() <= Self::LONGEST && !["", ".", ".."].contains(&&*name);
         is_name.then_some(id)
     }
 
