@@ -1,6 +1,9 @@
 //! Pods that keep their names in the group.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use crate::{
     TEST_WORKER,
@@ -68,10 +71,9 @@ async fn row_70_a_named_pod_that_comes_back_has_its_partitions_and_the_others_ke
 }
 
 /// Starts two pods of one name; answers with the first and the second.
-async fn namesakes(of: impl Fn(Pods) -> Pods) -> (Worker, Worker) {
-    let folder = tempfile::tempdir().unwrap();
+async fn namesakes(folder: &Path, of: impl Fn(Pods) -> Pods) -> (Worker, Worker) {
     let topic = TestTopic::new(1).await;
-    let pods = of(Pods::of(topic.name(), folder.path())).named("pod-0");
+    let pods = of(Pods::of(topic.name(), folder)).named("pod-0");
     let first = joined(&pods).await;
     (first, pods.start(TEST_WORKER))
 }
@@ -84,14 +86,16 @@ async fn ends_and_says_why(pod: &mut Worker) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_71_of_two_pods_with_one_name_the_older_ends_and_says_why() {
-    let (mut older, mut younger) = namesakes(|pods| pods).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut older, mut younger) = namesakes(folder.path(), |pods| pods).await;
     ends_and_says_why(&mut older).await;
     younger.says(": assigned ", PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_71_with_the_newer_protocol_the_younger_ends_and_says_why() {
-    let (mut older, mut younger) = namesakes(Pods::newer_protocol).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut older, mut younger) = namesakes(folder.path(), Pods::newer_protocol).await;
     ends_and_says_why(&mut younger).await;
     assert!(older.ended().is_none(), "{}", older.output());
 }
