@@ -69,6 +69,21 @@ pub(crate) fn stall_point(name: &str) {
 #[inline]
 pub(crate) fn stall_point(_name: &str) {}
 
+/// Whether a test wants this worker to take in nothing, for no reason: `ONCEWISE_DEAF` is set.
+#[cfg(feature = "crash-points")]
+pub(crate) fn is_deaf() -> bool {
+    static DEAF: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| std::env::var_os("ONCEWISE_DEAF").is_some());
+    *DEAF
+}
+
+/// Never.
+#[cfg(not(feature = "crash-points"))]
+#[inline]
+pub(crate) fn is_deaf() -> bool {
+    false
+}
+
 /// Nothing.
 #[cfg(not(feature = "crash-points"))]
 #[inline]

@@ -41,9 +41,9 @@ pub use reader::Reader;
 pub use secret::{Secret, mask_url};
 pub(crate) use settings::is_topic;
 pub use settings::{
-    AdminSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, KafkaSettings,
-    LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode, RedisSettings, RetryOverrides,
-    ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings, WorkerSettings,
+    AdminSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, InstanceId,
+    KafkaSettings, LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode, RedisSettings,
+    RetryOverrides, ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings, WorkerSettings,
 };
 pub use sources::{Flags, Sources};
 

@@ -19,6 +19,7 @@ pub const OWNED: &[&str] = &[
     "enable.idempotence",
     "enable.partition.eof",
     "group.id",
+    "group.instance.id",
     "metadata.broker.list",
     "partition.assignment.strategy",
     "request.required.acks",

@@ -10,8 +10,12 @@ mod checker;
 
 mod case;
 mod group;
+mod groups;
+mod load;
+mod members;
 mod mistakes;
 mod process;
+mod rolling;
 mod soak;
 
 /// The worker whose events say what its handler does.

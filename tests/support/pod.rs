@@ -58,6 +58,17 @@ impl Pods {
         self
     }
 
+    /// With the newer group protocol (KIP-848), in which the brokers decide on sessions: of three seconds here.
+    pub fn newer_protocol(mut self) -> Pods {
+        self.settings.retain(|(key, _)| !key.ends_with("_TIMEOUT_MS") && !key.ends_with("_INTERVAL_MS"));
+        self.with("KAFKA__PROPERTIES__GROUP_PROTOCOL", "consumer")
+    }
+
+    /// With a lasting name in the group, as a pod of a StatefulSet has.
+    pub fn named(self, name: &str) -> Pods {
+        self.with("WORKER__INSTANCE_ID", "{hostname}-{service}").variable("HOSTNAME", name)
+    }
+
     /// With an environment variable under its own name, such as `ONCEWISE_CRASH`.
     pub fn variable(mut self, name: &str, value: &str) -> Pods {
         self.settings.push((name.to_owned(), value.to_owned()));

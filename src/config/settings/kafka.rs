@@ -53,7 +53,7 @@ impl Default for KafkaSettings {
 const SUSPICIOUS: [&str; 4] = ["password", "passphrase", "secret", "jaas"];
 
 /// Properties that would break a promise if they were set, and the reason.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 12] = [
     ("acks", "a dead letter must be on all replicas before its record is settled"),
     ("auto.commit.enable", COMMITS),
     ("auto.offset.reset", "`worker.start_from` says where a new group begins"),
@@ -62,11 +62,15 @@ const OWNED: [(&str, &str); 11] = [
     ("enable.auto.commit", COMMITS),
     ("enable.auto.offset.store", COMMITS),
     ("enable.idempotence", "a repeated produce must not make a second record"),
+    ("group.instance.id", "`worker.instance_id` says what a pod is called in its group"),
     ("group.id", "`services.NAME.group` says the group"),
     ("metadata.broker.list", "`kafka.brokers` says where the brokers are"),
     ("request.required.acks", "a dead letter must be on all replicas before its record is settled"),
 ];
 const COMMITS: &str = "only finished records are committed, and only by the worker";
+
+/// With the newer group protocol these are the brokers' business, and Kafka's client refuses them.
+const THE_BROKERS: [&str; 2] = ["heartbeat.interval.ms", "session.timeout.ms"];
 
 fn is_sensitive(property: &str) -> bool {
     kafka::is_sensitive(property) || SUSPICIOUS.iter().any(|word| property.contains(word))
@@ -108,5 +112,25 @@ fn properties(reader: &mut Reader) -> BTreeMap<String, Property> {
         }
         properties.extend(value.map(|value| (name.to_owned(), value)));
     }
+    protocol(reader, &properties);
     properties
+}
+
+/// Which group protocol, and what goes with it.
+fn protocol(reader: &mut Reader, properties: &BTreeMap<String, Property>) {
+    const KEY: &str = "group.protocol";
+    match properties.get(KEY).map(Property::reveal) {
+        None | Some("classic") => {}
+        Some("consumer") => {
+            for name in THE_BROKERS.iter().filter(|name| properties.contains_key(**name)) {
+                let whose = format!(
+                    "cannot be set with {KEY} = \"consumer\": the brokers decide it, group.consumer.{name}"
+                );
+                reader.problem(&format!("kafka.properties.{name}"), whose);
+            }
+        }
+        Some(_) => {
+            reader.problem(&format!("kafka.properties.{KEY}"), "allowed is \"classic\" or \"consumer\"")
+        }
+    }
 }

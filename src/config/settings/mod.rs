@@ -22,7 +22,7 @@ pub use outside::{
 pub use retry::RetryOverrides;
 pub use services::{HandlerSettings, ServiceSettings};
 pub use store::{RedisMode, RedisSettings};
-pub use worker::{Ordering, StartFrom, WorkerSettings};
+pub use worker::{InstanceId, Ordering, StartFrom, WorkerSettings};
 
 use super::problem::Origin;
 use super::reader::{Line, Reader};
