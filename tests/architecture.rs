@@ -147,3 +147,71 @@ fn every_test_that_the_architecture_names_is_there() {
     let missing: Vec<_> = named.iter().filter(|name| !tests.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// A row of the matrix of faults.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    number: usize,
+    fault: String,
+    expect: String,
+    #[serde(default, rename = "core")]
+    _core: bool,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    tests: Vec<String>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Matrix {
+    row: Vec<Row>,
+}
+
+/// Whether a test is where its name says: `target::module::name`, in a file of that module or of one around it.
+fn is_there(test: &str, sources: &[(String, String)]) -> bool {
+    let mut path: Vec<&str> = test.split("::").collect();
+    let (target, name) = (path.remove(0), path.pop().unwrap_or_default());
+    let folders = match target {
+        "lib" => vec!["src", "handlers"],
+        target => vec![target],
+    };
+    let places: Vec<String> = (0..=path.len())
+        .flat_map(|depth| {
+            let module = path[..depth].join("/");
+            folders.iter().flat_map(move |folder| match (*folder, module.as_str()) {
+                ("src" | "handlers", module) => {
+                    vec![format!("{folder}/{module}.rs"), format!("{folder}/{module}/mod.rs")]
+                }
+                (target, "") => vec![format!("tests/{target}/main.rs")],
+                (target, module) => {
+                    vec![format!("tests/{target}/{module}.rs"), format!("tests/{target}/{module}/mod.rs")]
+                }
+            })
+        })
+        .collect();
+    let is_test = |text: &str| text.contains(&format!("fn {name}("));
+    sources.iter().any(|(file, text)| places.contains(file) && is_test(text))
+}
+
+#[test]
+fn every_row_of_the_matrix_has_tests_that_are_there_or_a_reason() {
+    let text = fs::read_to_string(root().join("tests/matrix/rows.toml")).unwrap();
+    let matrix: Matrix = toml::from_str(&text).unwrap();
+    let numbers: Vec<usize> = matrix.row.iter().map(|row| row.number).collect();
+    assert_eq!(numbers, (1..=64).collect::<Vec<_>>());
+    let sources: Vec<(String, String)> = ["src", "tests", "handlers"].into_iter().flat_map(sources).collect();
+    for Row { number, fault, expect, reason, tests, .. } in &matrix.row {
+        assert!(!tests.is_empty() || !reason.is_empty(), "row {number} has neither tests nor a reason");
+        let missing: Vec<&String> = tests.iter().filter(|test| !is_there(test, &sources)).collect();
+        assert!(missing.is_empty(), "row {number} names {missing:?}, which are not there");
+        // `tests/matrix/run` reads them line by line, and writes a table of them.
+        for text in [fault, expect, reason] {
+            assert!(
+                !text.contains(['|', '"', '\n']),
+                "row {number} has a text that does not fit into the table"
+            );
+        }
+    }
+    assert!(!is_there("promises::crash::nothing_of_this_name", &sources), "the search finds everything");
+}

@@ -5,6 +5,7 @@
 mod support;
 
 mod broker;
+mod process;
 mod records;
 mod rig;
 mod store;
