@@ -1,6 +1,9 @@
 //! The partitions that this consumer has now: fed, paused, resumed and committed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -24,6 +27,8 @@ pub(crate) struct Assignment {
     pub(super) running: BTreeMap<Name, Running>,
     /// Paused until their start is known, or decided by a person.
     pub(super) held: BTreeMap<Name, String>,
+    /// Kafka does not know their topics when they are committed.
+    pub(super) unknown: BTreeSet<Name>,
     /// No longer ours, with handlers that still run: the process waits for them before it ends.
     ending: Vec<Arc<Partition>>,
 }
@@ -187,8 +192,11 @@ impl Assignment {
         for element in answer.elements() {
             let name = (element.topic().into(), element.partition());
             let Some(running) = self.running.get_mut(&name) else { continue };
-            if element.error().is_err() {
+            if let Err(error) = element.error() {
                 running.stored = None;
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+                    self.unknown.insert(name);
+                }
             } else if running.beginning == Beginning::Uncommitted
                 && element.offset() == Offset::Offset(running.partition.watermark())
             {
@@ -200,10 +208,13 @@ impl Assignment {
     }
 
     /// A commit of these offsets has failed: they are handed over again.
-    pub(super) fn not_committed(&mut self, offsets: &TopicPartitionList) {
+    pub(super) fn not_committed(&mut self, offsets: &TopicPartitionList, error: &KafkaError) {
         for element in offsets.elements() {
-            if let Some(running) = self.running.get_mut(&(element.topic().into(), element.partition())) {
-                running.stored = None;
+            let name = (element.topic().into(), element.partition());
+            let Some(running) = self.running.get_mut(&name) else { continue };
+            running.stored = None;
+            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+                self.unknown.insert(name);
             }
         }
     }

@@ -233,7 +233,7 @@ impl ConsumerContext for Group {
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
             Err(error) => {
                 self.commit_failed(&error);
-                self.assignment().not_committed(offsets);
+                self.assignment().not_committed(offsets, &error);
             }
             Ok(()) => {
                 self.service.status.metrics.commit(CommitOutcome::Committed);
@@ -241,6 +241,9 @@ impl ConsumerContext for Group {
                     self.look_now.store(true, Relaxed);
                 }
             }
+        }
+        if !self.assignment().unknown.is_empty() {
+            self.look_now.store(true, Relaxed);
         }
     }
 }

@@ -96,7 +96,8 @@ impl Claims {
         request: &ClaimRequest,
         stop: &CancellationToken,
     ) -> Result<Claim, Stopped> {
-        let answer = self.insist(Some(stop), || self.claim.ask(request.clone())).await?;
+        let answer =
+            self.insist(DedupeOperation::Claim, Some(stop), || self.claim.ask(request.clone())).await?;
         self.count_claims(std::slice::from_ref(&answer));
         Ok(answer)
     }
@@ -139,7 +140,7 @@ impl Claims {
         // A renewal under way may still say what was true before, and must not come last.
         drop(self.renewing.lock().await);
         let renewal = claimed.renewal();
-        self.insist(Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
+        self.insist(DedupeOperation::Renew, Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
         Ok(())
     }
 
@@ -194,7 +195,7 @@ impl Claims {
         let Back { delay, attempts, first_failure_ms, in_doubt } = back;
         let Renewal { held, retention, .. } = claimed.renewal();
         let release = Release { held, delay, retention, attempts, first_failure_ms, in_doubt };
-        self.insist(Some(stop), || self.release.ask(release.clone())).await?;
+        self.insist(DedupeOperation::Release, Some(stop), || self.release.ask(release.clone())).await?;
         self.count(DedupeOutcome::Released);
         Ok(())
     }
@@ -222,6 +223,7 @@ impl Claims {
     /// Repeats a call until the store answers. Every call is re-entrant, so a lost reply does no harm.
     pub(super) async fn insist<T, F, Fut>(
         &self,
+        operation: DedupeOperation,
         stop: Option<&CancellationToken>,
         call: F,
     ) -> Result<T, Stopped>
@@ -233,10 +235,10 @@ impl Claims {
         loop {
             match call().await {
                 Ok(answer) => {
-                    self.status.store_answered();
+                    self.status.store_answered(Some(operation));
                     return Ok(answer);
                 }
-                Err(fault) => self.status.store_fault(&fault),
+                Err(fault) => self.status.store_fault(Some(operation), &fault),
             }
             let waited = tokio::time::sleep(pause);
             match stop {
@@ -266,11 +268,11 @@ impl Claims {
         let asked = Instant::now();
         match self.renew_batch(batch).await {
             Ok(answers) => {
-                self.status.store_answered();
+                self.status.store_answered(Some(DedupeOperation::Renew));
                 held.iter().zip(answers).for_each(|(claim, answer)| self.renewed(claim, answer, asked));
             }
             // Out of reach is no reason to cancel: the claims may well be there when it comes back.
-            Err(fault) => self.status.store_fault(&fault),
+            Err(fault) => self.status.store_fault(Some(DedupeOperation::Renew), &fault),
         }
     }
 
@@ -282,8 +284,4 @@ impl Claims {
             _ => DedupeOutcome::Lost,
         });
     }
-}
-
-pub(super) fn foreign() -> StoreFault {
-    StoreFault::unavailable("a key holds a value that is not ours")
 }

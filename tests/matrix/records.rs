@@ -26,16 +26,18 @@ async fn row_50_letters_whose_acknowledgements_are_held_or_lost_arrive_at_most_t
     let mut rig = rig
         .with("KAFKA__BROKERS", &proxy.address())
         .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "30000")
+        .with("WORKER__CONCURRENCY", "4")
         .with("DEAD_LETTER__DELIVERY_TIMEOUT", "4s");
     let mut pod = rig.start();
-    let reject = |_| r#","sleep_ms":20,"reject":true"#.to_owned();
+    let reject = |_| r#","sleep_ms":50,"reject":true"#.to_owned();
     rig.send(20, reject).await;
     rig.pods.commit(&rig.topic, 20, PATIENCE).await;
     for lose in [false, true] {
+        let attempted = rig.pods.attempts().all().len();
         rig.send(400, reject).await;
-        until("letters", PATIENCE, async || match letters(&rig).await.len() {
-            there if there > rig.sent - 380 => Ok(()),
-            there => Err(there),
+        until("some of them to be refused", PATIENCE, async || match rig.pods.attempts().all().len() {
+            attempts if attempts > attempted + 20 => Ok(()),
+            attempts => Err(attempts),
         })
         .await;
         if lose {

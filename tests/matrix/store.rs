@@ -107,6 +107,7 @@ async fn row_40_41_replies_that_are_lost_double_nothing() {
         proxy.cut_replies_after(Some(bytes));
         passes(Duration::from_secs(2)).await;
         proxy.cut_replies_after(None);
+        rig.load(200, 20).await;
         rig.more_effects(50, STALL).await;
     }
     for _ in 0..3 {
@@ -114,6 +115,7 @@ async fn row_40_41_replies_that_are_lost_double_nothing() {
         passes(Duration::from_secs(2)).await;
         proxy.lose_replies(false);
         proxy.cut_open_connections();
+        rig.load(200, 20).await;
         rig.more_effects(50, STALL).await;
     }
     rig.settles_once().await;
@@ -234,6 +236,8 @@ async fn row_46_rights_that_are_taken_away_pause_the_work_until_they_are_given_b
         [("-set", "+set", 12), ("-fcall", "+fcall", 6), ("off", "on", 6), ("-@all", "+@all", 6)]
     {
         rig.more_effects(50, PATIENCE).await;
+        // Enough to be left when the rights are gone.
+        rig.load(1000, 20).await;
         redis.command::<()>(&["ACL", "SETUSER", "pod", taken]).await;
         if taken == "off" {
             // Who is in already, stays.
@@ -307,9 +311,9 @@ async fn row_48_a_worker_whose_clock_is_set_goes_on_as_if_nothing_had_happened()
     let mut rig = rig.with("RETRY__MAX_ATTEMPTS", "20").with("RETRY__BUDGET", "10m");
     // Retried before, while and after the clock is set: neither time nor attempts are used up by that.
     rig.send(20, |_| r#","fail":8,"retry_after_ms":1000"#.to_owned()).await;
-    rig.load(800, 20).await;
     let pod = rig.start();
     for seconds in [3_600, -3_600, 86_400] {
+        rig.load(100, 20).await;
         rig.more_effects(50, STALL).await;
         clock.set(seconds);
         passes(Duration::from_secs(1)).await;

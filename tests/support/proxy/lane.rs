@@ -79,22 +79,24 @@ impl Lane {
         let rate = faults.bytes_per_second.map(|rate| rate.max(10) as usize);
         let piece = faults.slice.unwrap_or(READ).min(rate.map_or(READ, |rate| rate / 10)).max(1);
         for part in bytes.chunks(piece) {
-            to.write_all(part).await.ok()?;
             match rate {
                 Some(rate) => sleep(Duration::from_secs_f64(part.len() as f64 / rate as f64)).await,
                 None if faults.slice.is_some() => sleep(APART).await,
                 None => {}
             }
+            to.write_all(part).await.ok()?;
         }
         (!is_cut).then_some(())
     }
 }
 
-/// Seconds of ten digits and microseconds: nothing else is answered so.
+/// Seconds of ten digits, and microseconds: what else has two words, of which the first has ten bytes, is no number.
 fn shift_time(said: &mut [u8], seconds: i64) {
     let before = b"*2\r\n$10\r\n";
     let Some(at) = said.windows(before.len()).position(|part| part == before) else { return };
-    let digits = &mut said[at + before.len()..][..10];
-    let now: i64 = std::str::from_utf8(digits).unwrap().parse().unwrap();
+    let Some(digits) = said[at + before.len()..].get_mut(..10) else { return };
+    let Some(now) = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i64>().ok()) else {
+        return;
+    };
     digits.copy_from_slice((now + seconds).to_string().as_bytes());
 }
