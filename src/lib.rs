@@ -26,6 +26,7 @@ mod crash;
 #[doc(hidden)]
 pub mod crash;
 mod erased;
+mod evidence;
 mod handler;
 pub mod kafka;
 mod ledger;

@@ -9,11 +9,13 @@ use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
+    topic_partition_list::TopicPartitionListElem,
 };
 
 use super::{commits, group::GroupConsumer, positions::Position};
 use crate::{
     crash::crash_point,
+    evidence::{Happened, Note, note},
     pipeline::{Bounds, Partition},
     telemetry::PartitionMetrics,
 };
@@ -146,6 +148,8 @@ impl Assignment {
                 offsets.find_partition(&name.0, name.1).is_some_and(|element| element.error().is_ok());
             if let (true, Some(running)) = (stored, self.running.get_mut(&name)) {
                 running.stored = Some(watermark);
+                let epoch = Some(running.partition.epoch);
+                note(|| Note { epoch, ..Note::at(Happened::Stored, (&name.0, name.1), watermark) });
             }
         }
         crash_point("before_commit");
@@ -153,6 +157,12 @@ impl Assignment {
             CommitMode::Async => commits::commit(consumer, None),
             CommitMode::Sync => consumer.commit_consumer_state(mode),
         };
+        if committed.is_ok() && matches!(mode, CommitMode::Sync) {
+            // Its answer has come; that of the others comes to `committed`.
+            offsets.elements().iter().filter(|element| element.error().is_ok()).for_each(|element| {
+                self.note_committed(element);
+            });
+        }
         match committed {
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
             other => other,
@@ -191,6 +201,9 @@ impl Assignment {
         let mut begun = false;
         for element in answer.elements() {
             let name = (element.topic().into(), element.partition());
+            if element.error().is_ok() {
+                self.note_committed(&element);
+            }
             let Some(running) = self.running.get_mut(&name) else { continue };
             if let Err(error) = element.error() {
                 running.stored = None;
@@ -205,6 +218,15 @@ impl Assignment {
             }
         }
         begun
+    }
+
+    fn note_committed(&self, element: &TopicPartitionListElem<'_>) {
+        let Offset::Offset(offset) = element.offset() else { return };
+        note(|| {
+            let running = self.running.get(&(element.topic().into(), element.partition()));
+            let epoch = running.map(|running| running.partition.epoch);
+            Note { epoch, ..Note::at(Happened::Committed, (element.topic(), element.partition()), offset) }
+        });
     }
 
     /// A commit of these offsets has failed: they are handed over again.
@@ -223,6 +245,8 @@ impl Assignment {
     pub(super) fn end(&mut self, name: &Name) {
         self.ending.retain(|partition| !partition.is_stopped());
         if let Some(running) = self.running.remove(name) {
+            let (epoch, next) = (running.partition.epoch, running.partition.next_offset());
+            note(|| Note { epoch: Some(epoch), ..Note::at(Happened::Revoked, (&name.0, name.1), next) });
             running.partition.stop();
             self.ending.push(running.partition);
         }

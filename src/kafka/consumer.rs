@@ -17,7 +17,7 @@ use super::{
     headers::record_of,
     queues::Queues,
 };
-use crate::telemetry::metrics::Component;
+use crate::{crash::stall_point, telemetry::metrics::Component};
 use rdkafka::{
     Message,
     consumer::{CommitMode, Consumer, RebalanceProtocol},
@@ -124,6 +124,7 @@ impl Poller {
 
     /// One turn of the loop. A fault of Kafka ends nothing: the client reconnects by itself.
     fn turn(&mut self) {
+        stall_point("poll");
         let group = Arc::clone(self.consumer.context());
         group.service.status.health.tick();
         self.note(self.serve());

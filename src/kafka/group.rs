@@ -27,6 +27,7 @@ use super::{
     watcher::Watcher,
 };
 use crate::{
+    evidence::{Happened, Note, note},
     pipeline::{Bounds, Partition, ServiceRun, Topic, age, next_epoch},
     telemetry::metrics::{CommitOutcome, Component, RebalanceKind},
 };
@@ -129,6 +130,10 @@ impl Group {
                     tracing::info!(%topic, partition, offset, "assigned");
                     self.service.status.health.resume(topic, partition);
                     let epoch = next_epoch();
+                    note(|| Note {
+                        epoch: Some(epoch),
+                        ..Note::at(Happened::Assigned, (topic, partition), offset)
+                    });
                     let begun =
                         Partition::new(Arc::clone(known), partition, epoch, offset, self.runtime.clone());
                     let metrics = self.service.status.metrics.partition(topic, partition);

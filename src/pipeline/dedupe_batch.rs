@@ -10,6 +10,7 @@ use super::{
     held::{HeldClaims, KeptBatch},
 };
 use crate::{
+    evidence::{self, Happened, Note},
     store::{Claim, ClaimRequest, Completed, Completion, DedupeStore, Release},
     telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
@@ -29,7 +30,7 @@ impl Claims {
             self.caller.clone().timed(DedupeOperation::Claim, call)
         };
         let answers = self.insist(DedupeOperation::Claim, Some(stop), call).await?;
-        self.count_claims(&answers);
+        self.answered(requests, &answers).await;
         Ok(answers)
     }
 
@@ -81,6 +82,9 @@ impl Claims {
             let call = |store: Arc<dyn DedupeStore>| async move { store.release(releases).await };
             self.caller.clone().timed(DedupeOperation::Release, call)
         };
+        for release in releases {
+            evidence::note(|| Note::held(Happened::Released, &release.held));
+        }
         let released = self.insist(DedupeOperation::Release, Some(stop), call).await?;
         self.count_all(released.iter().map(|_| DedupeOutcome::Released));
         Ok(())

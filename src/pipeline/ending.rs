@@ -13,7 +13,13 @@ use super::{
     produce::ProduceError,
     route::Route,
 };
-use crate::{DedupeKey, crash::crash_point, store::Grant};
+use crate::{
+    DedupeKey,
+    crash::crash_point,
+    evidence::{Happened, Note, note},
+    store::Grant,
+    telemetry::metrics::Label,
+};
 
 /// Between two tries to send a dead letter; doubles from the first to the second.
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -109,6 +115,10 @@ impl Delivery<'_> {
             self.partition.wait(pause).await?;
             pause = (pause * 2).min(SEND_AGAIN.1);
         }
+        note(|| Note {
+            outcome: Some(disposition.as_str()),
+            ..Note::record(Happened::DeadLettered, self.record)
+        });
         self.partition.topic.metrics(route).dead_letter(disposition);
         service.status.dead_lettered(self.record, &verdict, disposition);
         Ok(())

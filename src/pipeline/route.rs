@@ -27,6 +27,18 @@ use crate::{
 /// Hears of every record that is settled, and how.
 pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
 
+impl How {
+    /// What it is counted as.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Done => Outcome::Done,
+            Self::Skipped | Self::LeftOut => Outcome::Skipped,
+            Self::Duplicate | Self::WasDead => Outcome::Duplicate,
+            Self::DeadLettered => Outcome::DeadLettered,
+        }
+    }
+}
+
 /// What the partitions of one service share.
 pub(crate) struct ServiceRun {
     pub(crate) names: Arc<Names>,
@@ -78,12 +90,7 @@ impl ServiceRun {
 
     /// A record is settled, counted as its handler's or as nobody's. `now` in milliseconds since 1970.
     pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record, now: i64) {
-        let outcome = match how {
-            How::Done => Outcome::Done,
-            How::Skipped | How::LeftOut => Outcome::Skipped,
-            How::Duplicate | How::WasDead => Outcome::Duplicate,
-            How::DeadLettered => Outcome::DeadLettered,
-        };
+        let outcome = how.outcome();
         let live = self.replay.is_none();
         metrics.settled(outcome, record.timestamp.filter(|_| live).map(|then| age_at(now, then)));
         if let Some(told) = &self.told {

@@ -19,7 +19,13 @@ use super::{
     lanes::{Delivered, Lanes},
     route::Topic,
 };
-use crate::{Record, store::PartitionOwners, telemetry::metrics::InFlight};
+use crate::{
+    Record,
+    crash::is_broken,
+    evidence::{Happened, Note, note},
+    store::PartitionOwners,
+    telemetry::metrics::{InFlight, Label},
+};
 
 /// One partition in one assignment. The thread that polls gives it records and asks for the watermark; tasks
 /// on the runtime work on its lanes. It never makes the polling thread wait.
@@ -135,6 +141,11 @@ impl Partition {
         let mut state = self.state();
         let (mut number, mut bytes) = (0, 0);
         for (settled, delivered) in settled {
+            note(|| Note {
+                epoch: Some(settled.epoch()),
+                outcome: Some(settled.how().outcome().as_str()),
+                ..Note::at(Happened::Settled, self.name(), settled.offset())
+            });
             state.tracker.settle(settled);
             number += 1;
             bytes += delivered.weight;
@@ -167,7 +178,8 @@ impl Partition {
 
     /// The offset to commit.
     pub(crate) fn watermark(&self) -> i64 {
-        self.state().tracker.watermark()
+        let state = self.state();
+        if is_broken("commit_highest_seen") { state.tracker.next() } else { state.tracker.watermark() }
     }
 
     /// Whether everything that was taken in is settled.

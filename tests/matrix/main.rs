@@ -4,10 +4,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../checker/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the command uses the rest")]
+mod checker;
+
 mod broker;
+mod case;
+mod group;
+mod mistakes;
 mod process;
 mod records;
 mod rig;
+mod soak;
 mod store;
 
 /// The worker whose events say what its handler does.

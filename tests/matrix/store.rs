@@ -159,7 +159,9 @@ async fn row_42_claims_outlive_a_silent_connection_although_somebody_waits_for_t
     proxy.stall_open_connections();
     rig.pods.commit(&rig.topic, 8, PATIENCE).await;
     let counts = rig.pods.effects().counts();
-    assert!(counts.values().all(|count| *count == 1), "a lease ran out under a live handler: {counts:?}");
+    assert!(counts.values().all(|count| *count == 1), "{counts:?}");
+    let attempts = rig.pods.attempts().counts();
+    assert!(attempts.values().all(|count| *count == 1), "a lease ran out under a live handler: {attempts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -343,7 +345,7 @@ async fn row_57_a_store_whose_disk_is_full_pauses_the_work_until_there_is_room()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_58_a_worker_without_threads_and_descriptors_neither_locks_nor_loses() {
-    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
     let (_redis, proxy, mut rig) = over_a_wire(2).await;
     rig.pods = rig.pods.variable("TOKIO_WORKER_THREADS", "1");
     // The one thread is kept busy for longer than a lease.
@@ -353,7 +355,7 @@ async fn row_58_a_worker_without_threads_and_descriptors_neither_locks_nor_loses
     rig.more_effects(20, PATIENCE).await;
     let pid = Pid::from_raw(i32::try_from(pod.pid()).unwrap());
     let limit = |most: u64| {
-        let limit = Rlimit { current: Some(most), maximum: Some(65_536) };
+        let limit = Rlimit { current: Some(most), ..getrlimit(Resource::Nofile) };
         prlimit(pid, Resource::Nofile, limit).expect("a limit");
     };
     // No connection that is lost now can be made anew.
