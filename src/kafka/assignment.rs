@@ -1,7 +1,7 @@
 //! The partitions that this consumer has now: fed, paused, resumed and committed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,6 +40,8 @@ pub(crate) struct Assignment {
     pub(super) running: BTreeMap<Name, Running>,
     /// Paused until their start is known, or decided by a person.
     pub(super) held: BTreeMap<Name, String>,
+    /// Kafka does not know their topics when they are committed.
+    pub(super) unknown: BTreeSet<Name>,
     /// No longer ours, with handlers that still run: the process waits for them before it ends.
     ending: Vec<Arc<Partition>>,
     /// When notes may be written again where nothing else is committed.
@@ -334,8 +336,11 @@ impl Assignment {
                 self.note_committed(&element);
             }
             let Some(running) = self.running.get_mut(&name) else { continue };
-            if element.error().is_err() {
+            if let Err(error) = element.error() {
                 running.not_stored();
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+                    self.unknown.insert(name);
+                }
             } else if running.beginning == Beginning::Uncommitted
                 && element.offset() == Offset::Offset(running.partition.watermark())
             {
@@ -359,8 +364,11 @@ impl Assignment {
     pub(super) fn not_committed(&mut self, error: &KafkaError, offsets: &TopicPartitionList) {
         self.refuse_notes(error);
         for element in offsets.elements() {
-            if let Some(running) = self.running.get_mut(&(element.topic().into(), element.partition())) {
-                running.not_stored();
+            let name = (element.topic().into(), element.partition());
+            let Some(running) = self.running.get_mut(&name) else { continue };
+            running.not_stored();
+            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+                self.unknown.insert(name);
             }
         }
     }

@@ -242,6 +242,7 @@ impl Poller {
                 Err(error) => self.note(Err(error)),
             }
         }
+        self.note(group.leave_unknown_topics(&self.consumer));
         if now >= self.next_topics {
             self.next_topics = now + LOOK_AT_TOPICS;
             group.look_at_topics(&self.consumer);

@@ -254,6 +254,9 @@ impl ConsumerContext for Group {
                 }
             }
         }
+        if !self.assignment().unknown.is_empty() {
+            self.look_now.store(true, Relaxed);
+        }
     }
 }
 

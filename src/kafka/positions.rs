@@ -23,6 +23,8 @@ use crate::{
 
 /// How long Kafka may take to answer one question; the loop that polls waits for it.
 const KAFKA_ANSWERS: Duration = Duration::from_secs(5);
+/// The same once a partition's leader has not answered: the others' may, but not one after the other.
+const KAFKA_ANSWERS_BRIEFLY: Duration = Duration::from_millis(500);
 /// How long the store may take to answer one question.
 const STORE_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -80,11 +82,15 @@ impl Positions {
         partitions: &BTreeSet<i32>,
     ) -> Resolved {
         let all = self.known_of(consumer, topic, partitions);
-        let each = |partition: i32| {
+        let mut patience = KAFKA_ANSWERS;
+        let mut each = |partition: i32| {
             let Topic { count, id, committed: Committed { offsets: committed, notes }, anchors } =
                 all.as_ref().map_err(Clone::clone)?;
             let kafka = |error: KafkaError| said_nothing(topic, &error);
-            let log = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS).map_err(kafka)?;
+            let log = consumer.fetch_watermarks(topic, partition, patience).map_err(|error| {
+                patience = KAFKA_ANSWERS_BRIEFLY;
+                kafka(error)
+            })?;
             let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
             let topic_id = id.as_deref();
             let start = Known { topic, partition, log, committed, anchors, first_start, topic_id }.start();

@@ -98,7 +98,8 @@ impl Claims {
         request: &ClaimRequest,
         stop: &CancellationToken,
     ) -> Result<Claim, Stopped> {
-        let answer = self.insist(Some(stop), || self.claim.ask(request.clone())).await?;
+        let answer =
+            self.insist(DedupeOperation::Claim, Some(stop), || self.claim.ask(request.clone())).await?;
         self.answered(std::slice::from_ref(request), std::slice::from_ref(&answer)).await;
         Ok(answer)
     }
@@ -148,7 +149,7 @@ impl Claims {
         // A renewal under way may still say what was true before, and must not come last.
         drop(self.renewing.lock().await);
         let renewal = claimed.renewal();
-        self.insist(Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
+        self.insist(DedupeOperation::Renew, Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
         Ok(())
     }
 
@@ -212,7 +213,7 @@ impl Claims {
         }
         evidence::note(|| Note::held(Happened::Released, &held));
         let release = Release { held, delay, retention, attempts, first_failure_ms, in_doubt };
-        self.insist(Some(stop), || self.release.ask(release.clone())).await?;
+        self.insist(DedupeOperation::Release, Some(stop), || self.release.ask(release.clone())).await?;
         self.count(DedupeOutcome::Released);
         Ok(())
     }
@@ -251,6 +252,7 @@ impl Claims {
     /// Repeats a call until the store answers. Every call is re-entrant, so a lost reply does no harm.
     pub(super) async fn insist<T, F, Fut>(
         &self,
+        operation: DedupeOperation,
         stop: Option<&CancellationToken>,
         call: F,
     ) -> Result<T, Stopped>
@@ -262,10 +264,10 @@ impl Claims {
         loop {
             match call().await {
                 Ok(answer) => {
-                    self.status.store_answered();
+                    self.status.store_answered(Some(operation));
                     return Ok(answer);
                 }
-                Err(fault) => self.status.store_fault(&fault),
+                Err(fault) => self.status.store_fault(Some(operation), &fault),
             }
             let waited = tokio::time::sleep(pause);
             match stop {
@@ -295,11 +297,11 @@ impl Claims {
         let asked = Instant::now();
         match self.renew_batch(batch).await {
             Ok(answers) => {
-                self.status.store_answered();
+                self.status.store_answered(Some(DedupeOperation::Renew));
                 held.iter().zip(answers).for_each(|(claim, answer)| self.renewed(claim, answer, asked));
             }
             // Out of reach is no reason to cancel: the claims may well be there when it comes back.
-            Err(fault) => self.status.store_fault(&fault),
+            Err(fault) => self.status.store_fault(Some(DedupeOperation::Renew), &fault),
         }
     }
 
@@ -359,8 +361,4 @@ fn note_completion(completion: &Completion, recorded: Completed) -> Note<'_> {
         outcome: Some(outcome),
         ..Note::held(Happened::Completed, &completion.held)
     }
-}
-
-pub(super) fn foreign() -> StoreFault {
-    StoreFault::unavailable("a key holds a value that is not ours")
 }

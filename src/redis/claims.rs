@@ -121,6 +121,12 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
             said.and_then(time).ok_or_else(|| Refusal(b"ERR what it says to TIME is no time".to_vec()))?
         }
     };
+    if let Some(seconds) = line.clock.step(said_us, sent.at, line.first_reply) {
+        tracing::error!(
+            seconds,
+            "the clock of Redis was set: until they are renewed, leases end too early or too late"
+        );
+    }
     let certain = line.clock.learn(said_us, sent.at, line.first_reply) && sent.certain;
     let granted = certain.then_some(Claim::Won(Grant {
         token: sent.token,

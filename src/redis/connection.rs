@@ -28,8 +28,8 @@ pub const FUNCTIONS: &str = concat!(
 
 const LIBRARY: &str = "oncewise_v1";
 const REVISION: &str = "-- revision ";
-/// A connection on which so many calls in a row found no answer is given up.
-const TIMEOUTS_IN_A_ROW: u32 = 3;
+/// A connection on which so many calls in a row found no answer is given up, unless it is told another number.
+pub(super) const TIMEOUTS_IN_A_ROW: u32 = 3;
 /// An idle connection is probed after this long, so that a half-open one is found before the next call needs it.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Connecting takes several round trips, so it gets at least this long.
@@ -51,6 +51,8 @@ pub(super) struct Connection {
     address: String,
     config: AsyncConnectionConfig,
     connect_timeout: Duration,
+    /// After so many calls in a row without an answer it is given up.
+    patience: u32,
     live: Mutex<Live>,
     /// Held while connecting: callers who come meanwhile share the outcome instead of queueing for time-outs.
     connecting: tokio::sync::Mutex<Option<StoreFault>>,
@@ -97,11 +99,11 @@ fn invalid(error: RedisError) -> StoreFault {
 }
 
 impl Connection {
-    /// Prepares a connection and makes none.
+    /// Prepares a connection and makes none. After `patience` calls in a row without an answer it is given up.
     ///
     /// # Errors
     /// Refused when there cannot be such a server.
-    pub(super) fn new(target: &Target) -> Result<Self, StoreFault> {
+    pub(super) fn new(target: &Target, patience: u32) -> Result<Self, StoreFault> {
         let Target { info, address, response_timeout, connect_timeout } = target.clone();
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(response_timeout))
@@ -111,6 +113,7 @@ impl Connection {
             address,
             config,
             connect_timeout,
+            patience,
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             attempts: AtomicU64::new(0),
@@ -172,7 +175,7 @@ impl Connection {
             return;
         }
         live.timeouts = if remedy == Remedy::CountTimeout { live.timeouts + 1 } else { 0 };
-        if remedy == Remedy::Reconnect || live.timeouts >= TIMEOUTS_IN_A_ROW {
+        if remedy == Remedy::Reconnect || live.timeouts >= self.patience {
             tracing::warn!(address = self.address, ?remedy, "giving up a connection to Redis");
             live.connection = None;
             live.timeouts = 0;

@@ -103,6 +103,10 @@ fn from_client(address: &str, error: &RedisError) -> StoreFault {
     let at = format!("Redis at {address}");
     match error.kind() {
         _ if error.is_timeout() => StoreFault::unavailable(format!("{at} did not answer in time")),
+        // Said while connecting, so that it is not told as the server's.
+        _ if error.to_string().contains("DB index") => {
+            StoreFault::refused(format!("{at} has no such database; mind the end of redis.url"))
+        }
         ErrorKind::AuthenticationFailed => {
             StoreFault::refused(format!("{at} refused the user or password of redis.url"))
         }

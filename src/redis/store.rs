@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::claims::{self, Refusal, Tokens};
 use super::compact::{Confirm, Confirmed, Contest, Shorten};
 use super::completions;
-use super::connection::{Connection, Target};
+use super::connection::{Connection, TIMEOUTS_IN_A_ROW, Target};
 use super::fault::fault_of;
 use super::lines::Lines;
 use super::report;
@@ -31,7 +31,8 @@ pub struct RedisStore {
     /// Everything else.
     calls: Connection,
     /// Renewals have a connection of their own: they must not queue behind large batches of claims, and it must live
-    /// where they are called from, on a runtime that no handler can starve.
+    /// where they are called from, on a runtime that no handler can starve. They are a third of a lease apart, so one
+    /// that gets no answer has to be the last on its connection.
     renewals: Connection,
     prefix: String,
 }
@@ -47,8 +48,8 @@ impl RedisStore {
     pub fn connect(url: &str, response_timeout: Duration) -> Result<Self, StoreFault> {
         let target = Target::of(url, response_timeout)?;
         Ok(Self {
-            calls: Connection::new(&target)?,
-            renewals: Connection::new(&target)?,
+            calls: Connection::new(&target, TIMEOUTS_IN_A_ROW)?,
+            renewals: Connection::new(&target, 1)?,
             lines: Lines::new(target),
             tokens: Tokens::default(),
             suspects: Suspects::default(),

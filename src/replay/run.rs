@@ -98,7 +98,7 @@ impl Run<'_> {
                 next_look = Instant::now() + LOOK_AGAIN;
                 match self.asked.block_on(self.judge.look_again()) {
                     Ok(()) => {}
-                    Err(KeepError::Store(fault)) => self.judge.service.status.store_fault(&fault),
+                    Err(KeepError::Store(fault)) => self.judge.service.status.store_fault(None, &fault),
                     Err(KeepError::Kafka(fault)) => tracing::warn!(%fault, "the ledger"),
                 }
             }

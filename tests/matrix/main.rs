@@ -8,6 +8,7 @@ mod support;
 #[allow(dead_code, unreachable_pub, reason = "the command uses the rest")]
 mod checker;
 
+mod broker;
 mod case;
 mod group;
 mod groups;
@@ -15,8 +16,11 @@ mod load;
 mod members;
 mod mistakes;
 mod process;
+mod records;
+mod rig;
 mod rolling;
 mod soak;
+mod store;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

@@ -30,12 +30,14 @@ kafka_java() {
         -Dorg.slf4j.simpleLogger.defaultLogLevel=warn "$@"
 }
 
-# kafka_format DIR PORT: writes a fresh server of ports PORT (plain), +1 (password) and +2 (controller) into DIR.
+# kafka_format DIR PORT [PROPERTIES]: writes a fresh server of ports PORT (plain), +1 (password) and +2 (controller)
+# into DIR; of a property that is given twice the last counts.
 kafka_format() {
-    local dir=$1 port=$2
+    local dir=$1 port=$2 more=${3:-}
     mkdir -p "$dir"
     sed -e "s:@DATA@:$dir/data:" -e "s:@PLAIN_PORT@:$port:g" -e "s:@SASL_PORT@:$((port + 1)):g" \
         -e "s:@CONTROLLER_PORT@:$((port + 2)):g" "$KAFKA_SOURCE/server.properties.in" >"$dir/server.properties"
+    printf '%s\n' "$more" >>"$dir/server.properties"
     (kafka_java 256m kafka.tools.StorageTool format --cluster-id MkU3OEVBNTcwNTJENDM2Qg \
         --config "$dir/server.properties") >"$dir/log" 2>&1 || {
         cat "$dir/log" >&2

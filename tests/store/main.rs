@@ -13,7 +13,7 @@
 mod adapter;
 mod pages;
 mod plain;
-#[path = "../support/proxy.rs"]
+#[path = "../support/proxy/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
 mod proxy;
 mod server;

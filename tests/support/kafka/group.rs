@@ -90,6 +90,33 @@ pub async fn move_offset(group: &str, topic: &TestTopic, partition: i32, offset:
     .await;
 }
 
+/// Joins the group for a moment and commits these offsets, by partition, whoever has the partitions: Kafka asks only
+/// whether it is a member who commits.
+pub async fn commit_as_a_member(group: &str, topic: &TestTopic, offsets: &[(i32, i64)]) {
+    let mut config = client(topic.brokers());
+    config.set("group.id", group).set("partition.assignment.strategy", "cooperative-sticky");
+    config.set("enable.auto.commit", "false");
+    let mut places = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        places.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset)).expect("a place");
+    }
+    let name = topic.name().to_owned();
+    blocking(move || {
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        consumer.subscribe(&[&name]).expect("a subscription");
+        let began = std::time::Instant::now();
+        loop {
+            drop(consumer.poll(Duration::from_millis(50)));
+            let is_member = consumer.assignment().expect("an assignment").count() > 0;
+            match is_member.then(|| consumer.commit(&places, CommitMode::Sync)) {
+                Some(Ok(())) => break,
+                other => assert!(began.elapsed() < 2 * PATIENCE, "no commit as a member: {other:?}"),
+            }
+        }
+    })
+    .await;
+}
+
 /// Deletes a group and its offsets as soon as Kafka has seen its last member leave.
 pub async fn delete_group(group: &str, topic: &TestTopic) {
     until(&format!("Kafka to delete {group}"), PATIENCE, async || topic.delete_group(group).await).await;
