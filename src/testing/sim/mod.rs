@@ -41,7 +41,7 @@ enum Broken {
     CommitsHighest,
     /// An event is marked as done when it is claimed.
     MarksBeforeWork,
-    /// A claim that is given back is deleted, whoever holds it.
+    /// A claim that is given back is deleted although somebody else holds it by now.
     ReleasesWhateverIsThere,
     /// A store that does not answer has said that the event is done.
     SettlesOnAFault,

@@ -149,7 +149,7 @@ async fn release(world: Arc<World>, mut releases: Vec<Release>) -> Result<Vec<Re
     releases.iter_mut().for_each(|release| world.rename(&mut release.held.owner));
     let answers = store.release(&releases).await?;
     for (Release { held, .. }, answer) in releases.iter().zip(&answers) {
-        if world.broken == Some(Broken::ReleasesWhateverIsThere) {
+        if world.broken == Some(Broken::ReleasesWhateverIsThere) && *answer == Released::NotOurs {
             store.lose(&held.key).await?;
         }
         let by = world.holder(&held.key, &held.owner, held.token);
