@@ -272,6 +272,7 @@ impl Claims {
             let waited = tokio::time::sleep(pause);
             match stop {
                 Some(stop) => tokio::select! {
+                    biased;
                     () = stop.cancelled() => return Err(Stopped),
                     () = waited => {}
                 },

@@ -100,6 +100,7 @@ impl Delivery<'_> {
         loop {
             // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
             let sent = tokio::select! {
+                biased;
                 sent = service.producer.send(std::slice::from_ref(&letter)) => sent,
                 () = self.partition.stopped_for(HAND_OVER) => return Err(Stopped),
             };

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     How, Settled,
     capacity::Places,
-    dead_letter::{Disposition, millis, now_ms},
+    dead_letter::{Disposition, millis},
     decode::Event,
     dedupe::{Back, Stopped},
     delivery::Delivery,
@@ -59,7 +59,7 @@ pub(super) async fn settle(
             (route, How::DeadLettered)
         }
     };
-    delivery.service().settled(partition.topic.metrics(route.as_deref()), how, record, now_ms());
+    delivery.service().settled(partition.topic.metrics(route.as_deref()), how, record, millis(delivery.service().clock.now()));
     Ok(Settled::new(partition.epoch, record.offset, how))
 }
 

@@ -40,8 +40,13 @@ struct Entry {
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
+        Self::by(Clock::of_tokio())
+    }
+
+    /// An empty store with this clock.
+    pub(crate) fn by(clock: Clock) -> Self {
         let run_id = format!("{:032x}", rand::random::<u128>());
-        Self { clock: Clock::of_tokio(), run_id, inner: Mutex::default() }
+        Self { clock, run_id, inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
