@@ -64,7 +64,8 @@ fn outcome(routes: Routes, record: Record) -> (Option<&'static str>, String) {
         handler,
     };
     let table = routes.tables().remove("orders").unwrap().map(|handler| Arc::new(route(handler)));
-    let (found, decoded) = decode(&table, &Arc::new(record));
+    let limits = Limits::of(&crate::config::WorkerSettings { max_record_bytes: 1000, ..Default::default() });
+    let (found, decoded) = decode(&table, limits, &Arc::new(record));
     let name = found.map(|route| route.handler.name());
     let outcome = match decoded {
         Decoded::Event(event) => {

@@ -96,6 +96,7 @@ impl Delivery<'_> {
         };
         let mut letter = letter(self.record, &verdict, service.clock.now());
         let mut disposition = end.disposition;
+        let mut is_whole = true;
         let mut pause = SEND_AGAIN.0;
         loop {
             // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
@@ -106,7 +107,8 @@ impl Delivery<'_> {
             };
             match sent {
                 Ok(()) => break,
-                Err(ProduceError::TooLarge(_)) if disposition != Disposition::TooLarge => {
+                Err(ProduceError::TooLarge(_)) if is_whole => {
+                    is_whole = false;
                     disposition = Disposition::TooLarge;
                     letter = without_content(letter);
                     continue;

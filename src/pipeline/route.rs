@@ -9,6 +9,7 @@ use super::{
     capacity::Capacity,
     dedupe::Claims,
     dispatch::Crowd,
+    limits::Limits,
     produce::Producer,
     replaying::Replaying,
     retry::RetryPolicy,
@@ -112,6 +113,7 @@ pub(crate) struct Topic {
     /// Physical name.
     pub(crate) name: Arc<str>,
     pub(crate) table: Table<Arc<Route>>,
+    pub(crate) limits: Limits,
     /// Counts what no handler takes; where one takes every record, that one's.
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.

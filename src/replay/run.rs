@@ -174,7 +174,12 @@ impl Run<'_> {
                     taken += self.take(index, records)?;
                     self.topics[index].end(&over);
                 }
-                Err(fault) if matches!(fault.kind, FaultKind::Misconfigured | FaultKind::Refused) => {
+                Err(fault)
+                    if matches!(
+                        fault.kind,
+                        FaultKind::Misconfigured | FaultKind::Refused | FaultKind::Untrusted
+                    ) =>
+                {
                     return Err(Ended::Failed(fault.message));
                 }
                 Err(fault) => {

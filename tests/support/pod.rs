@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     kafka::{self, TestTopic},
     ledger::Effects,
-    process::Worker,
+    process::{CANARY, Worker},
     redis, unique,
     wait::until,
 };
@@ -30,6 +30,7 @@ impl Pods {
             ("KAFKA__BROKERS", kafka::brokers()),
             ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "3000".to_owned()),
             ("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", "500".to_owned()),
+            ("KAFKA__PROPERTIES__SSL_KEY_PASSWORD", CANARY.to_owned()),
             ("REDIS__URL", redis::shared_url()),
             ("DEDUPE__PREFIX", format!("t.{group}")),
             ("DEDUPE__LEASE", "3s".to_owned()),

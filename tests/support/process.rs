@@ -10,6 +10,9 @@ use tempfile::NamedTempFile;
 
 use super::wait::until;
 
+/// A password that every pod of every test is given, and that none may ever show.
+pub const CANARY: &str = "canary-of-every-pod-0815";
+
 /// A running process. Killed when dropped; when the test is failing, what it wrote is printed then.
 #[derive(Debug)]
 pub struct Worker {
@@ -106,6 +109,8 @@ impl Drop for Worker {
         }
         if std::thread::panicking() {
             eprintln!("── {} (process {}) wrote:\n{}──", self.name, self.pid(), self.output());
+        } else {
+            assert!(!self.output().contains(CANARY), "{} has shown a secret: {}", self.name, self.output());
         }
     }
 }

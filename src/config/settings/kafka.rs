@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::plaintext;
 use crate::{
     config::{Reader, Secret},
     kafka,
@@ -14,6 +15,8 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// The name the brokers log and meter this program under.
     pub client_id: String,
+    /// Whether brokers beyond this machine may be spoken to without encryption.
+    pub allow_plaintext: bool,
     /// Passed to the Kafka client (librdkafka) as they are, by their names with dots.
     pub properties: BTreeMap<String, Property>,
 }
@@ -43,6 +46,7 @@ impl Default for KafkaSettings {
         Self {
             brokers: "localhost:9092".to_owned(),
             client_id: "oncewise".to_owned(),
+            allow_plaintext: false,
             properties: BTreeMap::new(),
         }
     }
@@ -83,10 +87,27 @@ impl KafkaSettings {
         if brokers.is_empty() {
             reader.problem("kafka.brokers", "allowed is at least one host:port");
         }
-        Self {
+        let settings = Self {
             brokers: brokers.join(","),
             client_id: reader.text("kafka.client_id", &default.client_id),
+            allow_plaintext: reader.flag("kafka.allow_plaintext", default.allow_plaintext),
             properties: properties(reader),
+        };
+        plaintext::kafka(reader, &settings);
+        settings.refuse_oidc(reader);
+        settings
+    }
+
+    /// Kafka's client fetches tokens with a library that is not built in by default, and then finds fault with the
+    /// secret instead of saying so.
+    fn refuse_oidc(&self, reader: &mut Reader) {
+        let key = "sasl.oauthbearer.method";
+        let is_oidc = |method: &Property| method.reveal().eq_ignore_ascii_case("oidc");
+        if !cfg!(feature = "oidc") && self.properties.get(key).is_some_and(is_oidc) {
+            reader.problem(
+                &format!("kafka.properties.{key}"),
+                "this program was built without the cargo feature `oidc`, which fetches tokens",
+            );
         }
     }
 }

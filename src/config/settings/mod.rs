@@ -4,6 +4,7 @@ mod admin;
 mod dedupe;
 mod kafka;
 mod outside;
+mod plaintext;
 mod retry;
 mod rules;
 mod services;

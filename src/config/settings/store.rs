@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::plaintext;
 use crate::config::{Reader, Secret};
 
 /// How to reach Redis.
@@ -9,6 +10,8 @@ use crate::config::{Reader, Secret};
 pub struct RedisSettings {
     /// `redis://[user:password@]host[:port][/database]`, `rediss://` with TLS.
     pub url: Secret,
+    /// Whether a server beyond this machine may be spoken to without encryption.
+    pub allow_plaintext: bool,
     /// What stands behind the URL.
     pub mode: RedisMode,
     /// How long one round trip may take before it counts as a fault.
@@ -30,6 +33,7 @@ impl Default for RedisSettings {
     fn default() -> Self {
         Self {
             url: Secret::new("redis://localhost:6379"),
+            allow_plaintext: false,
             mode: RedisMode::Standalone,
             response_timeout: Duration::from_secs(1),
         }
@@ -48,8 +52,12 @@ impl RedisSettings {
         if mode != RedisMode::Standalone {
             reader.problem("redis.mode", "is not supported yet; allowed is \"standalone\"");
         }
+        let url = reader.secret_url("redis.url", default.url.reveal(), &["redis", "rediss", "unix"]);
+        let allow_plaintext = reader.flag("redis.allow_plaintext", default.allow_plaintext);
+        plaintext::redis(reader, url.reveal(), allow_plaintext);
         Self {
-            url: reader.secret_url("redis.url", default.url.reveal(), &["redis", "rediss", "unix"]),
+            url,
+            allow_plaintext,
             mode,
             response_timeout: reader.duration("redis.response_timeout", default.response_timeout),
         }

@@ -18,6 +18,10 @@ pub struct WorkerSettings {
     pub max_in_flight: usize,
     /// Their keys and values together in bytes, at most.
     pub max_in_flight_bytes: u64,
+    /// The largest record that is decoded: key, value and headers together, in bytes.
+    pub max_record_bytes: u64,
+    /// The most headers of a record that is decoded.
+    pub max_headers: usize,
     /// How long a stopping worker waits for running handlers.
     pub drain_timeout: Duration,
     /// How often finished offsets are committed.
@@ -96,6 +100,8 @@ impl Default for WorkerSettings {
             ordering: Ordering::Key,
             max_in_flight: 10_000,
             max_in_flight_bytes: 64 << 20,
+            max_record_bytes: 8 << 20,
+            max_headers: 10_000,
             drain_timeout: Duration::from_secs(25),
             commit_interval: Duration::from_millis(200),
             handler_timeout: Duration::from_secs(300),
@@ -117,6 +123,8 @@ impl WorkerSettings {
             ordering: reader.choice(&key("ordering"), base.ordering, &orderings),
             max_in_flight: reader.integer_in(&key("max_in_flight"), base.max_in_flight, 1..=10_000_000),
             max_in_flight_bytes: reader.size(&key("max_in_flight_bytes"), base.max_in_flight_bytes),
+            max_record_bytes: reader.size(&key("max_record_bytes"), base.max_record_bytes),
+            max_headers: reader.integer_in(&key("max_headers"), base.max_headers, 0..=1_000_000),
             drain_timeout: reader.duration(&key("drain_timeout"), base.drain_timeout),
             commit_interval: reader.duration(&key("commit_interval"), base.commit_interval),
             handler_timeout: reader.duration(&key("handler_timeout"), base.handler_timeout),

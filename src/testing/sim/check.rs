@@ -238,7 +238,8 @@ impl Checker {
             return;
         }
         let event = self.event(by.id);
-        let other = event.lease.as_ref().filter(|(holder, until)| holder.owner != by.owner && now_ms < *until);
+        let other =
+            event.lease.as_ref().filter(|(holder, until)| holder.owner != by.owner && now_ms < *until);
         let broken = other.map(|(holder, _)| format!("{by:?} was kept beside {holder:?}"));
         event.lease = Some((by.clone(), until_ms));
         event.last_token = event.last_token.max(by.token);
@@ -309,7 +310,11 @@ impl Checker {
         let event = self.event(id);
         event.effects += 1;
         if event.effects > 1 + event.explained {
-            let why = format!("e{id} took effect {} times, and {} are explained", event.effects, 1 + event.explained);
+            let why = format!(
+                "e{id} took effect {} times, and {} are explained",
+                event.effects,
+                1 + event.explained
+            );
             self.fail(Invariant::I3EffectsBounded, Some(id), None, why);
         }
     }
@@ -328,7 +333,11 @@ impl Checker {
         let explained = record.explained_letters + of_event + again;
         record.letters_heard += 1;
         if record.letters_heard > 1 + explained {
-            let why = format!("{} letters about {place:?}, and {} are explained", record.letters_heard, 1 + explained);
+            let why = format!(
+                "{} letters about {place:?}, and {} are explained",
+                record.letters_heard,
+                1 + explained
+            );
             self.fail(Invariant::I6LettersBounded, id, Some(place), why);
         }
     }

@@ -73,8 +73,7 @@ pub(super) async fn run(seam: Seam) {
     };
     let run = assembly.run(&service);
     let tables = service.table().tables().into_iter();
-    let topics: Vec<_> =
-        tables.map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table))).collect();
+    let topics: Vec<_> = tables.map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table))).collect();
     let renewals = assembly.keep_claims_alive(&run, &topics);
     drop(assembly);
     let [topic] = &topics[..] else { return };

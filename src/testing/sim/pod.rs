@@ -56,7 +56,9 @@ impl Seam {
             let mut things = self.world.things();
             let rates = if things.is_calm { Default::default() } else { self.world.plan.rates };
             let pause = match things.dice.thousandths(rates.slow) {
-                true => Some(if things.dice.below(3) == 0 { Duration::ZERO } else { things.dice.millis(1..60) }),
+                true => {
+                    Some(if things.dice.below(3) == 0 { Duration::ZERO } else { things.dice.millis(1..60) })
+                }
                 false => None,
             };
             (things.dice.thousandths(rates.crash), pause)
