@@ -156,9 +156,7 @@ impl Connection {
             return Err(fault.clone());
         }
         let made = timeout(self.place.connect_timeout(), self.connect()).await;
-        let made = made.unwrap_or_else(|_| {
-            Err(StoreFault::unavailable(format!("Redis at {} did not answer in time", self.address())))
-        });
+        let made = made.unwrap_or_else(|_| Err(self.place.silent()));
         self.attempts.fetch_add(1, Ordering::AcqRel);
         *last = made.as_ref().err().cloned();
         let (address, connection) = made?;

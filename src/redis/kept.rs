@@ -45,27 +45,29 @@ pub(super) struct Sent {
 
 /// Writes the calls, what is waited for, and the wait.
 pub(super) fn write(line: &mut Line, completions: &[Completion], wait: Wait, visit: Visit) -> Sent {
-    let mut groups: BTreeMap<(u8, bool), Vec<usize>> = BTreeMap::new();
+    let mut slots: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
     for (number, completion) in completions.iter().enumerate() {
         let bucket = if visit.in_cluster { completion.held.key.bucket() } else { 0 };
-        groups.entry((bucket, completion.layout == Layout::Compact)).or_default().push(number);
+        slots.entry(bucket).or_default().push(number);
     }
     let most = if visit.alone { 1 } else { KEYS_PER_CALL };
     let mut sent = Sent { chunks: Vec::new(), asking: visit.asking };
     let commands = &mut line.commands;
-    for ((_, short), numbers) in groups {
-        for chunk in numbers.chunks(most) {
-            let some: Vec<Shorten<'_>> = chunk.iter().map(|number| Shorten(&completions[*number])).collect();
-            let packed = match short {
-                true => call(some.iter()).get_packed_command(),
-                false => call(some.iter().map(|short| short.0)).get_packed_command(),
-            };
-            if visit.asking {
-                commands.command(&[b"ASKING"]);
-            }
-            commands.begin_with(&packed);
-            sent.chunks.push(chunk.to_vec());
+    let layout = |number: &usize| completions[*number].layout;
+    // In their order: what follows another of the same key has to see it.
+    let alike =
+        slots.values().flat_map(|numbers| numbers.chunk_by(|one, other| layout(one) == layout(other)));
+    for chunk in alike.flat_map(|numbers| numbers.chunks(most)) {
+        let some: Vec<Shorten<'_>> = chunk.iter().map(|number| Shorten(&completions[*number])).collect();
+        let packed = match layout(&chunk[0]) {
+            Layout::Compact => call(some.iter()).get_packed_command(),
+            Layout::Keys => call(some.iter().map(|short| short.0)).get_packed_command(),
+        };
+        if visit.asking {
+            commands.command(&[b"ASKING"]);
         }
+        commands.begin_with(&packed);
+        sent.chunks.push(chunk.to_vec());
     }
     if let Some(first) = completions.first() {
         let mark = format!("{}:{{{}}}:wait", first.held.key.prefix(), first.held.key.bucket());

@@ -109,7 +109,7 @@ impl Lines {
         }
         let generation = self.lock().generation;
         let made = timeout(self.place.connect_timeout(), self.connect()).await;
-        let made = made.unwrap_or_else(|_| Err(self.silent()));
+        let made = made.unwrap_or_else(|_| Err(self.place.silent()));
         self.attempts.fetch_add(1, Ordering::AcqRel);
         *last = made.as_ref().err().cloned();
         let (line, address) = made?;

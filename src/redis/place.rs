@@ -62,6 +62,16 @@ impl Place {
         }
     }
 
+    /// The fault when nothing came back while connecting.
+    pub(super) fn silent(&self) -> StoreFault {
+        match self {
+            Self::Fixed(target) => target.silent(),
+            Self::Primary(_) => {
+                StoreFault::unavailable(format!("Redis at {} did not answer in time", self.address()))
+            }
+        }
+    }
+
     pub(super) fn response_timeout(&self) -> Duration {
         self.any().response_timeout
     }

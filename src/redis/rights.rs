@@ -57,9 +57,8 @@ impl Rights {
     /// # Errors
     /// Refused when something is not allowed; the text names all of it.
     pub(super) async fn demand(&self, target: &Target) -> Result<(), StoreFault> {
-        let missing = timeout(target.response_timeout, self.missing(target)).await.unwrap_or_else(|_| {
-            Err(StoreFault::unavailable(format!("Redis at {} did not answer in time", target.address)))
-        })?;
+        let missing = timeout(target.response_timeout, self.missing(target)).await;
+        let missing = missing.unwrap_or_else(|_| Err(target.silent()))?;
         if missing.is_empty() {
             return Ok(());
         }

@@ -56,6 +56,13 @@ impl Target {
         })
     }
 
+    /// The fault when nothing came back while connecting.
+    pub(super) fn silent(&self) -> StoreFault {
+        let advice = "; does it speak TLS there? redis.url says so (rediss://)";
+        let advice = if self.tls.is_some() { advice } else { "" };
+        StoreFault::unavailable(format!("Redis at {} did not answer in time{advice}", self.address))
+    }
+
     /// Another server that is reached in the same way.
     pub(super) fn at(&self, host: &str, port: u16) -> Self {
         let address = ConnectionAddr::Tcp(host.to_owned(), port);
