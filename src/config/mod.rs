@@ -39,6 +39,7 @@ mod value;
 pub use problem::{Origin, Problem, Problems};
 pub use reader::Reader;
 pub use secret::{Secret, mask_url};
+pub(crate) use settings::host_and_port;
 pub(crate) use settings::is_topic;
 pub use settings::{
     AdminSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, InstanceId,

@@ -104,6 +104,10 @@ impl StoreKey {
         &self.prefix
     }
 
+    pub(crate) fn bucket(&self) -> u8 {
+        self.bucket
+    }
+
     /// How many bytes the name in Redis has.
     pub(crate) fn name_len(&self) -> usize {
         self.prefix.len() + if self.bucket < 10 { 5 } else { 6 } + self.digest.len()

@@ -1,6 +1,12 @@
 //! What Oncewise promises, shown against a real Kafka and a real Redis. Start it with `tests/run`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../store/deployment.rs"]
+#[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
+mod deployment;
+#[path = "../store/server.rs"]
+#[allow(dead_code, reason = "every test binary uses its part")]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -27,6 +33,7 @@ mod operator;
 mod poison;
 mod polling;
 mod rebalance;
+mod redis_deployments;
 mod replay;
 mod restart;
 mod retry;

@@ -22,6 +22,7 @@ pub use outside::{
 };
 pub use retry::RetryOverrides;
 pub use services::{HandlerSettings, ServiceSettings};
+pub(crate) use store::host_and_port;
 pub use store::{RedisMode, RedisSettings};
 pub use worker::{InstanceId, Ordering, StartFrom, WorkerSettings};
 

@@ -53,17 +53,18 @@ pub(super) fn kafka(reader: &mut Reader, settings: &KafkaSettings) {
     }
 }
 
-/// A Redis beyond this machine without TLS.
-pub(super) fn redis(reader: &mut Reader, url: &str, allowed: bool) {
+/// A Redis beyond this machine without TLS: that of the URL, or one of `places` (`host:port`), which stand under `key`.
+pub(super) fn redis(reader: &mut Reader, url: &str, (key, places): (&str, &[String]), allowed: bool) {
     let Some(rest) = url.strip_prefix("redis://") else { return };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
-    if !allowed && !is_loopback(host(server)) {
-        reader.problem(
-            "redis.url",
-            "would be spoken to without encryption; allowed is rediss://, or `redis.allow_plaintext = true` where the \
-             network keeps others out",
-        );
+    let elsewhere = |server: &str| !allowed && !is_loopback(host(server));
+    let why = "would be spoken to without encryption; allowed is rediss:// in `redis.url`, or \
+               `redis.allow_plaintext = true` where the network keeps others out";
+    if elsewhere(server) {
+        reader.problem("redis.url", why);
+    } else if let Some(place) = places.iter().find(|place| elsewhere(place)) {
+        reader.problem(key, format!("{place} {why}"));
     }
 }
 

@@ -54,14 +54,30 @@ fn broken_toml_is_named_by_line_and_never_quoted() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_refused() {
-    let text = "redis.mode = \"cluster\"\n[dedupe]\nlayout = \"compressed\"\nprefix = \"a{b}\"\n";
+fn what_does_not_exist_is_refused() {
+    let text = "redis.mode = \"ring\"\n[dedupe]\nlayout = \"compressed\"\nprefix = \"a{b}\"\n";
     assert_eq!(
         problems_of(text, &[]),
         [
-            "redis.mode = \"cluster\" (default.toml:1): is not supported yet; allowed is \"standalone\"",
+            "redis.mode = \"ring\" (default.toml:1): allowed is \"standalone\" or \"cluster\" or \"sentinel\"",
             "dedupe.layout = \"compressed\" (default.toml:3): allowed is \"keys\" or \"compact\"",
             "dedupe.prefix = \"a{b}\" (default.toml:4): allowed is A-Z, a-z, 0-9, _, -, . and :",
+        ]
+    );
+}
+
+#[test]
+fn what_redis_is_told_has_to_fit_together() {
+    let text = "[redis]\nmode = \"sentinel\"\nnodes = [\"a:6379\", \"b\"]\nkey_file = \"k.pem\"\n\
+                wait_replicas = 1\nwait_timeout = \"1s\"\n";
+    assert_eq!(
+        problems_of(text, &[]),
+        [
+            "redis.sentinels = []: mode \"sentinel\" needs them; allowed is a list of host:port",
+            "redis.nodes = [\"a:6379\", \"b\"] (default.toml:3): \"b\" is no place of a server; allowed is host:port",
+            "redis.key_file = \"k.pem\" (default.toml:4): `certificate_file` and `key_file` belong together; allowed \
+             is both or none",
+            "redis.wait_timeout = \"1s\" (default.toml:6): allowed is less than `redis.response_timeout` (1s)",
         ]
     );
 }
