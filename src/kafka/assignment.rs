@@ -378,7 +378,7 @@ impl Assignment {
         self.ending.retain(|partition| !partition.is_stopped());
         if let Some(running) = self.running.remove(name) {
             let (epoch, next) = (running.partition.epoch, running.partition.next_offset());
-            note(|| Note { epoch: Some(epoch), ..Note::at(Happened::Revoked, (&name.0, name.1), next) });
+            evidence::note(|| Note { epoch: Some(epoch), ..Note::at(Happened::Revoked, (&name.0, name.1), next) });
             running.partition.stop();
             self.ending.push(running.partition);
         }
