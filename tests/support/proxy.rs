@@ -102,6 +102,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: impl Fn(
 
 /// Seconds of ten digits and microseconds: nothing else is answered so.
 fn shift_time(said: &mut [u8], seconds: i64) {
+    if seconds == 0 {
+        return;
+    }
     let before = b"*2\r\n$10\r\n";
     let Some(at) = said.windows(before.len()).position(|part| part == before) else { return };
     let digits = &mut said[at + before.len()..][..10];
