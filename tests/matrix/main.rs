@@ -9,6 +9,7 @@ mod support;
 mod checker;
 
 mod case;
+mod crash;
 mod group;
 mod mistakes;
 mod process;
