@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     crash::crash_point,
-    evidence::{self, Happened, Note},
+    evidence::{self, Happened, Note, note},
     pipeline::{Bounds, Committable, Partition, finished::Place},
     telemetry::PartitionMetrics,
 };
@@ -212,8 +212,7 @@ impl Assignment {
             let moved = running.stored.is_some_and(|before| before < *offset);
             let waits = running.stored.is_none() && matches!(mode, CommitMode::Async);
             running.stored = Some(*offset);
-            let epoch = Some(running.partition.epoch);
-            evidence::note(|| Note { epoch, ..Note::at(Happened::Stored, (&name.0, name.1), *offset) });
+            note_of(Happened::Stored, &running.partition, *offset);
             if moved {
                 running.noted = Some(note.clone());
             } else if !waits && !note.is_empty() {
@@ -353,11 +352,16 @@ impl Assignment {
 
     fn note_committed(&self, element: &TopicPartitionListElem<'_>) {
         let Offset::Offset(offset) = element.offset() else { return };
-        evidence::note(|| {
-            let running = self.running.get(&(element.topic().into(), element.partition()));
-            let epoch = running.map(|running| running.partition.epoch);
-            Note { epoch, ..Note::at(Happened::Committed, (element.topic(), element.partition()), offset) }
-        });
+        if !evidence::is_on() {
+            return;
+        }
+        match self.running.get(&(element.topic().into(), element.partition())) {
+            Some(running) => note_of(Happened::Committed, &running.partition, offset),
+            // The answer was late: whose it was is not known any more.
+            None => {
+                note(|| Note::at(Happened::Committed, (element.topic(), element.partition()), offset));
+            }
+        }
     }
 
     /// A commit of these offsets has failed: they are handed over again.
@@ -377,8 +381,7 @@ impl Assignment {
     pub(super) fn end(&mut self, name: &Name) {
         self.ending.retain(|partition| !partition.is_stopped());
         if let Some(running) = self.running.remove(name) {
-            let (epoch, next) = (running.partition.epoch, running.partition.next_offset());
-            evidence::note(|| Note { epoch: Some(epoch), ..Note::at(Happened::Revoked, (&name.0, name.1), next) });
+            note_of(Happened::Revoked, &running.partition, running.partition.next_offset());
             running.partition.stop();
             self.ending.push(running.partition);
         }
@@ -390,6 +393,14 @@ impl Assignment {
         let mut all = self.running.values().map(|running| &running.partition).chain(&self.ending);
         all.all(|partition| partition.is_stopped())
     }
+}
+
+fn note_of(happened: Happened, partition: &Partition, offset: i64) {
+    note(|| Note {
+        group: Some(partition.topic.service.group()),
+        epoch: Some(partition.epoch),
+        ..Note::at(happened, partition.name(), offset)
+    });
 }
 
 /// These partitions, without offsets.
