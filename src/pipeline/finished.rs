@@ -6,6 +6,8 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
+use super::{How, Settled};
+
 /// How a note is written; another number is another format.
 const VERSION: u8 = 1;
 /// Of the digest that ties a note to its place.
@@ -73,6 +75,12 @@ impl Finished {
     #[must_use]
     pub fn contains(&self, offset: i64) -> bool {
         self.from(offset).next().is_some_and(|(from, _)| from == offset)
+    }
+
+    /// The proof that this offset needs no more work, if it is among these: who finished it has said so.
+    #[must_use]
+    pub fn settled(&self, epoch: u64, offset: i64) -> Option<Settled> {
+        self.contains(offset).then(|| Settled::new(epoch, offset, How::Duplicate))
     }
 
     /// Whether nothing is finished.
