@@ -9,6 +9,7 @@ mod load;
 mod members;
 mod process;
 mod rolling;
+mod still;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");
