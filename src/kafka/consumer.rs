@@ -221,7 +221,7 @@ impl Poller {
                 Ok(())
             }
             KafkaError::MessageConsumptionFatal(_) => {
-                self.look_for_the_end();
+                self.group().look_for_the_end(&self.consumer);
                 Ok(())
             }
             error => Err(error),
@@ -256,24 +256,9 @@ impl Poller {
             self.next_ask = Instant::now() + self.ask_pause;
         }
         group.look_for_stalls(&self.consumer, now);
-        self.look_for_the_end();
+        group.look_for_the_end(&self.consumer);
         group.remember_beginnings();
         self.note(group.assignment().commit_beginnings(&self.consumer));
-    }
-
-    /// Kafka's client has given up for good. It says so once, and not always where records come.
-    fn look_for_the_end(&self) {
-        let status = &self.group().service.status;
-        if status.failure().is_none()
-            && let Some((code, reason)) = self.consumer.client().fatal_error()
-        {
-            status.fail(match code {
-                RDKafkaErrorCode::FencedInstanceId | RDKafkaErrorCode::UnreleasedInstanceId => format!(
-                    "another member of the group has the same worker.instance_id; every pod needs its own, as the pods of a StatefulSet have ({code})"
-                ),
-                _ => format!("Kafka's client has given up: {reason}"),
-            });
-        }
     }
 
     fn commit(&self, mode: CommitMode) {

@@ -114,9 +114,7 @@ impl Group {
                 .collect();
         }
         self.service.status.health.tick();
-        let resolved = self.positions.resolve(consumer, topic, partitions);
-        self.service.status.health.tick();
-        resolved
+        self.positions.resolve(consumer, topic, partitions, || self.service.status.health.tick())
     }
 
     pub(super) fn begin_or_hold(

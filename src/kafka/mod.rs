@@ -3,6 +3,7 @@
 mod assignment;
 mod client;
 mod commits;
+mod committing;
 mod consumer;
 mod embedded;
 mod fault;

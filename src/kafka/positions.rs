@@ -74,14 +74,16 @@ struct Committed {
 pub(super) type Resolved = BTreeMap<i32, Result<Position, String>>;
 
 impl Positions {
-    /// Where some partitions of one topic begin.
+    /// Where some partitions of one topic begin. Each answer takes its time: `tick` is called after each.
     pub(super) fn resolve(
         &self,
         consumer: &GroupConsumer,
         topic: &str,
         partitions: &BTreeSet<i32>,
+        tick: impl Fn(),
     ) -> Resolved {
         let all = self.known_of(consumer, topic, partitions);
+        tick();
         let mut patience = KAFKA_ANSWERS;
         let mut each = |partition: i32| {
             let Topic { count, id, committed: Committed { offsets: committed, notes }, anchors } =
@@ -103,7 +105,12 @@ impl Positions {
             };
             Ok(Position { start, is_committed, finished, partitions: *count, topic_id: id.clone() })
         };
-        partitions.iter().map(|partition| (*partition, each(*partition))).collect()
+        let each = |partition: &i32| {
+            let position = each(*partition);
+            tick();
+            (*partition, position)
+        };
+        partitions.iter().map(each).collect()
     }
 
     /// What concerns all partitions of a topic: their number, the committed offsets, and the group's beginning.

@@ -9,7 +9,7 @@ use std::{
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
-    error::KafkaResult,
+    error::{KafkaResult, RDKafkaErrorCode},
 };
 
 use super::{
@@ -115,6 +115,21 @@ impl Group {
         assignment.end(name);
         self.hold(&mut assignment, name.clone(), why.to_owned());
         assign_anew(consumer, &name.0, name.1, next)
+    }
+
+    /// Kafka's client has given up for good. It says so once, and not always where records come.
+    pub(super) fn look_for_the_end(&self, consumer: &GroupConsumer) {
+        let status = &self.service.status;
+        if status.failure().is_none()
+            && let Some((code, reason)) = consumer.client().fatal_error()
+        {
+            status.fail(match code {
+                RDKafkaErrorCode::FencedInstanceId | RDKafkaErrorCode::UnreleasedInstanceId => format!(
+                    "another member of the group has the same worker.instance_id; every pod needs its own, as the pods of a StatefulSet have ({code})"
+                ),
+                _ => format!("Kafka's client has given up: {reason}"),
+            });
+        }
     }
 
     /// Tells the store what is new: first how many partitions a topic has, then, when Kafka has them, the beginnings

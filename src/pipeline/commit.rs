@@ -46,10 +46,10 @@ impl Tracker {
         self.epoch
     }
 
-    /// Whether an owner of before has finished this record.
+    /// The proof that an owner of before has finished this record, if one has.
     #[must_use]
-    pub fn was_finished(&self, offset: i64) -> bool {
-        !self.before.is_empty() && self.before.contains(offset)
+    pub fn settled_before(&self, offset: i64) -> Option<Settled> {
+        self.before.settled(self.epoch, offset)
     }
 
     /// Takes note of a record; `false` if it was delivered before and must not be handled again.
@@ -230,7 +230,10 @@ mod tests {
         before.push(20, 22);
         let mut tracker = Tracker::resuming(EPOCH, 0, before);
         (0..5).for_each(|offset| assert!(tracker.deliver(offset, None)));
-        assert_eq!((0..5).filter(|offset| tracker.was_finished(*offset)).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(
+            (0..5).filter(|offset| tracker.settled_before(*offset).is_some()).collect::<Vec<_>>(),
+            [2, 3]
+        );
         [2, 3].into_iter().for_each(|offset| tracker.settle(settled(offset)));
         assert_eq!(offsets(&tracker.finished()), [2, 3, 20, 21], "the next owner has to know them, too");
         [0, 1, 4].into_iter().for_each(|offset| tracker.settle(settled(offset)));

@@ -131,8 +131,8 @@ impl Partition {
                 if !state.tracker.deliver(record.offset, record.timestamp) {
                     continue;
                 }
-                if state.tracker.was_finished(record.offset) {
-                    state.tracker.settle(Settled::new(self.epoch, record.offset, How::Duplicate));
+                if let Some(settled) = state.tracker.settled_before(record.offset) {
+                    state.tracker.settle(settled);
                     finished_before.push(record);
                     continue;
                 }

@@ -1,4 +1,5 @@
-//! Groups of the newer protocol (KIP-848), where the brokers assign and nobody waits for all others; and topics that grow.
+//! Groups of the newer protocol (KIP-848), where the brokers assign and nobody waits for all others; topics that grow; and
+//! brokers that take little with a commit.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +10,8 @@ use crate::{
     TEST_WORKER,
     load::Load,
     support::{
-        kafka::{Commits, Record, TestTopic, all_committed},
+        kafka::{Commits, Record, TestTopic, all_committed, committed},
+        kafka_server::KafkaServer,
         pod::Pods,
         process::Worker,
         wait::until,
@@ -173,4 +175,27 @@ async fn row_29_partitions_that_are_added_are_read_within_the_metadata_interval(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_29_partitions_that_are_added_are_read_with_the_newer_protocol_too() {
     grows(Pods::newer_protocol).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_72_brokers_that_take_no_metadata_get_commits_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let kafka = KafkaServer::start_with("offset.metadata.max.bytes=8").await;
+    let topic = TestTopic::at(&kafka.brokers(), "events");
+    topic.create(2, &[]).await;
+    let pods = Pods::of(topic.name(), folder.path())
+        .with("KAFKA__BROKERS", &kafka.brokers())
+        .with("RETRY__BUDGET", "30m");
+    let stuck = Record::new("stuck", r#"{"id":"stuck","fail":1,"retry_after_ms":600000}"#).to(0);
+    let event = |n| Record::new(format!("key-{n}"), format!(r#"{{"id":"{n}"}}"#)).to(n % 2);
+    topic.produce_all([stuck]).await;
+    topic.produce_all((0..40).map(event)).await;
+    let mut pod = pods.start(TEST_WORKER);
+    pod.says("the brokers take too little metadata", PATIENCE).await;
+    topic.produce_all((40..80).map(event)).await;
+    pods.until_committed(&topic, 1, 40).await;
+    pod.terminate();
+    assert_eq!(pod.wait(PATIENCE).await.code(), Some(0), "{}", pod.output());
+    let expected = BTreeMap::from([(0, (0, String::new())), (1, (40, String::new()))]);
+    assert_eq!(committed(&pods.group, &topic).await, expected);
 }

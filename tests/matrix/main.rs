@@ -22,6 +22,7 @@ mod rig;
 mod rolling;
 mod soak;
 mod store;
+mod still;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

@@ -9,6 +9,7 @@ use crate::{
         kafka::{Commits, TestTopic},
         pod::Pods,
         process::Worker,
+        redis::RedisServer,
     },
 };
 
@@ -62,4 +63,23 @@ async fn row_69_a_rolling_restart_of_named_pods_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_69_a_rolling_restart_with_the_newer_protocol_loses_and_doubles_nothing() {
     restart_one_after_the_other("newer protocol", |pods, _| pods.clone().newer_protocol()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_34_a_store_that_forgets_at_every_hand_over_doubles_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (redis, topic) = (RedisServer::start(false).await, TestTopic::new(PARTITIONS).await);
+    let pods = Pods::of(topic.name(), folder.path()).with("REDIS__URL", &redis.url());
+    let mut oldest = joined(&pods).await;
+    let load = Load::on(&topic, &pods).await;
+    for _ in 0..PODS {
+        // Before partitions move, and before they move again.
+        redis.flush().await;
+        let next = joined(&pods).await;
+        redis.flush().await;
+        oldest.terminate();
+        assert_eq!(oldest.wait(PATIENCE).await.code(), Some(0), "{}", oldest.output());
+        oldest = next;
+    }
+    load.ends_well(&topic, &pods).await;
 }

@@ -3,15 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer},
-};
-
 use crate::{
     TEST_WORKER,
     support::{
-        kafka::{Record, TestTopic, all_committed, committed, move_offset},
+        kafka::{Record, TestTopic, all_committed, committed, move_offset, move_offset_with},
         pod::Pods,
         process::Worker,
         redis::RedisServer,
@@ -46,8 +41,8 @@ impl Scene {
         scene
     }
 
-    fn pods(&self, name: Option<&Pods>) -> Pods {
-        let pods = name.cloned().unwrap_or_else(|| Pods::of(self.topic.name(), self.folder.path()));
+    fn pods(&self) -> Pods {
+        let pods = Pods::of(self.topic.name(), self.folder.path());
         pods.with("REDIS__URL", &self.redis.url()).with("RETRY__BUDGET", "30m")
     }
 
@@ -74,18 +69,6 @@ async fn stopped(mut pod: Worker) {
     assert_eq!(pod.wait(PATIENCE).await.code(), Some(0), "{}", pod.output());
 }
 
-/// Commits this for a group without members, as somebody else may.
-fn commit(group: &str, topic: &TestTopic, offset: i64, note: &str) {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", topic.brokers()).set("group.id", group);
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut place = TopicPartitionList::new();
-    let mut element = place.add_partition(topic.name(), 0);
-    element.set_offset(Offset::Offset(offset)).unwrap();
-    element.set_metadata(note);
-    consumer.commit(&place, CommitMode::Sync).unwrap();
-}
-
 async fn effect(pods: &Pods, id: &str) {
     until(id, PATIENCE, async || match pods.effects().count(id) {
         0 => Err("no effect"),
@@ -101,7 +84,7 @@ fn doubled(pods: &Pods) -> BTreeMap<String, usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_polite_hand_over_doubles_nothing_although_the_store_has_lost_everything() {
     let scene = Scene::new().await;
-    let pods = scene.pods(None);
+    let pods = scene.pods();
     scene.worked_on(&pods).await;
     let (offset, note) = committed(&pods.group, &scene.topic).await.remove(&0).unwrap();
     assert_eq!(offset, 0, "the first event holds the offset");
@@ -132,7 +115,7 @@ async fn a_polite_hand_over_doubles_nothing_although_the_store_has_lost_everythi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_topic_that_was_made_again_is_taken_for_finished() {
     let scene = Scene::new().await;
-    let pods = scene.pods(None);
+    let pods = scene.pods();
     scene.worked_on(&pods).await;
     let (offset, note) = committed(&pods.group, &scene.topic).await.remove(&0).unwrap();
     let name = scene.topic.name().to_owned();
@@ -140,16 +123,17 @@ async fn nothing_of_a_topic_that_was_made_again_is_taken_for_finished() {
     let again = TestTopic::named(&name);
     again.create(1, &[]).await;
     let new = |n| event(&format!("new-{n}"));
-    again.produce_all((0..EVENTS).map(new)).await;
+    // As long as the one before, so that every offset could be meant.
+    again.produce_all((0..EVENTS + 9).map(new)).await;
     // Nobody remembers the topic of before, and somebody has put back what the group had committed there.
     scene.redis.flush().await;
-    commit(&pods.group, &again, offset, &note);
+    move_offset_with(&pods.group, &again, 0, offset, &note).await;
 
     let mut pod = pods.start(TEST_WORKER);
     pod.says("the metadata of the commit is left aside", PATIENCE).await;
     all_committed(&pods.group, &again, PATIENCE).await;
     let counts = pods.effects().counts();
-    assert!((0..EVENTS).all(|n| counts.get(&format!("new-{n}")) == Some(&1)), "{counts:?}");
+    assert!((0..EVENTS + 9).all(|n| counts.get(&format!("new-{n}")) == Some(&1)), "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,7 +143,7 @@ async fn notes_of_others_are_left_aside_and_cost_nothing() {
     for foreign in ["member of another library", "AQAAAAAAAAAAAAE", &"x".repeat(4096)] {
         let folder = tempfile::tempdir().unwrap();
         let pods = Pods::of(topic.name(), folder.path());
-        commit(&pods.group, &topic, 5, foreign);
+        move_offset_with(&pods.group, &topic, 0, 5, foreign).await;
         let mut pod = pods.start(TEST_WORKER);
         pod.says("the metadata of the commit is left aside", PATIENCE).await;
         all_committed(&pods.group, &topic, PATIENCE).await;

@@ -145,3 +145,48 @@ fn a_ledger_needs_a_prefix_that_a_topic_may_have() {
     let problem = format!("dedupe.prefix = \"a:b\" (default.toml:2): {allowed}");
     assert_eq!(problems_of(alone, &[]), [problem]);
 }
+
+#[test]
+fn what_the_newer_group_protocol_leaves_to_the_brokers_is_refused() {
+    let text = |protocol: &str| {
+        format!(
+            "[kafka.properties]\n\"group.protocol\" = {protocol:?}\n\"session.timeout.ms\" = 6000\n\
+             \"heartbeat.interval.ms\" = 500\n"
+        )
+    };
+    let whose = |name: &str, line: u8, value: u16| {
+        format!(
+            "kafka.properties.{name} = {value} (default.toml:{line}): cannot be set with group.protocol = \
+             \"consumer\": the brokers decide it, group.consumer.{name}"
+        )
+    };
+    assert_eq!(
+        problems_of(&text("consumer"), &[]),
+        [whose("heartbeat.interval.ms", 4, 500), whose("session.timeout.ms", 3, 6000)]
+    );
+    assert!(load_text(&text("classic"), &[]).is_ok());
+    let unknown =
+        "kafka.properties.group.protocol = \"raft\" (default.toml:2): allowed is \"classic\" or \"consumer\"";
+    assert_eq!(problems_of(&text("raft"), &[]), [unknown]);
+}
+
+#[test]
+fn a_name_in_the_group_has_letters_that_kafka_allows_and_places_that_are_known() {
+    let id = |id: &str| load_text(&format!("[worker]\ninstance_id = {id:?}\n"), &[]);
+    let settings = id("{hostname}.{service}").unwrap().settings;
+    let named = settings.service("payments").worker.instance_id.map(|id| id.of("payments", "pod-3"));
+    assert_eq!(named.as_deref(), Some("pod-3.payments"));
+    for wrong in ["{pod}", "a b", "..", ""] {
+        assert!(id(wrong).is_err(), "{wrong:?}");
+    }
+    let properties = "[kafka.properties]\n\"group.instance.id\" = \"pod-0\"\n";
+    assert!(problems_of(properties, &[])[0].contains("`worker.instance_id` says"));
+}
+
+#[test]
+fn a_stalled_partition_may_be_left_alone_by_one_service() {
+    let text = "[services.payments.worker]\nstall_after = \"off\"\n";
+    let settings = load_text(text, &[]).unwrap().settings;
+    assert_eq!(settings.service("payments").worker.stall_after, None);
+    assert_eq!(settings.worker.stall_after, Some(Duration::from_secs(120)));
+}

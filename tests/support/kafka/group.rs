@@ -78,14 +78,24 @@ pub async fn all_committed(group: &str, topic: &TestTopic, deadline: Duration) {
 
 /// Moves the committed offset of a group without members, as Kafka's tool does.
 pub async fn move_offset(group: &str, topic: &TestTopic, partition: i32, offset: i64) {
+    move_offset_with(group, topic, partition, offset, "").await;
+}
+
+/// The same with metadata, as other software does. The group's coordinator may be on its way.
+pub async fn move_offset_with(group: &str, topic: &TestTopic, partition: i32, offset: i64, metadata: &str) {
     let mut config = client(topic.brokers());
     config.set("group.id", group);
-    let name = topic.name().to_owned();
-    blocking(move || {
-        let consumer: BaseConsumer = config.create().expect("a consumer");
-        let mut place = TopicPartitionList::new();
-        place.add_partition_offset(&name, partition, Offset::Offset(offset)).expect("a place");
-        consumer.commit(&place, CommitMode::Sync).expect("an offset moved");
+    until("an offset to move", PATIENCE, async || {
+        let (config, name, metadata) = (config.clone(), topic.name().to_owned(), metadata.to_owned());
+        blocking(move || {
+            let consumer: BaseConsumer = config.create().expect("a consumer");
+            let mut place = TopicPartitionList::new();
+            let mut element = place.add_partition(&name, partition);
+            element.set_offset(Offset::Offset(offset)).expect("an offset");
+            element.set_metadata(metadata);
+            consumer.commit(&place, CommitMode::Sync).map_err(|error| error.to_string())
+        })
+        .await
     })
     .await;
 }

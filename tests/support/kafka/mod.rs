@@ -14,6 +14,7 @@ use rdkafka::metadata::Metadata;
 
 pub use group::{
     Commits, PartitionLag, all_committed, commit_as_a_member, committed, delete_group, group_lag, move_offset,
+    move_offset_with,
 };
 pub use headers::Header;
 pub use record::{ReadRecord, Record};
