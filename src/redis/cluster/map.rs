@@ -31,7 +31,7 @@ impl Map {
     }
 
     /// It is asked for again before it is used.
-    pub(super) fn forget_when(&mut self) {
+    pub(super) fn doubt(&mut self) {
         self.doubted = true;
     }
 
@@ -73,7 +73,9 @@ impl Map {
         self.nodes.keys().cloned().collect()
     }
 
+    /// The nodes that have slots; one that slots are only moving to may be known besides.
     pub(super) fn nodes(&self) -> Vec<Arc<Node>> {
-        self.nodes.values().cloned().collect()
+        let addresses: BTreeSet<&Arc<str>> = self.slots.iter().flatten().collect();
+        addresses.into_iter().filter_map(|address| self.nodes.get(&**address)).cloned().collect()
     }
 }

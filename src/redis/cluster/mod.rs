@@ -93,7 +93,7 @@ impl Cluster {
             }
             if let Some(fault) = fault {
                 // The slots of a node that does not answer may be another's by now.
-                self.lock().forget_when();
+                self.lock().doubt();
                 return Err(fault);
             }
             if !todo.is_empty() {
@@ -144,7 +144,7 @@ impl Cluster {
                 None => map.node_of(slots[*number]),
             };
             let Some((address, node)) = there else {
-                map.forget_when();
+                map.doubt();
                 let nobody =
                     format!("no node of the cluster at {} has slot {}", self.address(), slots[*number]);
                 return Err(StoreFault::unavailable(nobody));
@@ -217,7 +217,7 @@ impl Cluster {
         let said = join_all(nodes.iter().map(|node| node.calls.query::<(String,)>(&read))).await;
         let said: Result<Vec<_>, _> = said.into_iter().collect();
         if said.is_err() {
-            self.lock().forget_when();
+            self.lock().doubt();
         }
         Ok(report::of_all(said?.iter().map(|(info,)| report::read(info)).collect()))
     }
