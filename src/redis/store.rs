@@ -67,7 +67,9 @@ impl RedisStore {
             (settings.mode == RedisMode::Cluster, settings.mode == RedisMode::Sentinel);
         let rights = Rights::new(prefix, is_cluster, is_sentinel, wait.is_some());
         let servers = match settings.mode {
-            RedisMode::Standalone => Servers::One(Box::new(Node::new(Place::Fixed(target), rights))),
+            RedisMode::Standalone => {
+                Servers::One(Box::new(Node::new(Place::Fixed(Box::new(target)), rights)))
+            }
             RedisMode::Sentinel => {
                 let sentinels = Arc::new(Sentinels::of(target, settings)?);
                 Servers::One(Box::new(Node::new(Place::Primary(sentinels), rights)))
