@@ -20,7 +20,7 @@ async fn a_cluster_keeps_the_contract() {
     let cluster = Cluster::start(0).await;
     for layouts in [&[Layout::Keys][..], &[Layout::Compact], &[Layout::Keys, Layout::Compact]] {
         let adapter = Adapter::of_nodes(cluster.store(), &cluster.urls()).await;
-        conformance::run(&adapter.beside(cluster.store()).keeping(layouts), 0..40).await.unwrap();
+        conformance::run(&adapter.beside(cluster.store()).keeping(layouts), 0..20).await.unwrap();
     }
     let report = cluster.store().describe().await.unwrap();
     assert_eq!(report.unreadable, [""; 0]);
@@ -166,9 +166,10 @@ async fn slots_move_under_load(layouts: &'static [Layout], slots: usize) {
     }
 }
 
-/// Three of the 64 buckets on average.
-const SOME: usize = 768;
+/// Two of the 64 buckets on average.
+const SOME: usize = 512;
 
+#[cfg(feature = "matrix")]
 #[tokio::test]
 async fn slots_move_under_load_and_nothing_is_lost_or_doubled() {
     slots_move_under_load(&[Layout::Keys], SOME).await;
@@ -252,6 +253,7 @@ async fn a_slot_that_moves_serves_what_was_claimed_and_what_is_new() {
     assert_eq!(store.claim(&twice).await, Ok(vec![Claim::Done, Claim::Dead]));
 }
 
+#[cfg(feature = "matrix")]
 #[tokio::test]
 async fn a_node_that_dies_is_replaced_by_its_replica_and_nothing_that_was_waited_for_is_lost() {
     let mut cluster = Cluster::start(1).await;

@@ -231,6 +231,7 @@ impl Cluster {
     }
 
     /// Which of the nodes are masters with slots, by their ports.
+    #[cfg(feature = "matrix")]
     pub(crate) async fn masters(&self, asked: usize) -> Vec<u16> {
         let slots: Vec<Vec<redis::Value>> =
             ask(self.nodes[asked].port(), &["CLUSTER", "SLOTS"]).await.unwrap();
