@@ -3,7 +3,7 @@
 //! `functions.lua` and `ends.lua` hold the semantics and the record's format, `compact` what is kept in short. Most keys
 //! are new when claimed and still ours when completed: that goes by plain commands (`claims`, `completions`, `record`),
 //! each over a connection of its own (`lines`, `line`, `resp`), and asks the functions for the rest. Everything else
-//! calls functions (`store`, `wire`) over a connection that is shared (`connection`). `clock` is what is known of the
+//! calls functions (`store`, `ending`, `wire`) over a connection that is shared (`connection`). `clock` is what is known of the
 //! server's time, `fault` says what errors mean for a worker, `report` what the server says about itself.
 //!
 //! `target` says how servers are reached (`stream`, `tls`), `place` which of them a connection leads to (`sentinel`),
@@ -28,6 +28,7 @@ mod cluster;
 mod compact;
 mod completions;
 mod connection;
+mod ending;
 mod fault;
 mod kept;
 mod library;

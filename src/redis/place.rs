@@ -13,7 +13,7 @@ use crate::store::StoreFault;
 
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    Fixed(Target),
+    Fixed(Box<Target>),
     Primary(Arc<Sentinels>),
 }
 
@@ -21,7 +21,7 @@ impl Place {
     /// The server to connect to, asked anew each time.
     pub(super) async fn target(&self) -> Result<Target, StoreFault> {
         match self {
-            Self::Fixed(target) => Ok(target.clone()),
+            Self::Fixed(target) => Ok(Target::clone(target)),
             Self::Primary(sentinels) => sentinels.primary().await,
         }
     }

@@ -1,6 +1,6 @@
 //! The store: which way each call goes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,10 +8,9 @@ use std::time::Duration;
 use ::redis::Pipeline;
 use async_trait::async_trait;
 
-use super::claims::{Refusal, Tokens};
+use super::claims::Tokens;
 use super::cluster::Cluster;
-use super::compact::{Confirm, Confirmed, Contest, Shorten};
-use super::fault::fault_of;
+use super::compact::{Confirm, Confirmed, Shorten};
 use super::kept::Wait;
 use super::node::{Lane, Node};
 use super::place::Place;
@@ -30,9 +29,9 @@ use crate::store::{
 /// The dedupe store in Redis: in one server, in the primary that Sentinel names, or in a cluster.
 #[derive(Debug)]
 pub struct RedisStore {
-    servers: Servers,
+    pub(super) servers: Servers,
     tokens: Tokens,
-    suspects: Suspects,
+    pub(super) suspects: Suspects,
     /// Ends are kept in short, as far as is known.
     aware: AtomicBool,
     /// What has ended counts when replicas have it.
@@ -67,7 +66,9 @@ impl RedisStore {
             (settings.mode == RedisMode::Cluster, settings.mode == RedisMode::Sentinel);
         let rights = Rights::new(prefix, is_cluster, is_sentinel, wait.is_some());
         let servers = match settings.mode {
-            RedisMode::Standalone => Servers::One(Box::new(Node::new(Place::Fixed(target), rights))),
+            RedisMode::Standalone => {
+                Servers::One(Box::new(Node::new(Place::Fixed(Box::new(target)), rights)))
+            }
             RedisMode::Sentinel => {
                 let sentinels = Arc::new(Sentinels::of(target, settings)?);
                 Servers::One(Box::new(Node::new(Place::Primary(sentinels), rights)))
@@ -102,70 +103,8 @@ impl RedisStore {
         self.servers.load_functions().await
     }
 
-    async fn call<R: Call>(&self, requests: &[R]) -> Result<Vec<R::Answer>, StoreFault> {
+    pub(super) async fn call<R: Call>(&self, requests: &[R]) -> Result<Vec<R::Answer>, StoreFault> {
         self.servers.call(Lane::Calls, requests).await
-    }
-
-    /// Asks the function for the answers that are missing.
-    async fn decide<R: Call + Clone>(
-        &self,
-        requests: &[R],
-        answers: Vec<Option<R::Answer>>,
-    ) -> Result<Vec<R::Answer>, StoreFault> {
-        let missing: Vec<R> = requests
-            .iter()
-            .zip(&answers)
-            .filter(|(_, answer)| answer.is_none())
-            .map(|(request, _)| request.clone())
-            .collect();
-        let mut decided = self.call(&missing).await?.into_iter();
-        Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| decided.next())).collect())
-    }
-
-    /// Ends of their own, each under its key.
-    async fn complete_long(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
-        let keys = || completions.iter().map(|completion| &completion.held.key);
-        let answers = if self.suspects.any_of(keys()) {
-            self.call(completions).await?
-        } else {
-            let native = self.servers.completions(completions).await?;
-            self.call(&native.amends).await?;
-            if let Some(refusal) = native.refusal {
-                return Err(self.refused(&refusal));
-            }
-            let answers = self.decide(completions, native.answers).await?;
-            self.contest(completions, answers).await?
-        };
-        let foreign = answers.iter().map(|answer| *answer == Completed::Foreign);
-        self.suspects.learn(keys().zip(foreign));
-        Ok(answers)
-    }
-
-    /// A key that is lost may have ended in short, and then it is not lost.
-    async fn contest(
-        &self,
-        completions: &[Completion],
-        mut answers: Vec<Completed>,
-    ) -> Result<Vec<Completed>, StoreFault> {
-        let lost = |answer: &Completed| *answer == Completed::Lost;
-        if !answers.iter().any(lost) {
-            return Ok(answers);
-        }
-        let zipped = completions.iter().zip(&answers).filter(|(_, answer)| lost(answer));
-        let keys: HashSet<&StoreKey> = zipped.map(|(completion, _)| &completion.held.key).collect();
-        let doubtful = |completion: &&Completion| keys.contains(&completion.held.key);
-        let contests: Vec<_> = completions.iter().filter(doubtful).map(Contest::of).collect();
-        let mut contested = self.call(&contests).await?.into_iter();
-        for (completion, answer) in completions.iter().zip(&mut answers) {
-            if doubtful(&completion) {
-                *answer = contested.next().flatten().unwrap_or(*answer);
-            }
-        }
-        Ok(answers)
-    }
-
-    fn refused(&self, refusal: &Refusal) -> StoreFault {
-        fault_of(&self.address(), &refusal.0)
     }
 
     fn notes_key(&self, kind: &str) -> String {

@@ -1,9 +1,11 @@
 //! What Oncewise promises, shown against a real Kafka and a real Redis. Start it with `tests/run`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[cfg(feature = "matrix")]
 #[path = "../store/deployment.rs"]
 #[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
 mod deployment;
+#[cfg(feature = "matrix")]
 #[path = "../store/server.rs"]
 #[allow(dead_code, reason = "every test binary uses its part")]
 mod server;
@@ -34,6 +36,7 @@ mod operator;
 mod poison;
 mod polling;
 mod rebalance;
+#[cfg(feature = "matrix")]
 mod redis_deployments;
 mod replay;
 mod restart;

@@ -56,6 +56,11 @@ pub(crate) struct Sentinels {
 impl Sentinels {
     /// They know of each other and of one replica when this returns.
     pub(crate) async fn of(primary: u16) -> Self {
+        Self::watch(primary, 1).await
+    }
+
+    /// The same where it has so many replicas.
+    pub(crate) async fn watch(primary: u16, replicas: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut sentinels = Self { processes: Vec::new(), ports: Vec::new(), _folder: folder };
         for _ in 0..3 {
@@ -75,7 +80,9 @@ impl Sentinels {
             until("the Sentinels to know each other", async || {
                 let said: Vec<String> = ask(*port, &["SENTINEL", "MASTER", "orders"]).await.ok()?;
                 let field = |name: &str| said.chunks(2).find(|pair| pair[0] == name).map(|pair| &pair[1][..]);
-                (field("num-other-sentinels") == Some("2") && field("num-slaves") == Some("1")).then_some(())
+                (field("num-other-sentinels") == Some("2")
+                    && field("num-slaves") == Some(&replicas.to_string()[..]))
+                .then_some(())
             })
             .await;
         }
@@ -184,7 +191,47 @@ impl Cluster {
         ask(self.nodes[node].port(), &["CLUSTER", "MYID"]).await.unwrap()
     }
 
+    /// Begins to move a slot, and moves nothing yet.
+    pub(crate) async fn begin_to_move(&self, slot: u16, from: usize, to: usize) {
+        let (slot, ids) = (slot.to_string(), [self.id(from).await, self.id(to).await]);
+        for (node, state, other) in [(to, "IMPORTING", &ids[0]), (from, "MIGRATING", &ids[1])] {
+            let words = ["CLUSTER", "SETSLOT", &slot, state, other];
+            ask::<()>(self.nodes[node].port(), &words).await.unwrap();
+        }
+    }
+
+    /// Moves what a slot holds, and then the slot.
+    pub(crate) async fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        let (port, there) = (self.nodes[from].port(), self.nodes[to].port().to_string());
+        let slot = slot.to_string();
+        let keys: Vec<Vec<u8>> = ask(port, &["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]).await.unwrap();
+        for key in keys {
+            let mut raw = self.nodes[from].raw().await;
+            let mut command = redis::cmd("MIGRATE");
+            command.arg("127.0.0.1").arg(&there).arg(key).arg(0).arg(5_000);
+            command.exec_async(&mut raw).await.unwrap();
+        }
+        let id = self.id(to).await;
+        for node in [to, from] {
+            let words = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
+            ask::<()>(self.nodes[node].port(), &words).await.unwrap();
+        }
+    }
+
+    /// Which node has the slot of what stands in braces, and which slot that is.
+    pub(crate) async fn owner(&self, tag: &str) -> (usize, u16) {
+        for (number, node) in self.nodes.iter().enumerate() {
+            let mine: redis::RedisResult<Vec<redis::Value>> =
+                ask(node.port(), &["MGET", &format!("{{{tag}}}a"), &format!("{{{tag}}}b")]).await;
+            if mine.is_ok() {
+                return (number, ask(node.port(), &["CLUSTER", "KEYSLOT", tag]).await.unwrap());
+            }
+        }
+        panic!("nobody has the slot");
+    }
+
     /// Which of the nodes are masters with slots, by their ports.
+    #[cfg(feature = "matrix")]
     pub(crate) async fn masters(&self, asked: usize) -> Vec<u16> {
         let slots: Vec<Vec<redis::Value>> =
             ask(self.nodes[asked].port(), &["CLUSTER", "SLOTS"]).await.unwrap();

@@ -138,6 +138,7 @@ async fn an_old_primary_that_nobody_has_told_serves_no_longer_than_its_replicas_
     let cut_off = RedisStore::open(&behind(&ports), "oncewise").unwrap();
     let other = scene.store();
     ended(&cut_off, "before").await;
+    ended(&other, "before, too").await;
 
     // The old primary hears neither from its replica nor from those who would demote it.
     let deaf = ["ACL", "SETUSER", "default", "-replicaof", "-slaveof", "-config|rewrite"];
@@ -180,6 +181,16 @@ async fn an_old_primary_that_nobody_has_told_serves_no_longer_than_its_replicas_
         assert!(matches!(claim(&other, &third).await, Ok(Claim::Busy { .. })));
     }
     fails(claim(&cut_off, &request("late")).await, FaultKind::Unavailable, "");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_named_as_the_primary_is_not_used() {
+    let primary = Server::start(&["--repl-diskless-sync-delay", "0"]).await;
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port().to_string()]).await;
+    in_step(replica.port()).await;
+    let sentinels = Sentinels::watch(replica.port(), 0).await;
+    let store = RedisStore::open(&behind(sentinels.ports()), "oncewise").unwrap();
+    fails(store.describe().await, FaultKind::Unavailable, "is named as the primary and says it is slave");
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ fn what_redis_is_told_has_to_fit_together() {
     assert_eq!(
         problems_of(text, &[]),
         [
-            "redis.sentinels = []: mode \"sentinel\" needs them; allowed is a list of host:port",
+            "redis.sentinels = [] (default): mode \"sentinel\" needs them; allowed is a list of host:port",
             "redis.nodes = [\"a:6379\", \"b\"] (default.toml:3): \"b\" is no place of a server; allowed is host:port",
             "redis.key_file = \"k.pem\" (default.toml:4): `certificate_file` and `key_file` belong together; allowed \
              is both or none",

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 pub(super) use outcome::{Elsewhere, Outcome, Visit};
 
-use self::map::Map;
+use self::map::{Found, Map};
 use super::line::Line;
 use super::node::Node;
 use super::place::Place;
@@ -45,6 +45,9 @@ pub(super) struct Cluster {
 
 /// What one visit to a node asks: of which requests, and how.
 pub(super) type Asked<'a, T> = BoxFuture<'a, Result<Vec<Outcome<T>>, StoreFault>>;
+
+/// By the address of a node, and whether it has to be told that slots are only moving to it: which of the requests.
+type Visits = BTreeMap<(String, bool), (Arc<Node>, Vec<usize>)>;
 
 impl Cluster {
     pub(super) fn new(way: Target, seeds: Vec<Target>, rights: Rights) -> Self {
@@ -93,7 +96,7 @@ impl Cluster {
             }
             if let Some(fault) = fault {
                 // The slots of a node that does not answer may be another's by now.
-                self.lock().forget_when();
+                self.lock().doubt();
                 return Err(fault);
             }
             if !todo.is_empty() {
@@ -130,13 +133,8 @@ impl Cluster {
     }
 
     /// Which node is visited for which of the requests.
-    #[expect(clippy::type_complexity, reason = "what it is grouped by, and what is in a group")]
-    fn visits(
-        &self,
-        slots: &[u16],
-        todo: &[(usize, Option<redirect::Node>)],
-    ) -> Result<BTreeMap<(String, bool), (Arc<Node>, Vec<usize>)>, StoreFault> {
-        let mut visits: BTreeMap<(String, bool), (Arc<Node>, Vec<usize>)> = BTreeMap::new();
+    fn visits(&self, slots: &[u16], todo: &[(usize, Option<redirect::Node>)]) -> Result<Visits, StoreFault> {
+        let mut visits = Visits::new();
         let mut map = self.lock();
         for (number, ask) in todo {
             let there = match ask {
@@ -144,7 +142,7 @@ impl Cluster {
                 None => map.node_of(slots[*number]),
             };
             let Some((address, node)) = there else {
-                map.forget_when();
+                map.doubt();
                 let nobody =
                     format!("no node of the cluster at {} has slot {}", self.address(), slots[*number]);
                 return Err(StoreFault::unavailable(nobody));
@@ -154,9 +152,9 @@ impl Cluster {
         Ok(visits)
     }
 
-    fn node(&self, map: &mut Map, node: &redirect::Node) -> (String, Arc<Node>) {
+    fn node(&self, map: &mut Map, node: &redirect::Node) -> Found {
         let target = self.way.at(&node.host, node.port);
-        map.node(&target.address.clone(), || Node::new(Place::Fixed(target), self.rights.clone()))
+        map.node(&target.address.clone(), || Node::new(Place::Fixed(Box::new(target)), self.rights.clone()))
     }
 
     /// Sees to it that there is a map.
@@ -217,7 +215,7 @@ impl Cluster {
         let said = join_all(nodes.iter().map(|node| node.calls.query::<(String,)>(&read))).await;
         let said: Result<Vec<_>, _> = said.into_iter().collect();
         if said.is_err() {
-            self.lock().forget_when();
+            self.lock().doubt();
         }
         Ok(report::of_all(said?.iter().map(|(info,)| report::read(info)).collect()))
     }
