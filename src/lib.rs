@@ -26,6 +26,9 @@ mod crash;
 #[doc(hidden)]
 pub mod crash;
 mod erased;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 pub mod kafka;
 mod ledger;

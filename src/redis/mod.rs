@@ -22,6 +22,8 @@ mod compact;
 mod completions;
 mod connection;
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod line;
 mod lines;
 mod record;
