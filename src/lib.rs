@@ -27,6 +27,9 @@ mod crash;
 pub mod crash;
 mod erased;
 mod evidence;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 pub mod kafka;
 mod ledger;

@@ -81,5 +81,23 @@ pub fn load<C: AppConfig>(sources: &Sources) -> Result<Loaded<C>, Problems> {
     Ok(Loaded { settings, app })
 }
 
+/// Reads one text and whatever durations and sizes it is.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(text: &str) {
+    let shown = units::duration(text).map(units::show_duration);
+    assert!(shown.is_none_or(|shown| units::duration(&shown) == units::duration(text)), "{text:?}");
+    let shown = units::size(text).map(units::show_size);
+    assert!(shown.is_none_or(|shown| units::size(&shown) == units::size(text)), "{text:?}");
+    let mut reader = Reader::new(sources::of_text(text));
+    let mut settings = Settings::read(&mut reader);
+    match reader.finish() {
+        Ok((lines, _)) => {
+            settings.lines = lines;
+            drop(settings.render());
+        }
+        Err(problems) => assert!(!problems.to_string().is_empty()),
+    }
+}
+
 #[cfg(test)]
 mod tests;

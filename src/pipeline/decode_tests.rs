@@ -195,3 +195,13 @@ fn a_panic_is_an_answer() {
     let routes = Routes::new().on_with("orders", Json, Panic);
     assert_eq!(outcome(routes, record(VALUE, &[])), of("panic", "undecodable: the decoder panicked"));
 }
+
+#[test]
+fn what_is_too_large_is_not_decoded() {
+    let large: &str = "4".repeat(1001).leak();
+    let routes = || Routes::new().on("orders", Panic);
+    let why = "too-large: it has 1001 bytes; `worker.max_record_bytes` allows 1000";
+    let key = record(None, &[]).key.map_or(0, |key| key.len());
+    assert_eq!(outcome(routes(), record(Some(&large[key..]), &[])), of("panic", why));
+    assert_eq!(outcome(typed(), record(Some(&large[key..]), &[])), nobody(why), "nor is its type looked for");
+}

@@ -30,6 +30,8 @@ mod completions;
 mod connection;
 mod ending;
 mod fault;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod kept;
 mod library;
 mod line;

@@ -1,10 +1,13 @@
 //! What is larger than is decoded goes to the dead letters as it is, and costs no memory.
 
+use std::time::Duration;
+
 use crate::{
     TEST_WORKER,
     support::{
         kafka::{Record, TestTopic},
         pod::Pods,
+        wait::until,
     },
 };
 
@@ -15,6 +18,11 @@ const LARGE: &[(&str, &str)] = &[("max.message.bytes", "6000000")];
 fn resident(pid: u32) -> u64 {
     let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+/// A text that no compression makes smaller than half.
+fn noise(bytes: usize) -> String {
+    (0..bytes).map(|_| char::from(rand::random_range(b'a'..=b'z'))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,13 +78,15 @@ async fn what_is_too_large_for_the_letters_too_leaves_its_coordinates() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::with_config(1, LARGE).await;
     let pods = Pods::of(topic.name(), folder.path()).with("WORKER__MAX_RECORD_BYTES", "1MiB");
-    pods.letters(&topic).create(1, &[("retention.ms", "-1"), ("max.message.bytes", "70000")]).await;
-    topic.produce(Record::new("a", "x".repeat(2_000_000))).await;
-    topic.produce(Record::new("a", r#"{"id":"behind"}"#)).await;
     let _pod = pods.start(TEST_WORKER);
+    let letters = pods.letters(&topic);
+    until("the topic of the letters", Duration::from_secs(60), async || letters.partitions().await).await;
+    letters.alter("max.message.bytes", "70000").await;
+    topic.produce(Record::new("a", noise(2_000_000))).await;
+    topic.produce(Record::new("a", r#"{"id":"behind"}"#)).await;
     pods.until_committed(&topic, 0, 2).await;
     assert_eq!(pods.effects().count("behind"), 1);
-    let letters = pods.letters(&topic).read().await;
+    let letters = letters.read().await;
     let [letter] = &letters[..] else { panic!("{letters:?}") };
     assert_eq!(
         (letter.value.as_ref(), letter.header("oncewise-disposition").as_deref()),
