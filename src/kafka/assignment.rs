@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -19,6 +20,9 @@ use crate::{
     pipeline::{Bounds, Partition},
     telemetry::PartitionMetrics,
 };
+
+/// A commit that has not been answered for so long is made again: Kafka's client may have lost it with its connection.
+const UNANSWERED: Duration = Duration::from_secs(10);
 
 /// Topic and partition.
 pub(super) type Name = (Arc<str>, i32);
@@ -39,8 +43,10 @@ pub(crate) struct Assignment {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) partition: Arc<Partition>,
-    /// The last position handed over for committing.
-    stored: Option<i64>,
+    /// The last position handed over for committing, and when.
+    stored: Option<(i64, Instant)>,
+    /// The last position that Kafka said it has.
+    acknowledged: Option<i64>,
     pub(super) beginning: Beginning,
     /// How many partitions its topic has.
     pub(super) topic_partitions: i32,
@@ -88,7 +94,16 @@ impl Running {
     pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
         let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Unannounced };
         let (topic_partitions, topic_id) = (position.partitions, position.topic_id.clone());
-        Self { partition, stored: None, beginning, topic_partitions, topic_id, is_paused: true, metrics }
+        Self {
+            partition,
+            stored: None,
+            acknowledged: None,
+            beginning,
+            topic_partitions,
+            topic_id,
+            is_paused: true,
+            metrics,
+        }
     }
 
     /// The consumer has been assigned this partition anew, at its own next record: paused, and without the
@@ -96,6 +111,13 @@ impl Running {
     pub(super) fn assigned_anew(&mut self) {
         self.is_paused = true;
         self.stored = None;
+    }
+
+    /// Whether this watermark is to be handed over for committing.
+    fn is_due(&self, watermark: i64) -> bool {
+        let Some((stored, then)) = self.stored else { return true };
+        let is_unanswered = self.acknowledged.is_none_or(|acknowledged| acknowledged < stored);
+        stored < watermark || is_unanswered && then.elapsed() >= UNANSWERED
     }
 
     fn may_begin(&self) -> bool {
@@ -131,9 +153,9 @@ impl Assignment {
             .running
             .iter()
             .filter(|(_, running)| running.may_begin())
-            .map(|(name, running)| (name.clone(), running.partition.watermark(), running.stored))
-            .filter(|(_, watermark, stored)| stored.is_none_or(|stored| stored < *watermark))
-            .map(|(name, watermark, _)| (name, watermark))
+            .map(|(name, running)| (name, running.partition.watermark(), running))
+            .filter(|(_, watermark, running)| running.is_due(*watermark))
+            .map(|(name, watermark, _)| (name.clone(), watermark))
             .collect();
         if moved.is_empty() && matches!(mode, CommitMode::Async) {
             return Ok(());
@@ -147,7 +169,7 @@ impl Assignment {
             let stored =
                 offsets.find_partition(&name.0, name.1).is_some_and(|element| element.error().is_ok());
             if let (true, Some(running)) = (stored, self.running.get_mut(&name)) {
-                running.stored = Some(watermark);
+                running.stored = Some((watermark, Instant::now()));
                 let epoch = Some(running.partition.epoch);
                 note(|| Note { epoch, ..Note::at(Happened::Stored, (&name.0, name.1), watermark) });
             }
@@ -164,7 +186,10 @@ impl Assignment {
             });
         }
         match committed {
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {
+                self.all_committed();
+                Ok(())
+            }
             other => other,
         }
     }
@@ -210,14 +235,22 @@ impl Assignment {
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
                     self.unknown.insert(name);
                 }
-            } else if running.beginning == Beginning::Uncommitted
-                && element.offset() == Offset::Offset(running.partition.watermark())
-            {
-                running.beginning = Beginning::Unremembered;
-                begun = true;
+            } else if let Offset::Offset(offset) = element.offset() {
+                running.acknowledged = Some(offset);
+                if running.beginning == Beginning::Uncommitted && offset == running.partition.watermark() {
+                    running.beginning = Beginning::Unremembered;
+                    begun = true;
+                }
             }
         }
         begun
+    }
+
+    /// Kafka has everything that was handed over.
+    pub(super) fn all_committed(&mut self) {
+        for running in self.running.values_mut() {
+            running.acknowledged = running.stored.map(|(stored, _)| stored);
+        }
     }
 
     fn note_committed(&self, element: &TopicPartitionListElem<'_>) {
