@@ -39,6 +39,9 @@ pub(crate) enum Happened {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Note<'a> {
     pub(crate) happened: Happened,
+    /// Of the service: two services of a process may read the same topics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +69,7 @@ impl<'a> Note<'a> {
     fn of(happened: Happened) -> Self {
         Self {
             happened,
+            group: None,
             topic: None,
             partition: None,
             offset: None,

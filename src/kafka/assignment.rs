@@ -16,7 +16,7 @@ use rdkafka::{
 use super::{commits, group::GroupConsumer, positions::Position};
 use crate::{
     crash::crash_point,
-    evidence::{Happened, Note, note},
+    evidence::{self, Happened, Note, note},
     pipeline::{Bounds, Partition},
     telemetry::PartitionMetrics,
 };
@@ -170,8 +170,7 @@ impl Assignment {
                 offsets.find_partition(&name.0, name.1).is_some_and(|element| element.error().is_ok());
             if let (true, Some(running)) = (stored, self.running.get_mut(&name)) {
                 running.stored = Some((watermark, Instant::now()));
-                let epoch = Some(running.partition.epoch);
-                note(|| Note { epoch, ..Note::at(Happened::Stored, (&name.0, name.1), watermark) });
+                note_of(Happened::Stored, &running.partition, watermark);
             }
         }
         crash_point("before_commit");
@@ -255,11 +254,16 @@ impl Assignment {
 
     fn note_committed(&self, element: &TopicPartitionListElem<'_>) {
         let Offset::Offset(offset) = element.offset() else { return };
-        note(|| {
-            let running = self.running.get(&(element.topic().into(), element.partition()));
-            let epoch = running.map(|running| running.partition.epoch);
-            Note { epoch, ..Note::at(Happened::Committed, (element.topic(), element.partition()), offset) }
-        });
+        if !evidence::is_on() {
+            return;
+        }
+        match self.running.get(&(element.topic().into(), element.partition())) {
+            Some(running) => note_of(Happened::Committed, &running.partition, offset),
+            // The answer was late: whose it was is not known any more.
+            None => {
+                note(|| Note::at(Happened::Committed, (element.topic(), element.partition()), offset));
+            }
+        }
     }
 
     /// A commit of these offsets has failed: they are handed over again.
@@ -278,8 +282,7 @@ impl Assignment {
     pub(super) fn end(&mut self, name: &Name) {
         self.ending.retain(|partition| !partition.is_stopped());
         if let Some(running) = self.running.remove(name) {
-            let (epoch, next) = (running.partition.epoch, running.partition.next_offset());
-            note(|| Note { epoch: Some(epoch), ..Note::at(Happened::Revoked, (&name.0, name.1), next) });
+            note_of(Happened::Revoked, &running.partition, running.partition.next_offset());
             running.partition.stop();
             self.ending.push(running.partition);
         }
@@ -291,6 +294,14 @@ impl Assignment {
         let mut all = self.running.values().map(|running| &running.partition).chain(&self.ending);
         all.all(|partition| partition.is_stopped())
     }
+}
+
+fn note_of(happened: Happened, partition: &Partition, offset: i64) {
+    note(|| Note {
+        group: Some(partition.topic.service.group()),
+        epoch: Some(partition.epoch),
+        ..Note::at(happened, partition.name(), offset)
+    });
 }
 
 fn offsets(positions: &[(Name, i64)]) -> Result<TopicPartitionList, KafkaError> {

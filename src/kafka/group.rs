@@ -131,6 +131,7 @@ impl Group {
                     self.service.status.health.resume(topic, partition);
                     let epoch = next_epoch();
                     note(|| Note {
+                        group: Some(self.service.group()),
                         epoch: Some(epoch),
                         ..Note::at(Happened::Assigned, (topic, partition), offset)
                     });

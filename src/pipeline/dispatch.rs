@@ -83,6 +83,7 @@ impl Running {
 
 fn of_run<'a>(happened: Happened, ctx: &'a Context, outcome: Option<&'static str>) -> Note<'a> {
     Note {
+        group: Some(&ctx.outbox().origin.names.group),
         token: Some(ctx.fencing_token()),
         attempt: Some(ctx.attempt()),
         outcome,

@@ -116,6 +116,7 @@ impl Delivery<'_> {
             pause = (pause * 2).min(SEND_AGAIN.1);
         }
         note(|| Note {
+            group: Some(service.group()),
             outcome: Some(disposition.as_str()),
             ..Note::record(Happened::DeadLettered, self.record)
         });

@@ -142,6 +142,7 @@ impl Partition {
         let (mut number, mut bytes) = (0, 0);
         for (settled, delivered) in settled {
             note(|| Note {
+                group: Some(self.topic.service.group()),
                 epoch: Some(settled.epoch()),
                 outcome: Some(settled.how().outcome().as_str()),
                 ..Note::at(Happened::Settled, self.name(), settled.offset())

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Verdict, known::Known};
 
-/// An effect of a worker that died or lost its claims may be repeated where the store has not heard of it; so may
-/// one whose attempt failed afterwards, and all once for each time that the store forgot everything.
+/// An effect of a worker that died or lost its claims may be one too many, unless the store took its word for it under
+/// that very claim; so may one whose attempt failed afterwards, and all once for each time that the store forgot
+/// everything.
 pub fn within_the_bound(known: &Known<'_>) -> Verdict {
     if known.inputs.effects.is_none() {
         return Verdict::Unknown("no effects".to_owned());
@@ -13,7 +14,8 @@ pub fn within_the_bound(known: &Known<'_>) -> Verdict {
     let heard_of: HashSet<(&str, u64, u32)> = known
         .notes
         .iter()
-        .filter(|note| note.happened == "completed" && note.outcome.as_deref() != Some("foreign"))
+        .filter(|note| note.happened == "completed")
+        .filter(|note| matches!(note.outcome.as_deref(), Some("done" | "dead" | "lost")))
         .filter_map(|note| Some((*known.ids.get(note.key.as_deref()?)?, note.token?, note.pid)))
         .collect();
     let mut failed: HashMap<&str, usize> = HashMap::new();

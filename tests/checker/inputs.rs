@@ -1,4 +1,5 @@
-//! The files of a folder of evidence, JSON lines all of them. A file that is not there leaves unknown what it would show.
+//! The files of a folder of evidence, JSON lines all of them, about one consumer group. A file that is not there leaves
+//! unknown what it would show.
 //!
 //! | file | one line for each |
 //! |---|---|

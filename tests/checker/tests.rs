@@ -152,6 +152,17 @@ fn a_second_effect_needs_a_death_before_the_store_has_heard_of_the_first() {
 }
 
 #[test]
+fn a_zombie_may_double_what_its_heir_has_done_and_nothing_else() {
+    let late = ("effects", r#"{"id":"a","attempt":1,"token":3,"pid":8}"#);
+    let heard = r#"{"at":40,"pid":8,"happened":"completed","key":"ka","owner":"y.1.t.0.0","token":3,"outcome":"already_finished"}"#;
+    let frozen = ("faults", r#"{"at":5,"until":39,"what":"lease","pid":8}"#);
+    assert_eq!(with(&[late, ("evidence", heard), frozen]).violated(), [""; 0]);
+    assert_eq!(with(&[late, ("evidence", heard)]).violated(), ["I3"]);
+    let once_more = ("effects", r#"{"id":"a","attempt":1,"token":9,"pid":7}"#);
+    assert_eq!(with(&[late, ("evidence", heard), frozen, once_more]).violated(), ["I3"]);
+}
+
+#[test]
 fn an_event_that_ends_twice_is_seen() {
     let again = r#"{"at":40,"pid":8,"happened":"completed","key":"ka","owner":"y.1.t.0.0","token":9,"outcome":"done"}"#;
     assert_eq!(with(&[("evidence", again)]).violated(), ["I4"]);

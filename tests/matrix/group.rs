@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use crate::{
     case::{Case, PATIENCE, events},
-    support::{kafka::Commits, process::Worker},
+    support::{
+        kafka::{Commits, committed},
+        process::Worker,
+        wait::until,
+    },
 };
 
 /// Keeps a topic busy in the background of a case: sends some events again and again.
@@ -70,4 +74,51 @@ async fn row_17_a_storm_of_joins_ends_and_kills_loses_nothing() {
     assert_eq!(commits.rewound().await, Vec::<String>::new());
     assert!(steady.ended().is_none(), "{}", steady.output());
     println!("{turns} turns, {kills} kills, {} events, {} doubled", case.sent(), case.doubled());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_18_a_partition_that_comes_back_ignores_what_it_settled_before() {
+    let mut case = Case::new(2)
+        .await
+        .with("WORKER__CONCURRENCY", "2")
+        .with("KAFKA__PROPERTIES__MAX_POLL_INTERVAL_MS", "6000")
+        .with("DEDUPE__LEASE", "2s");
+    // Longer than a rebalance waits: they run on while their partitions go and come back.
+    case.send(events("slow", 0..2, 2, r#","sleep_ms":12000"#)).await;
+    let mut owner = case.joined().await;
+    until("a slow event to run", PATIENCE, async || {
+        let attempts = case.pods.attempts().all().len();
+        if attempts > 0 { Ok(()) } else { Err(attempts) }
+    })
+    .await;
+    case.send(events("event", 2..60, 20, "")).await;
+    let mut guest = case.joined().await;
+    guest.terminate();
+    guest.wait(PATIENCE).await;
+    case.holds().await;
+    assert_eq!(case.doubled(), 0);
+    let assigned = owner.output().matches(": assigned ").count();
+    assert!(assigned > 2, "a partition went and came back: {assigned} assignments");
+    assert!(owner.ended().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_15_a_pod_told_to_end_under_load_finishes_and_commits_what_runs() {
+    let mut case = Case::new(2).await.with("WORKER__CONCURRENCY", "8").with("WORKER__DRAIN_TIMEOUT", "30s");
+    case.send(events("event", 0..400, 50, r#","sleep_ms":50"#)).await;
+    let mut first = case.joined().await;
+    until("work", PATIENCE, async || {
+        let effects = case.pods.effects().all().len();
+        if effects > 40 { Ok(()) } else { Err(effects) }
+    })
+    .await;
+    first.terminate();
+    assert_eq!(first.wait(Duration::from_secs(40)).await.code(), Some(0), "{}", first.output());
+    let committed = committed(&case.pods.group, &case.topic).await;
+    let committed: i64 = committed.values().map(|(offset, _)| offset).sum();
+    assert!(committed > 0 && case.pods.effects().all().len() < 400, "it ended under load");
+    assert_eq!(case.pods.attempts().all().len(), case.pods.effects().all().len(), "what began has finished");
+    let _next = case.start();
+    case.holds().await;
+    assert_eq!((case.doubled(), case.pods.attempts().all().len()), (0, 400));
 }

@@ -10,6 +10,7 @@ mod checker;
 
 mod broker;
 mod case;
+mod crash;
 mod group;
 mod mistakes;
 mod process;

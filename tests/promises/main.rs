@@ -13,6 +13,7 @@ mod dead_letter;
 mod dead_letter_refused;
 mod duplicates;
 mod events_out;
+mod evidence;
 mod fingerprint;
 mod first_start;
 mod foreign;
