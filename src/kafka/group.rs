@@ -241,7 +241,7 @@ impl ConsumerContext for Group {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => self.assignment().all_committed(),
             Err(error) => {
                 self.commit_failed(&error);
                 self.assignment().not_committed(&error, offsets);

@@ -196,3 +196,42 @@ pub(crate) fn age(timestamp: i64) -> Duration {
 pub(crate) fn age_at(now: i64, timestamp: i64) -> Duration {
     Duration::from_millis(u64::try_from(now.saturating_sub(timestamp)).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Health, metrics::Metrics};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_is_up_again_when_it_does_what_it_did_not() {
+        let status = Status::new(
+            Metrics::new().service("shop"),
+            Health::default().service("shop"),
+            OnUnavailable::Fail,
+        );
+        let (claim, renew) = (Some(DedupeOperation::Claim), Some(DedupeOperation::Renew));
+        let full = StoreFault::unavailable("out of memory");
+        for _ in 0..=FAIL_AFTER.as_secs() {
+            assert_eq!(status.failure(), None);
+            status.store_fault(claim, &full);
+            // Nobody needs memory for these.
+            status.store_answered(renew);
+            status.store_answered(None);
+            assert!(status.store_is_down());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(status.failure().is_some(), "it was down for all of the time");
+        status.store_answered(claim);
+        assert!(!status.store_is_down());
+
+        // Nobody asks for what failed any more.
+        status.store_fault(claim, &full);
+        tokio::time::advance(UNASKED).await;
+        status.store_answered(None);
+        assert!(!status.store_is_down());
+        // Whoever only looks knows less than who works.
+        status.store_fault(None, &full);
+        status.store_answered(renew);
+        assert!(!status.store_is_down());
+    }
+}

@@ -21,8 +21,8 @@ mod records;
 mod rig;
 mod rolling;
 mod soak;
-mod store;
 mod still;
+mod store;
 
 /// The worker whose events say what its handler does.
 const TEST_WORKER: &str = env!("CARGO_BIN_EXE_test-worker");

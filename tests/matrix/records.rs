@@ -28,11 +28,6 @@ async fn row_50_letters_whose_acknowledgements_are_held_or_lost_arrive_at_most_t
         .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "30000")
         .with("WORKER__CONCURRENCY", "4")
         .with("DEAD_LETTER__DELIVERY_TIMEOUT", "4s");
-    if let Ok(debug) = std::env::var("ROW50") {
-        rig = rig
-            .with("TELEMETRY__LOG_FILTER", "info,librdkafka=debug")
-            .with("KAFKA__PROPERTIES__DEBUG", &debug);
-    }
     let mut pod = rig.start();
     let reject = |_| r#","sleep_ms":50,"reject":true"#.to_owned();
     rig.send(20, reject).await;

@@ -141,7 +141,13 @@ async fn row_42_work_goes_on_five_seconds_after_its_connections_fell_silent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_42_claims_outlive_a_silent_connection_although_somebody_waits_for_them() {
-    let (_redis, proxy, mut rig) = over_a_wire(2).await;
+    let (redis, proxy, mut rig) = over_a_wire(2).await;
+    // The other pod reaches Redis by itself.
+    let direct = rig.pods.clone().with("REDIS__URL", &redis.url());
+    let mut pods = [rig.start(), direct.start(crate::TEST_WORKER)];
+    for pod in &mut pods {
+        pod.says(": assigned ", PATIENCE).await;
+    }
     // Each event comes twice, and the second waits for the first.
     rig.send(4, |_| r#","sleep_ms":9000"#.to_owned()).await;
     let again = |n: usize| {
@@ -149,7 +155,6 @@ async fn row_42_claims_outlive_a_silent_connection_although_somebody_waits_for_t
         Record::new(format!("again-{n}"), value).to(i32::try_from(n + 1).unwrap() % 2)
     };
     rig.topic.produce_all((0..4).map(again)).await;
-    let _pods = [rig.start(), rig.start_another()];
     until("the handlers", PATIENCE, async || match rig.pods.attempts().all().len() {
         attempts if attempts >= 4 => Ok(()),
         attempts => Err(attempts),

@@ -104,11 +104,19 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if self.ended().is_none() {
+        let ended = self.ended();
+        if ended.is_none() {
             self.kill_9();
         }
         if std::thread::panicking() {
-            eprintln!("── {} (process {}) wrote:\n{}──", self.name, self.pid(), self.output());
+            let how = ended.map_or("runs".to_owned(), |status| format!("ended with {status}"));
+            eprintln!(
+                "── {} (process {}, {how}) wrote:
+{}──",
+                self.name,
+                self.pid(),
+                self.output()
+            );
         } else {
             assert!(!self.output().contains(CANARY), "{} has shown a secret: {}", self.name, self.output());
         }

@@ -13,8 +13,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
 
 pub use group::{
-    Commits, PartitionLag, all_committed, commit_as_a_member, committed, delete_group, group_lag, move_offset,
-    move_offset_with,
+    Commits, PartitionLag, all_committed, commit_as_a_member, committed, delete_group, group_lag,
+    move_offset, move_offset_with,
 };
 pub use headers::Header;
 pub use record::{ReadRecord, Record};
