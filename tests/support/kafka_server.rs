@@ -27,7 +27,7 @@ impl KafkaServer {
     /// The same, with other lines in its configuration.
     pub async fn start_with(lines: &str) -> KafkaServer {
         let dir = tempfile::tempdir().expect("a folder for Kafka");
-        KafkaServer::start_at(dir, super::free_ports(3), "").await
+        KafkaServer::start_at(dir, super::free_ports(3), lines).await
     }
 
     /// The same with its data in a folder in this one, such as a small disk.
@@ -72,9 +72,6 @@ impl KafkaServer {
             Worker::spawn(server.script(&["kafka_format", server.path(), &port.to_string(), more]));
         let status = format.wait(Duration::from_secs(60)).await;
         assert!(status.success(), "Kafka's data folder could not be made: {}", format.output());
-        let properties = format!("{}/server.properties", server.path());
-        let text = std::fs::read_to_string(&properties).expect("Kafka's configuration");
-        std::fs::write(&properties, format!("{text}\n{lines}\n")).expect("Kafka's configuration");
         server.start_again().await;
         server
     }

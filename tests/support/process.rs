@@ -110,13 +110,7 @@ impl Drop for Worker {
         }
         if std::thread::panicking() {
             let how = ended.map_or("runs".to_owned(), |status| format!("ended with {status}"));
-            eprintln!(
-                "── {} (process {}, {how}) wrote:
-{}──",
-                self.name,
-                self.pid(),
-                self.output()
-            );
+            eprintln!("── {} (process {}, {how}) wrote:\n{}──", self.name, self.pid(), self.output());
         } else {
             assert!(!self.output().contains(CANARY), "{} has shown a secret: {}", self.name, self.output());
         }
