@@ -119,7 +119,7 @@ impl Plan {
         });
         let mut records: Vec<Planned> = records.collect();
         records.sort_by_key(|record| record.at);
-        let faults = (0..dice.below(7)).map(|_| (dice.millis(0..12_000).min(calm), fault(dice, partitions)));
+        let faults = (0..dice.below(9)).map(|_| (dice.millis(0..12_000).min(calm), fault(dice, partitions)));
         let mut faults: Vec<_> = faults.collect();
         faults.sort_by_key(|(at, _)| *at);
         let mut rate = |rates: &[u32]| dice.pick(rates);
@@ -130,7 +130,7 @@ impl Plan {
             slow: rate(&[0, 100, 500]),
         };
         let (pods, concurrency) = (1 + dice.below(3), dice.pick(&[1, 2, 64]));
-        let knows = dice.thousandths(300);
+        let knows = dice.thousandths(500);
         Self { seed, partitions, pods, concurrency, knows, records, faults, rates, calm }
     }
 
@@ -161,16 +161,16 @@ fn content(dice: &mut Dice, seed: u64, ids: usize) -> Content {
 
 fn fault(dice: &mut Dice, partitions: usize) -> Fault {
     let pod = dice.below(4);
-    match dice.below(12) {
+    match dice.below(14) {
         0 | 1 => Fault::Crash(pod),
-        2 => Fault::Freeze(pod, dice.millis(100..9_000)),
-        3 => Fault::PutOut(pod, dice.millis(1..4_000)),
-        4 => Fault::Leave(pod),
-        5 => Fault::Join,
-        6 | 7 => Fault::Bounce(dice.below(partitions)),
-        8 => Fault::Shuffle,
-        9 => Fault::StoreDown(dice.millis(100..8_000)),
-        10 => Fault::StoreLost,
+        2 | 3 => Fault::Freeze(pod, dice.millis(100..9_000)),
+        4 => Fault::PutOut(pod, dice.millis(1..4_000)),
+        5 => Fault::Leave(pod),
+        6 => Fault::Join,
+        7 | 8 => Fault::Bounce(dice.below(partitions)),
+        9 => Fault::Shuffle,
+        10 | 11 => Fault::StoreDown(dice.millis(100..8_000)),
+        12 => Fault::StoreLost,
         _ => Fault::BrokerDown(dice.millis(100..6_000)),
     }
 }
