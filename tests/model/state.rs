@@ -94,7 +94,8 @@ impl State {
     }
 
     pub(crate) fn nothing_is_lost(&self) -> bool {
-        (0..usize::from(self.committed)).all(|offset| self.effects[KEYS[offset]] + self.letters[KEYS[offset]] > 0)
+        (0..usize::from(self.committed))
+            .all(|offset| self.effects[KEYS[offset]] + self.letters[KEYS[offset]] > 0)
     }
 
     pub(crate) fn keeps_the_bound(&self) -> bool {
@@ -102,7 +103,8 @@ impl State {
     }
 
     pub(crate) fn has_one_lease(&self) -> bool {
-        let live = |key| self.jobs.iter().filter(|job| job.key() == key && job.is_open() && job.is_live).count();
+        let live =
+            |key| self.jobs.iter().filter(|job| job.key() == key && job.is_open() && job.is_live).count();
         (0..NUMBER).all(|key| live(key) <= 1)
     }
 }

@@ -152,7 +152,8 @@ impl Model for Workers {
 /// Records of one key one at a time, in order.
 fn may_ask(state: &State, offset: u8) -> bool {
     let settled = |before: u8| state.job(before).is_some_and(|job| job.phase == Phase::Settled);
-    let lane = (state.committed..offset).filter(|before| KEYS[usize::from(*before)] == KEYS[usize::from(offset)]);
+    let lane =
+        (state.committed..offset).filter(|before| KEYS[usize::from(*before)] == KEYS[usize::from(offset)]);
     state.job(offset).is_none() && lane.into_iter().all(settled)
 }
 
@@ -201,7 +202,9 @@ impl Workers {
                 let (entry, token) = state.store[key].replace(owner, state.faults.losses);
                 state.store[key] = entry;
                 granted(state, key, token);
-                change(state, owner, |job| *job = Job { phase: Phase::Claimed, token, is_live: true, ..*job });
+                change(state, owner, |job| {
+                    *job = Job { phase: Phase::Claimed, token, is_live: true, ..*job }
+                });
             }
             Step::Effect(owner) => {
                 state.effects[KEYS[usize::from(owner.2)]] += 1;
@@ -240,7 +243,8 @@ impl Workers {
             Step::Commit => state.committed = state.watermark(),
             Step::LeaseRunsOut(key) | Step::LeaseOfTheDeadRunsOut(key) => run_out(state, key, step),
             Step::Crash(worker) => {
-                for job in state.jobs.iter().filter(|job| job.owner.0 == worker && job.phase == Phase::Worked) {
+                for job in state.jobs.iter().filter(|job| job.owner.0 == worker && job.phase == Phase::Worked)
+                {
                     // One that the store knows is done; whether it does nobody has heard.
                     if !matches!(state.store[job.key()], Entry::Ended { .. }) || !self.has_leases() {
                         state.explained[job.key()] += 1;
@@ -276,7 +280,11 @@ fn change(state: &mut State, owner: Owner, change: impl Fn(&mut Job)) {
 fn run_out(state: &mut State, key: usize, step: Step) {
     let Entry::Leased { owner, token, .. } = state.store[key] else { return };
     state.store[key] = Entry::Leased { owner, token, has_run_out: true };
-    state.jobs.iter_mut().filter(|job| job.key() == key && job.token == token).for_each(|job| job.is_live = false);
+    state
+        .jobs
+        .iter_mut()
+        .filter(|job| job.key() == key && job.token == token)
+        .for_each(|job| job.is_live = false);
     state.explained[key] += u8::from(step == Step::LeaseRunsOut(key));
 }
 

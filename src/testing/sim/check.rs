@@ -204,8 +204,8 @@ impl Checker {
     }
 
     fn granted(&mut self, to: &Holder, until_ms: u64, is_taken_over: bool, now_ms: u64) {
-        let dead = self.dead.clone();
-        let event = self.event(to.id);
+        let dead = &self.dead;
+        let event = self.events.entry(to.id).or_default();
         let mut broken = None;
         match &mut event.lease {
             Some((holder, until)) if holder == to => *until = until_ms,
@@ -215,11 +215,11 @@ impl Checker {
             lease => {
                 if let Some((holder, _)) = lease
                     && is_taken_over
-                    && event.begun.contains(&holder.token)
                     && !dead.contains(&holder.pod)
                 {
-                    event.explained += 1;
+                    // It may be about to write a letter without a run of its handler.
                     event.explained_letters += 1;
+                    event.explained += usize::from(event.begun.contains(&holder.token));
                 }
                 if to.token <= event.last_token {
                     broken = Some(format!("{to:?} comes after the token {}", event.last_token));
@@ -238,7 +238,8 @@ impl Checker {
             return;
         }
         let event = self.event(by.id);
-        let other = event.lease.as_ref().filter(|(holder, until)| holder.owner != by.owner && now_ms < *until);
+        let other =
+            event.lease.as_ref().filter(|(holder, until)| holder.owner != by.owner && now_ms < *until);
         let broken = other.map(|(holder, _)| format!("{by:?} was kept beside {holder:?}"));
         event.lease = Some((by.clone(), until_ms));
         event.last_token = event.last_token.max(by.token);
@@ -309,7 +310,11 @@ impl Checker {
         let event = self.event(id);
         event.effects += 1;
         if event.effects > 1 + event.explained {
-            let why = format!("e{id} took effect {} times, and {} are explained", event.effects, 1 + event.explained);
+            let why = format!(
+                "e{id} took effect {} times, and {} are explained",
+                event.effects,
+                1 + event.explained
+            );
             self.fail(Invariant::I3EffectsBounded, Some(id), None, why);
         }
     }
@@ -328,7 +333,11 @@ impl Checker {
         let explained = record.explained_letters + of_event + again;
         record.letters_heard += 1;
         if record.letters_heard > 1 + explained {
-            let why = format!("{} letters about {place:?}, and {} are explained", record.letters_heard, 1 + explained);
+            let why = format!(
+                "{} letters about {place:?}, and {} are explained",
+                record.letters_heard,
+                1 + explained
+            );
             self.fail(Invariant::I6LettersBounded, id, Some(place), why);
         }
     }

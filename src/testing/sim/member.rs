@@ -75,8 +75,7 @@ pub(super) async fn run(seam: Seam) {
     };
     let run = assembly.run(&service);
     let tables = service.table().tables().into_iter();
-    let topics: Vec<_> =
-        tables.map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table))).collect();
+    let topics: Vec<_> = tables.map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table))).collect();
     let renewals = assembly.keep_claims_alive(&run, &topics);
     drop(assembly);
     let [topic] = &topics[..] else { return };
@@ -220,7 +219,9 @@ impl Member {
 
     /// Whether there is something to commit.
     fn moves(&self) -> bool {
-        self.running.values().any(|running| running.stored.is_none_or(|stored| stored < self.position(running)))
+        self.running
+            .values()
+            .any(|running| running.stored.is_none_or(|stored| stored < self.position(running)))
     }
 
     fn position(&self, running: &Running) -> i64 {

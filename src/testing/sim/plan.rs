@@ -108,18 +108,20 @@ impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let dice = &mut Dice::of(seed, 1);
         let partitions = 1 + dice.below(3);
-        let calm = dice.millis(3_000..14_000);
+        let calm = dice.millis(3_000..10_000);
         let ids = 1 + dice.below(8);
         let keys = 1 + dice.below(4);
+        // All at once, or one by one.
+        let spread = dice.pick(&[1, 500, 4_000]);
         let records = (0..2 + dice.below(14)).map(|_| Planned {
-            at: dice.millis(0..4_000),
+            at: dice.millis(0..spread),
             partition: dice.below(partitions),
             key: dice.thousandths(850).then(|| u8::try_from(dice.below(keys)).unwrap_or(0)),
             content: content(dice, seed, ids),
         });
         let mut records: Vec<Planned> = records.collect();
         records.sort_by_key(|record| record.at);
-        let faults = (0..dice.below(9)).map(|_| (dice.millis(0..12_000).min(calm), fault(dice, partitions)));
+        let faults = (0..dice.below(9)).map(|_| (dice.millis(0..8_000).min(calm), fault(dice, partitions)));
         let mut faults: Vec<_> = faults.collect();
         faults.sort_by_key(|(at, _)| *at);
         let mut rate = |rates: &[u32]| dice.pick(rates);
@@ -127,9 +129,9 @@ impl Plan {
             calls: rate(&[0, 0, 30, 120]),
             crash: rate(&[0, 0, 4, 15]),
             attempt: rate(&[0, 100, 350]),
-            slow: rate(&[0, 100, 500]),
+            slow: rate(&[0, 100, 500, 900]),
         };
-        let (pods, concurrency) = (1 + dice.below(3), dice.pick(&[1, 2, 64]));
+        let (pods, concurrency) = (1 + dice.below(3), dice.pick(&[1, 1, 2, 64]));
         let knows = dice.thousandths(500);
         Self { seed, partitions, pods, concurrency, knows, records, faults, rates, calm }
     }
