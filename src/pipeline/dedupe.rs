@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     batcher::Batcher,
     caller::Caller,
+    dedupe_notes::{claim_outcome, note_claim, note_completion},
     held::{Claimed, HeldClaim, HeldClaims},
     status::Status,
 };
@@ -18,10 +19,10 @@ use crate::{
     crash::is_broken,
     evidence::{self, Happened, Note},
     store::{
-        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Held, Inspected, KnownState,
-        Layout, Release, Released, Renewal, Renewed, Run, StoreFault,
+        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Layout, Release, Released,
+        Renewal, Renewed, Run, StoreFault,
     },
-    telemetry::metrics::{DedupeOperation, DedupeOutcome, Label},
+    telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
 
 /// Somebody asked the work to stop before it was settled.
@@ -51,7 +52,7 @@ pub(crate) struct Claims {
     pub(super) held: Arc<HeldClaims>,
     renewing: tokio::sync::Mutex<()>,
     pub(super) status: Arc<Status>,
-    layout: Layout,
+    pub(super) layout: Layout,
 }
 
 impl Claims {
@@ -112,17 +113,6 @@ impl Claims {
         }
         if is_broken("mark_before_work") {
             self.mark_before_work(requests, answers).await;
-        }
-    }
-
-    /// What must never be: it is for a test to see that this loses events.
-    async fn mark_before_work(&self, requests: &[ClaimRequest], answers: &[Claim]) {
-        for (request, answer) in requests.iter().zip(answers) {
-            let Some(grant) = granted(answer) else { continue };
-            let held = Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token };
-            let (retention, layout) = (request.retention, self.layout);
-            let done = Completion { held, end: End::Done, retention, attempts: 1, fingerprint: None, layout };
-            self.complete_at_last(&done).await;
         }
     }
 
@@ -218,16 +208,6 @@ impl Claims {
         Ok(())
     }
 
-    /// What must never be: a release that does not ask whose claim it is. It is for a test to see what that leads to.
-    async fn pretend_to_be_whoever_holds(&self, held: &mut Held) {
-        let seen = self.caller.store.inspect(std::slice::from_ref(&held.key)).await;
-        let Ok(Some(Inspected::Known(known))) = seen.map(|mut seen| seen.pop()) else { return };
-        if let (KnownState::Claimed { owner, .. }, Some(token)) = (known.state, known.token) {
-            held.owner = owner;
-            held.token = token;
-        }
-    }
-
     /// Gives a claim back as if it had never been asked for, where the store can be reached.
     pub(crate) async fn let_go(&self, claimed: &Claimed) {
         claimed.end();
@@ -316,50 +296,3 @@ impl Claims {
     }
 }
 
-/// What the store granted.
-fn granted(answer: &Claim) -> Option<&Grant> {
-    match answer {
-        Claim::Won(grant) | Claim::TakenOver(grant) | Claim::Spent(grant) => Some(grant),
-        _ => None,
-    }
-}
-
-fn claim_outcome(answer: &Claim) -> DedupeOutcome {
-    match answer {
-        Claim::Won(_) => DedupeOutcome::Won,
-        Claim::TakenOver(_) => DedupeOutcome::TakenOver,
-        Claim::Done => DedupeOutcome::Done,
-        Claim::Dead => DedupeOutcome::Dead,
-        Claim::Busy { .. } => DedupeOutcome::Busy,
-        Claim::BackingOff { .. } => DedupeOutcome::BackingOff,
-        Claim::Spent(_) => DedupeOutcome::Spent,
-        Claim::Mismatch => DedupeOutcome::Mismatch,
-        Claim::Foreign => DedupeOutcome::Foreign,
-    }
-}
-
-fn note_claim(request: &ClaimRequest, answer: &Claim) {
-    let (grant, outcome) = (granted(answer), claim_outcome(answer).as_str());
-    evidence::note(|| Note {
-        token: grant.map(|grant| grant.token),
-        attempt: grant.map(|grant| grant.attempts + 1),
-        outcome: Some(outcome),
-        ..Note::claim(Happened::Claimed, &request.key, &request.owner)
-    });
-}
-
-fn note_completion(completion: &Completion, recorded: Completed) -> Note<'_> {
-    let outcome = match (recorded, completion.end) {
-        (Completed::Recorded, End::Done) => "done",
-        (Completed::Recorded, End::Dead) => "dead",
-        (Completed::AlreadyFinished, _) => "already_finished",
-        (Completed::Stolen, _) => "stolen",
-        (Completed::Lost, _) => "lost",
-        (Completed::Foreign, _) => "foreign",
-    };
-    Note {
-        attempt: Some(completion.attempts),
-        outcome: Some(outcome),
-        ..Note::held(Happened::Completed, &completion.held)
-    }
-}

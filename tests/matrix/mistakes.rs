@@ -67,8 +67,9 @@ async fn an_offset_that_is_committed_past_unfinished_work_loses_it_and_the_check
 async fn a_failure_after_a_freeze(mistake: Option<&str>) -> Report {
     let mut case = Case::new(1).await;
     mistaken(&mut case, mistake);
-    // The first attempt fails after two seconds; the heir's is the first as well, and fails, too, unless it is let.
-    case.send([("victim".into(), "victim".into(), r#","sleep_ms":4000,"fail":1"#.into())]).await;
+    // First attempts fail after four seconds. A copy of the event waits behind it, and asks for its claim all the time.
+    let order = r#","sleep_ms":4000,"fail":1"#;
+    case.send(["victim", "copy"].map(|key| ("victim".into(), key.into(), order.into()))).await;
     let frozen = case.start();
     until("the first attempt", PATIENCE, async || match case.pods.attempts().count("victim") {
         1 => Ok(()),
