@@ -59,7 +59,12 @@ pub(super) async fn settle(
             (route, How::DeadLettered)
         }
     };
-    delivery.service().settled(partition.topic.metrics(route.as_deref()), how, record, millis(delivery.service().clock.now()));
+    delivery.service().settled(
+        partition.topic.metrics(route.as_deref()),
+        how,
+        record,
+        millis(delivery.service().clock.now()),
+    );
     Ok(Settled::new(partition.epoch, record.offset, how))
 }
 

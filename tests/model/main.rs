@@ -32,7 +32,8 @@ fn counterexample(protocol: Protocol, property: &'static str) -> Option<Vec<Stri
 
 #[test]
 fn the_claim_protocol_loses_nothing_and_keeps_the_bound() {
-    let checker = Workers { protocol: Protocol::Ours, faults: faults() }.checker().threads(2).spawn_bfs().join();
+    let checker =
+        Workers { protocol: Protocol::Ours, faults: faults() }.checker().threads(2).spawn_bfs().join();
     println!("{} states", checker.unique_state_count());
     assert!(checker.unique_state_count() > 10_000, "only {} states", checker.unique_state_count());
     checker.assert_properties();

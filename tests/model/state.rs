@@ -94,7 +94,8 @@ impl State {
     }
 
     pub(crate) fn nothing_is_lost(&self) -> bool {
-        (0..usize::from(self.committed)).all(|offset| self.effects[KEYS[offset]] + self.letters[KEYS[offset]] > 0)
+        (0..usize::from(self.committed))
+            .all(|offset| self.effects[KEYS[offset]] + self.letters[KEYS[offset]] > 0)
     }
 
     pub(crate) fn keeps_the_bound(&self) -> bool {
@@ -102,7 +103,45 @@ impl State {
     }
 
     pub(crate) fn has_one_lease(&self) -> bool {
-        let live = |key| self.jobs.iter().filter(|job| job.key() == key && job.is_open() && job.is_live).count();
+        let live =
+            |key| self.jobs.iter().filter(|job| job.key() == key && job.is_open() && job.is_live).count();
         (0..NUMBER).all(|key| live(key) <= 1)
+    }
+
+    /// Whoever works under this token.
+    pub(crate) fn holder(&self, key: usize, token: u8) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.key() == key && job.token == token && job.is_open())
+    }
+
+    pub(crate) fn granted(&mut self, key: usize, token: u8) {
+        let is_again = self.holder(key, token).is_some();
+        self.token_fell |= token < self.highest_token[key] && !is_again;
+        self.highest_token[key] = self.highest_token[key].max(token);
+    }
+
+    pub(crate) fn change(&mut self, owner: Owner, change: impl Fn(&mut Job)) {
+        self.jobs.iter_mut().filter(|job| job.owner == owner).for_each(change);
+    }
+
+    /// A lease is over, under a live handler or a dead one.
+    pub(crate) fn run_out(&mut self, key: usize, is_live: bool) {
+        let Entry::Leased { owner, token, .. } = self.store[key] else { return };
+        self.store[key] = Entry::Leased { owner, token, has_run_out: true };
+        let of_lease = |job: &&mut Job| job.key() == key && job.token == token;
+        self.jobs.iter_mut().filter(of_lease).for_each(|job| job.is_live = false);
+        self.explained[key] += u8::from(is_live);
+    }
+
+    /// The other worker gets the partition. What has begun goes on.
+    pub(crate) fn assign(&mut self) {
+        self.owner = 1 - self.owner;
+        self.epoch += 1;
+        self.forget_settled();
+    }
+
+    /// What an earlier assignment has settled counts no more.
+    pub(crate) fn forget_settled(&mut self) {
+        let epoch = self.epoch;
+        self.jobs.retain(|job| job.phase != Phase::Settled || job.owner.1 == epoch);
     }
 }

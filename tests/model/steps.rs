@@ -92,7 +92,7 @@ impl Model for Workers {
         }
         for key in 0..NUMBER {
             if let Entry::Leased { token, has_run_out: false, .. } = state.store[key] {
-                if holder(state, key, token).is_none() {
+                if state.holder(key, token).is_none() {
                     if self.protocol != Protocol::LeasesForEver {
                         steps.push(Step::LeaseOfTheDeadRunsOut(key));
                     }
@@ -152,18 +152,14 @@ impl Model for Workers {
 /// Records of one key one at a time, in order.
 fn may_ask(state: &State, offset: u8) -> bool {
     let settled = |before: u8| state.job(before).is_some_and(|job| job.phase == Phase::Settled);
-    let lane = (state.committed..offset).filter(|before| KEYS[usize::from(*before)] == KEYS[usize::from(offset)]);
+    let lane =
+        (state.committed..offset).filter(|before| KEYS[usize::from(*before)] == KEYS[usize::from(offset)]);
     state.job(offset).is_none() && lane.into_iter().all(settled)
 }
 
 fn claim(model: &Workers, state: &State, offset: u8) -> (Entry, Claim) {
     let owner = (state.owner, state.epoch, offset);
     state.store[KEYS[usize::from(offset)]].claim(model.protocol, owner, state.faults.losses)
-}
-
-/// Whoever works under this token.
-fn holder(state: &State, key: usize, token: u8) -> Option<&Job> {
-    state.jobs.iter().find(|job| job.key() == key && job.token == token && job.is_open())
 }
 
 fn bump(count: &mut u8) -> bool {
@@ -189,7 +185,7 @@ impl Workers {
                     Claim::Duplicate | Claim::Busy => (Phase::Settled, 0),
                 };
                 if let Claim::Granted(token) = answer {
-                    granted(state, key, token);
+                    state.granted(key, token);
                 }
                 if step == Step::Ask(offset) {
                     let is_live = self.has_leases() && phase == Phase::Claimed;
@@ -200,16 +196,16 @@ impl Workers {
                 let key = KEYS[usize::from(owner.2)];
                 let (entry, token) = state.store[key].replace(owner, state.faults.losses);
                 state.store[key] = entry;
-                granted(state, key, token);
-                change(state, owner, |job| *job = Job { phase: Phase::Claimed, token, is_live: true, ..*job });
+                state.granted(key, token);
+                state.change(owner, |job| *job = Job { phase: Phase::Claimed, token, is_live: true, ..*job });
             }
             Step::Effect(owner) => {
                 state.effects[KEYS[usize::from(owner.2)]] += 1;
-                change(state, owner, |job| job.phase = Phase::Worked);
+                state.change(owner, |job| job.phase = Phase::Worked);
             }
             Step::Letter(owner) => {
                 state.letters[KEYS[usize::from(owner.2)]] += 1;
-                change(state, owner, |job| job.phase = Phase::Lettered);
+                state.change(owner, |job| job.phase = Phase::Lettered);
             }
             Step::Fail(owner) | Step::FailAfterEffect(owner) | Step::HandOver(owner) => {
                 let key = KEYS[usize::from(owner.2)];
@@ -226,8 +222,8 @@ impl Workers {
                 let token = state.jobs.iter().find(|job| job.owner == owner).map_or(0, |job| job.token);
                 state.store[key] = state.store[key].complete(token);
                 if step == Step::Complete(owner) {
-                    change(state, owner, |job| (job.phase, job.token) = (Phase::Settled, 0));
-                    forget_settled(state);
+                    state.change(owner, |job| (job.phase, job.token) = (Phase::Settled, 0));
+                    state.forget_settled();
                 }
             }
             Step::Renew(owner) => {
@@ -238,9 +234,12 @@ impl Workers {
                 }
             }
             Step::Commit => state.committed = state.watermark(),
-            Step::LeaseRunsOut(key) | Step::LeaseOfTheDeadRunsOut(key) => run_out(state, key, step),
+            Step::LeaseRunsOut(key) | Step::LeaseOfTheDeadRunsOut(key) => {
+                state.run_out(key, matches!(step, Step::LeaseRunsOut(_)))
+            }
             Step::Crash(worker) => {
-                for job in state.jobs.iter().filter(|job| job.owner.0 == worker && job.phase == Phase::Worked) {
+                for job in state.jobs.iter().filter(|job| job.owner.0 == worker && job.phase == Phase::Worked)
+                {
                     // One that the store knows is done; whether it does nobody has heard.
                     if !matches!(state.store[job.key()], Entry::Ended { .. }) || !self.has_leases() {
                         state.explained[job.key()] += 1;
@@ -248,10 +247,10 @@ impl Workers {
                 }
                 state.jobs.retain(|job| job.owner.0 != worker);
                 if state.owner == worker {
-                    assign(state);
+                    state.assign();
                 }
             }
-            Step::Rebalance => assign(state),
+            Step::Rebalance => state.assign(),
             Step::StoreLost => {
                 for key in 0..NUMBER {
                     state.explained[key] += u8::from(state.store[key] != Entry::Absent);
@@ -261,34 +260,4 @@ impl Workers {
             }
         }
     }
-}
-
-fn granted(state: &mut State, key: usize, token: u8) {
-    let is_again = holder(state, key, token).is_some();
-    state.token_fell |= token < state.highest_token[key] && !is_again;
-    state.highest_token[key] = state.highest_token[key].max(token);
-}
-
-fn change(state: &mut State, owner: Owner, change: impl Fn(&mut Job)) {
-    state.jobs.iter_mut().filter(|job| job.owner == owner).for_each(change);
-}
-
-fn run_out(state: &mut State, key: usize, step: Step) {
-    let Entry::Leased { owner, token, .. } = state.store[key] else { return };
-    state.store[key] = Entry::Leased { owner, token, has_run_out: true };
-    state.jobs.iter_mut().filter(|job| job.key() == key && job.token == token).for_each(|job| job.is_live = false);
-    state.explained[key] += u8::from(step == Step::LeaseRunsOut(key));
-}
-
-/// The other worker gets the partition. What has begun goes on.
-fn assign(state: &mut State) {
-    state.owner = 1 - state.owner;
-    state.epoch += 1;
-    forget_settled(state);
-}
-
-/// What an earlier assignment has settled counts no more.
-fn forget_settled(state: &mut State) {
-    let epoch = state.epoch;
-    state.jobs.retain(|job| job.phase != Phase::Settled || job.owner.1 == epoch);
 }

@@ -96,8 +96,15 @@ impl World {
         for owner in things.group.owners.iter_mut().filter(|owner| **owner == Some(pod)) {
             *owner = None;
         }
+        let seam = things.pods.get(&pod).cloned();
         drop(things);
         self.happen(What::PutOut(pod));
+        tokio::spawn(async move {
+            tokio::time::sleep(unaware).await;
+            if let Some(seam) = seam {
+                seam.bell.notify_one();
+            }
+        });
         self.rebalance(false);
     }
 

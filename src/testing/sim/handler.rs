@@ -132,7 +132,7 @@ impl Seam {
             if !things.dice.thousandths(slow) {
                 return;
             }
-            if things.dice.below(6) == 0 { things.dice.millis(500..5_000) } else { things.dice.millis(0..80) }
+            if things.dice.below(4) == 0 { things.dice.millis(500..5_000) } else { things.dice.millis(0..80) }
         };
         tokio::time::sleep(time).await;
         self.fate.gate().await;

@@ -32,25 +32,73 @@ pub(super) enum What {
     Froze(Pod),
     Thawed(Pod),
     PutOut(Pod),
-    Assigned { pod: Pod, partition: usize, from: i64 },
-    Revoked { pod: Pod, partition: usize },
+    Assigned {
+        pod: Pod,
+        partition: usize,
+        from: i64,
+    },
+    Revoked {
+        pod: Pod,
+        partition: usize,
+    },
     StoreLost,
     Trouble(&'static str),
     Written(Place, Option<Id>),
     Fetched(Pod, Place),
-    Granted { to: Holder, until_ms: u64, is_taken_over: bool },
-    Renewed { by: Holder, until_ms: u64, answer: Renewed },
-    Released { by: Holder, is_free: bool },
-    Completed { by: Holder, end: End, answer: Completed },
-    Begun { by: (Pod, u64), id: Id, place: Place },
-    Effect { by: (Pod, u64), id: Id },
-    Answered { by: (Pod, u64), id: Id, is_ok: bool },
+    Granted {
+        to: Holder,
+        until_ms: u64,
+        is_taken_over: bool,
+    },
+    Renewed {
+        by: Holder,
+        until_ms: u64,
+        answer: Renewed,
+    },
+    Released {
+        by: Holder,
+        is_free: bool,
+    },
+    Completed {
+        by: Holder,
+        end: End,
+        answer: Completed,
+    },
+    Begun {
+        by: (Pod, u64),
+        id: Id,
+        place: Place,
+    },
+    Effect {
+        by: (Pod, u64),
+        id: Id,
+    },
+    Answered {
+        by: (Pod, u64),
+        id: Id,
+        is_ok: bool,
+    },
     /// The broker has the letter; whoever wrote it has not heard.
-    Letter { pod: Pod, place: Place, is_whole: bool },
+    Letter {
+        pod: Pod,
+        place: Place,
+        is_whole: bool,
+    },
     /// Whoever wrote it has heard.
-    LetterHeard { pod: Pod, place: Place, disposition: Disposition },
-    Committed { pod: Pod, partition: usize, offset: i64, is_owner: bool },
-    CommitRefused { pod: Pod },
+    LetterHeard {
+        pod: Pod,
+        place: Place,
+        disposition: Disposition,
+    },
+    Committed {
+        pod: Pod,
+        partition: usize,
+        offset: i64,
+        is_owner: bool,
+    },
+    CommitRefused {
+        pod: Pod,
+    },
     Calm,
 }
 

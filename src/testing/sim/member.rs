@@ -35,6 +35,8 @@ use crate::{
 /// How long partitions that are taken away, and a pod that ends, wait for what runs.
 const DRAIN: Duration = Duration::from_secs(2);
 const COMMIT_EVERY: Duration = Duration::from_millis(700);
+/// Between two looks where nothing moves.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 const BOUNDS: Bounds = Bounds { records: 6, bytes: 1 << 20 };
 
 /// Nobody looks at them, and making them takes longer than a schedule.
@@ -73,8 +75,7 @@ pub(super) async fn run(seam: Seam) {
     };
     let run = assembly.run(&service);
     let tables = service.table().tables().into_iter();
-    let topics: Vec<_> =
-        tables.map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table))).collect();
+    let topics: Vec<_> = tables.map(|(topic, table)| Arc::new(assembly.topic(&run, topic, table))).collect();
     let renewals = assembly.keep_claims_alive(&run, &topics);
     drop(assembly);
     let [topic] = &topics[..] else { return };
@@ -93,10 +94,11 @@ pub(super) async fn run(seam: Seam) {
             member.commit().await;
             next_commit = Instant::now() + COMMIT_EVERY;
         }
+        let look = if member.moves() { next_commit } else { Instant::now() + LOOK_AGAIN };
         tokio::select! {
             biased;
             () = member.seam.bell.notified() => {}
-            () = time::sleep_until(next_commit) => {}
+            () = time::sleep_until(look) => {}
         }
     }
     member.end().await;
@@ -215,21 +217,31 @@ impl Member {
         }
     }
 
+    /// Whether there is something to commit.
+    fn moves(&self) -> bool {
+        self.running
+            .values()
+            .any(|running| running.stored.is_none_or(|stored| stored < self.position(running)))
+    }
+
+    fn position(&self, running: &Running) -> i64 {
+        match self.seam.world.broken {
+            Some(Broken::CommitsHighest) => running.partition.next_offset(),
+            _ => running.partition.watermark(),
+        }
+    }
+
     /// Commits the watermarks that have moved.
     async fn commit(&mut self) {
-        let broken = self.seam.world.broken == Some(Broken::CommitsHighest);
-        let position = |running: &Running| match broken {
-            true => running.partition.next_offset(),
-            false => running.partition.watermark(),
-        };
-        let mut moved = Vec::new();
-        for (partition, running) in &mut self.running {
-            let offset = position(running);
-            if running.stored.is_none_or(|stored| stored < offset) {
-                running.stored = Some(offset);
-                moved.push((*partition, offset));
+        let positions = self.running.iter().map(|(partition, running)| (*partition, self.position(running)));
+        let mut moved: Vec<(usize, i64)> = positions.collect();
+        moved.retain(|(partition, offset)| match self.running.get_mut(partition) {
+            Some(running) if running.stored.is_none_or(|stored| stored < *offset) => {
+                running.stored = Some(*offset);
+                true
             }
-        }
+            _ => false,
+        });
         if moved.is_empty() {
             return;
         }

@@ -108,18 +108,20 @@ impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let dice = &mut Dice::of(seed, 1);
         let partitions = 1 + dice.below(3);
-        let calm = dice.millis(3_000..14_000);
+        let calm = dice.millis(3_000..10_000);
         let ids = 1 + dice.below(8);
         let keys = 1 + dice.below(4);
+        // All at once, or one by one.
+        let spread = dice.pick(&[1, 500, 4_000]);
         let records = (0..2 + dice.below(14)).map(|_| Planned {
-            at: dice.millis(0..4_000),
+            at: dice.millis(0..spread),
             partition: dice.below(partitions),
             key: dice.thousandths(850).then(|| u8::try_from(dice.below(keys)).unwrap_or(0)),
             content: content(dice, seed, ids),
         });
         let mut records: Vec<Planned> = records.collect();
         records.sort_by_key(|record| record.at);
-        let faults = (0..dice.below(7)).map(|_| (dice.millis(0..12_000).min(calm), fault(dice, partitions)));
+        let faults = (0..dice.below(9)).map(|_| (dice.millis(0..8_000).min(calm), fault(dice, partitions)));
         let mut faults: Vec<_> = faults.collect();
         faults.sort_by_key(|(at, _)| *at);
         let mut rate = |rates: &[u32]| dice.pick(rates);
@@ -127,10 +129,10 @@ impl Plan {
             calls: rate(&[0, 0, 30, 120]),
             crash: rate(&[0, 0, 4, 15]),
             attempt: rate(&[0, 100, 350]),
-            slow: rate(&[0, 100, 500]),
+            slow: rate(&[0, 100, 500, 900]),
         };
-        let (pods, concurrency) = (1 + dice.below(3), dice.pick(&[1, 2, 64]));
-        let knows = dice.thousandths(300);
+        let (pods, concurrency) = (1 + dice.below(3), dice.pick(&[1, 1, 2, 64]));
+        let knows = dice.thousandths(500);
         Self { seed, partitions, pods, concurrency, knows, records, faults, rates, calm }
     }
 
@@ -161,16 +163,16 @@ fn content(dice: &mut Dice, seed: u64, ids: usize) -> Content {
 
 fn fault(dice: &mut Dice, partitions: usize) -> Fault {
     let pod = dice.below(4);
-    match dice.below(12) {
+    match dice.below(14) {
         0 | 1 => Fault::Crash(pod),
-        2 => Fault::Freeze(pod, dice.millis(100..9_000)),
-        3 => Fault::PutOut(pod, dice.millis(1..4_000)),
-        4 => Fault::Leave(pod),
-        5 => Fault::Join,
-        6 | 7 => Fault::Bounce(dice.below(partitions)),
-        8 => Fault::Shuffle,
-        9 => Fault::StoreDown(dice.millis(100..8_000)),
-        10 => Fault::StoreLost,
+        2 | 3 => Fault::Freeze(pod, dice.millis(100..9_000)),
+        4 => Fault::PutOut(pod, dice.millis(1..4_000)),
+        5 => Fault::Leave(pod),
+        6 => Fault::Join,
+        7 | 8 => Fault::Bounce(dice.below(partitions)),
+        9 => Fault::Shuffle,
+        10 | 11 => Fault::StoreDown(dice.millis(100..8_000)),
+        12 => Fault::StoreLost,
         _ => Fault::BrokerDown(dice.millis(100..6_000)),
     }
 }

@@ -55,10 +55,12 @@ impl Seam {
         let (dies, pause) = {
             let mut things = self.world.things();
             let rates = if things.is_calm { Default::default() } else { self.world.plan.rates };
-            let pause = match things.dice.thousandths(rates.slow) {
-                true => Some(if things.dice.below(3) == 0 { Duration::ZERO } else { things.dice.millis(1..60) }),
-                false => None,
-            };
+            let pause = things.dice.thousandths(rates.slow).then(|| match things.dice.below(60) {
+                // Longer than a lease.
+                0 => things.dice.millis(2_500..6_000),
+                1..20 => Duration::ZERO,
+                _ => things.dice.millis(1..60),
+            });
             (things.dice.thousandths(rates.crash), pause)
         };
         if dies {

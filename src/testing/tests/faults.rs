@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::*;
-use crate::testing::{Fault, Harness, How, Moment};
+use crate::testing::{Fault, Harness, How, Moment, TestRecord};
 
 /// Delivers one payment while something goes wrong: how it was settled, and how often it was charged.
 async fn charged(moment: Moment, fault: Fault) -> (Vec<How>, usize) {
@@ -195,4 +195,44 @@ async fn the_usual_faults_have_names_of_their_own() {
     assert_eq!(charges(|harness| _ = harness.crash_at(Moment::AfterEffect)).await, (2, 2));
     assert_eq!(charges(|harness| _ = harness.lose_lease()).await, (2, 2));
     assert_eq!(charges(|harness| _ = harness.store_down(Duration::from_secs(3600))).await, (1, 1));
+}
+
+/// Is asked for long whether it has taken effect, and notes when it runs.
+struct Slow(Arc<Mutex<Vec<(&'static str, Instant)>>>);
+
+impl Handler for Slow {
+    const NAME: &'static str = "slow";
+    type Event = i64;
+
+    fn dedupe_key(&self, cents: &i64, _: &Metadata) -> DedupeKey {
+        DedupeKey::of(cents)
+    }
+
+    async fn was_applied(&self, _: &i64, _: &Context) -> Result<bool, Failure> {
+        self.0.lock().unwrap().push(("asked", Instant::now()));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        Ok(false)
+    }
+
+    async fn handle(&self, cents: &i64, _: &Context) -> Outcome {
+        if *cents == 1 {
+            self.0.lock().unwrap().push(("ran", Instant::now()));
+        }
+        // The lease of the first event is over by then, which was claimed by a process that died.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        done()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_handler_begins_while_its_claim_may_be_lost() {
+    let notes = Arc::<Mutex<Vec<_>>>::default();
+    let mut harness = Harness::new(Slow(Arc::clone(&notes)));
+    let away = Duration::from_secs(60);
+    // The store goes away when the other event is to be completed, while the first is asked for.
+    harness.at(Moment::AfterClaim, Fault::Crash).at(Moment::BeforeCompletion, Fault::StoreDown(away));
+    harness.deliver_all([TestRecord::from("1"), TestRecord::from("2").partition(1)]).await;
+    let notes = notes.lock().unwrap();
+    let [("asked", first), ("asked", _), ("ran", ran)] = notes[..] else { panic!("{notes:?}") };
+    assert!(ran - first >= away, "it ran {:?} after the take-over", ran - first);
 }
