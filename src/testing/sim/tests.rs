@@ -55,7 +55,7 @@ fn what_is_broken_on_purpose_is_found() {
         (CommitsHighest, &[I1NothingLost][..]),
         (MarksBeforeWork, &[I1NothingLost]),
         (ReleasesWhateverIsThere, &[I3EffectsBounded, I5OneLease]),
-        (SettlesOnAFault, &[I1NothingLost]),
+        (SettlesOnAFault, &[I1NothingLost, I7KeyOrder]),
         (OwnerWithoutEpoch, &[I3EffectsBounded]),
         (TakesOverAtOnce, &[I5OneLease]),
         (LetterUnheard, &[I1NothingLost, I6LettersBounded]),
