@@ -49,6 +49,11 @@ impl Context {
         self
     }
 
+    /// The record as it was delivered.
+    pub(crate) fn delivered(&self) -> &Record {
+        &self.0.run.delivered
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
     }

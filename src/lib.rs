@@ -26,6 +26,10 @@ mod crash;
 #[doc(hidden)]
 pub mod crash;
 mod erased;
+mod evidence;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handler;
 pub mod kafka;
 mod ledger;
@@ -74,3 +78,27 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The code of the guide compiles, and what of it can run does.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../guide/src/first-handler.md")]
+    struct FirstHandler;
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../guide/src/testing.md")]
+    struct Testing;
+    #[doc = include_str!("../guide/src/dedupe-keys.md")]
+    struct DedupeKeys;
+    #[doc = include_str!("../guide/src/once.md")]
+    struct Once;
+    #[doc = include_str!("../guide/src/retries.md")]
+    struct Retries;
+    #[doc = include_str!("../guide/src/replay.md")]
+    struct Replay;
+    #[doc = include_str!("../guide/src/scaling.md")]
+    struct Scaling;
+    #[doc = include_str!("../guide/src/redis.md")]
+    struct Redis;
+    #[doc = include_str!("../guide/src/security.md")]
+    struct Security;
+}

@@ -41,6 +41,9 @@ impl Header {
     }
 }
 
+/// What the standard asks everybody to hand on at least; more would go on with every event out.
+const MAX_TRACESTATE_BYTES: usize = 512;
+
 impl Record {
     /// The last value of a header, as Kafka's clients read repeated names.
     #[must_use]
@@ -58,8 +61,8 @@ impl Record {
     /// What other tracing systems say about the trace; it means nothing without one.
     pub(crate) fn tracestate(&self) -> Option<String> {
         self.trace()?;
-        let text = std::str::from_utf8(self.header("tracestate")?).ok()?;
-        Some(text.to_owned())
+        let text = self.header("tracestate").filter(|text| text.len() <= MAX_TRACESTATE_BYTES)?;
+        Some(std::str::from_utf8(text).ok()?.to_owned())
     }
 
     /// What the record weighs in memory, in bytes.

@@ -125,8 +125,7 @@ fn store(settings: &Settings, kind: Kind) -> Result<Arc<dyn DedupeStore>> {
     if kind == Kind::OursMemory {
         return Ok(Arc::new(MemoryStore::new()));
     }
-    let store = RedisStore::connect(settings.redis.url.reveal(), settings.redis.response_timeout)?;
-    Ok(Arc::new(store.with_prefix(&settings.dedupe.prefix)))
+    Ok(Arc::new(RedisStore::open(&settings.redis, &settings.dedupe.prefix)?))
 }
 
 /// The dead-letter topic stands before the first record comes, and the ledger where there is one.

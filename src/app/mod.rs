@@ -27,6 +27,7 @@ use crate::{
     BoxError, Service,
     config::{self as configuration, AppConfig, Loaded, Settings, Sources, TelemetrySettings},
     erased::BoxFuture,
+    evidence,
     pipeline::log_places_only,
     service, telemetry,
     worker::group_of,
@@ -98,7 +99,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             Ok(loaded) => loaded,
             Err(problems) => return refuse(problems),
         };
-        let TelemetrySettings { log_format, log_filter } = &loaded.settings.telemetry;
+        let TelemetrySettings { log_format, log_filter, evidence } = &loaded.settings.telemetry;
         // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
         let speaks = !matches!(args.verb, Verb::Run { .. });
         let quiet = speaks && !loaded.settings.asks_for_logs();
@@ -106,6 +107,13 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             return refuse(error);
         }
         log_places_only();
+        if let (Some(path), Verb::Run { .. } | Verb::Replay(_)) = (evidence, &args.verb)
+            && let Err(error) = evidence::open(path)
+        {
+            return refuse(format!(
+                "telemetry.evidence = {path:?}: the file cannot be written ({error}); give one that can, or none"
+            ));
+        }
         // Handlers that block every thread of theirs must not keep this one from signals and deadlines.
         let (handlers, own) = match (Runtime::new(), Builder::new_current_thread().enable_all().build()) {
             (Ok(handlers), Ok(own)) => (handlers, own),
@@ -114,6 +122,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         let code = own.block_on(self.act(args, loaded, handlers.handle()));
         // Nor may they keep a finished process alive.
         handlers.shutdown_background();
+        evidence::flush();
         code
     }
 

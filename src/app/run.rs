@@ -18,8 +18,7 @@ use crate::{
 
 /// The store of the configuration. It connects with its first call.
 pub(super) fn connect(settings: &Settings) -> Result<Arc<dyn DedupeStore>, StoreFault> {
-    let store = RedisStore::connect(settings.redis.url.reveal(), settings.redis.response_timeout)?;
-    Ok(Arc::new(store.with_prefix(&settings.dedupe.prefix)))
+    Ok(Arc::new(RedisStore::open(&settings.redis, &settings.dedupe.prefix)?))
 }
 
 /// Logs what was found. With a problem a worker would lose or double events, or could not work at all.

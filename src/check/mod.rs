@@ -70,7 +70,7 @@ pub async fn audit(client: &KafkaClient, timeout: Duration, topic: &str, creatio
         Err(_) => return Vec::new(),
     };
     match ensured {
-        Err(fault) if fault.kind == FaultKind::Unreachable => Vec::new(),
+        Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::Untrusted) => Vec::new(),
         ensured => rules::audit(&plan, &ensured),
     }
 }

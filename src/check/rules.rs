@@ -30,6 +30,9 @@ pub struct Horizon {
 pub(super) fn no_broker(fault: &KafkaFault) -> Finding {
     let advice = match fault.kind {
         FaultKind::Refused => "check user, password and mechanism in [kafka.properties]",
+        FaultKind::Untrusted => {
+            "check the certificates in [kafka.properties], and the names in [kafka] brokers"
+        }
         FaultKind::Misconfigured => "correct [kafka.properties]",
         _ => "check [kafka] brokers, and whether this machine reaches them",
     };

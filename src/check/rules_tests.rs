@@ -169,6 +169,7 @@ fn topics_of_ours_are_judged_by_their_flaws() {
 fn advice_about_brokers_fits_the_fault() {
     let advice = |kind| no_broker(&KafkaFault { kind, message: String::new() }).advice.expect("advice");
     assert!(advice(FaultKind::Refused).contains("password"));
+    assert!(advice(FaultKind::Untrusted).contains("certificates"));
     assert!(advice(FaultKind::Unreachable).contains("brokers"));
     assert!(advice(FaultKind::Misconfigured).contains("kafka.properties"));
 }

@@ -39,11 +39,12 @@ mod value;
 pub use problem::{Origin, Problem, Problems};
 pub use reader::Reader;
 pub use secret::{Secret, mask_url};
+pub(crate) use settings::host_and_port;
 pub(crate) use settings::is_topic;
 pub use settings::{
-    AdminSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, KafkaSettings,
-    LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode, RedisSettings, RetryOverrides,
-    ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings, WorkerSettings,
+    AdminSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, InstanceId,
+    KafkaSettings, LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode, RedisSettings,
+    RetryOverrides, ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings, WorkerSettings,
 };
 pub use sources::{Flags, Sources};
 
@@ -78,6 +79,24 @@ pub fn load<C: AppConfig>(sources: &Sources) -> Result<Loaded<C>, Problems> {
     let app = C::read(&mut reader);
     (settings.lines, settings.warnings) = reader.finish()?;
     Ok(Loaded { settings, app })
+}
+
+/// Reads one text and whatever durations and sizes it is.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(text: &str) {
+    let shown = units::duration(text).map(units::show_duration);
+    assert!(shown.is_none_or(|shown| units::duration(&shown) == units::duration(text)), "{text:?}");
+    let shown = units::size(text).map(units::show_size);
+    assert!(shown.is_none_or(|shown| units::size(&shown) == units::size(text)), "{text:?}");
+    let mut reader = Reader::new(sources::of_text(text));
+    let mut settings = Settings::read(&mut reader);
+    match reader.finish() {
+        Ok((lines, _)) => {
+            settings.lines = lines;
+            drop(settings.render());
+        }
+        Err(problems) => assert!(!problems.to_string().is_empty()),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use super::value::Value;
 
 const DURATION: &str = "a duration from 1ms to ten years, such as \"30s\", \"250ms\" or \"8d\"";
 
+const OFF: &str = "off";
+
 impl Reader {
     /// A text that is not empty.
     pub fn text(&mut self, key: &str, default: &str) -> String {
@@ -81,6 +83,18 @@ impl Reader {
     /// A duration above zero, where silence has a meaning of its own.
     pub fn optional_duration(&mut self, key: &str) -> Option<Duration> {
         self.find(key, DURATION, |value| value.text().and_then(units::duration))
+    }
+
+    /// A duration above zero, or `"off"`.
+    pub fn duration_or_off(&mut self, key: &str, default: Option<Duration>) -> Option<Duration> {
+        let show = |default: &Option<Duration>| match default {
+            Some(default) => format!("{:?}", units::show_duration(*default)),
+            None => format!("{OFF:?}"),
+        };
+        self.get(key, default, show, &format!("{DURATION}, or {OFF:?}"), |value| match value.text()?.trim() {
+            OFF => Some(None),
+            text => units::duration(text).map(Some),
+        })
     }
 
     /// A number of bytes above zero: an integer, or a text such as `"64MiB"`.

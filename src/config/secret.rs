@@ -46,7 +46,9 @@ impl Serialize for Secret {
 /// it hides more rather than less.
 #[must_use]
 pub fn mask_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
+    // A text that only looks like a URL may be the secret itself.
+    let is_scheme = |scheme: &str| scheme.len() <= 10 && scheme.bytes().all(|byte| byte.is_ascii_lowercase());
+    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
         return MASK.to_owned();
     };
     // The last `@` of all, not of the host part: a password with a raw `/`, `?` or `@` stays hidden too.
@@ -79,5 +81,6 @@ mod tests {
         assert_eq!(mask_url("redis://:a/b?c@d@host"), "redis://***@host");
         assert_eq!(mask_url("postgres://h/db?password=p"), "postgres://h/db?***");
         assert_eq!(mask_url("hunter2"), "***");
+        assert_eq!(mask_url("hunter2://localhost"), "***");
     }
 }

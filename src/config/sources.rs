@@ -77,6 +77,14 @@ impl Sources {
     }
 }
 
+/// All values of one text.
+#[cfg(feature = "fuzzing")]
+pub(super) fn of_text(text: &str) -> (BTreeMap<String, Entry>, Vec<Problem>) {
+    let mut layers = Layers::default();
+    layers.text("text", text);
+    (layers.entries, layers.problems)
+}
+
 /// A value, and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -106,8 +114,14 @@ impl Layers {
                 return true;
             }
         };
-        let origin = |at: usize| Origin::File { path: shown.clone(), line: line_of(&text, at) };
-        let (table, errors) = DeTable::parse_recoverable(&text);
+        self.text(&shown, &text);
+        true
+    }
+
+    /// What stands in a file of this name.
+    fn text(&mut self, shown: &str, text: &str) {
+        let origin = |at: usize| Origin::File { path: shown.to_owned(), line: line_of(text, at) };
+        let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             // The message alone: the error as a whole would quote the line, and a secret with it.
             self.problems.push(Problem {
@@ -120,7 +134,6 @@ impl Layers {
         if errors.is_empty() {
             self.table("", table.get_ref(), &origin);
         }
-        true
     }
 
     /// Tables become keys with dots, so that `a.b = 1`, `"a.b" = 1` and `b = 1` under `[a]` are the same.

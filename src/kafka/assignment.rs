@@ -1,16 +1,21 @@
 //! The partitions that this consumer has now: fed, paused, resumed and committed.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
 };
 
-use super::{commits, group::GroupConsumer, positions::Position};
+use rdkafka::{TopicPartitionList, consumer::Consumer, error::KafkaError};
+
+use super::{
+    committing::note_of,
+    group::GroupConsumer,
+    positions::Position,
+    stall::{Fetched, Sight, Stillness},
+};
 use crate::{
-    crash::crash_point,
+    evidence::Happened,
     pipeline::{Bounds, Partition},
     telemetry::PartitionMetrics,
 };
@@ -24,16 +29,26 @@ pub(crate) struct Assignment {
     pub(super) running: BTreeMap<Name, Running>,
     /// Paused until their start is known, or decided by a person.
     pub(super) held: BTreeMap<Name, String>,
+    /// Kafka does not know their topics when they are committed.
+    pub(super) unknown: BTreeSet<Name>,
     /// No longer ours, with handlers that still run: the process waits for them before it ends.
     ending: Vec<Arc<Partition>>,
+    /// When notes may be written again where nothing else is committed.
+    pub(super) next_notes: Option<Instant>,
+    /// The brokers take less metadata than notes need.
+    pub(super) notes_refused: bool,
 }
 
 /// A partition at work.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) partition: Arc<Partition>,
-    /// The last position handed over for committing.
-    stored: Option<i64>,
+    /// The last position handed over for committing, and when.
+    pub(super) stored: Option<(i64, Instant)>,
+    /// The last position that Kafka said it has.
+    pub(super) acknowledged: Option<i64>,
+    /// The note that was handed over with it, if that is certain.
+    pub(super) noted: Option<String>,
     pub(super) beginning: Beginning,
     /// How many partitions its topic has.
     pub(super) topic_partitions: i32,
@@ -42,6 +57,9 @@ pub(super) struct Running {
     /// Nothing is fetched, for it may not begin yet.
     is_paused: bool,
     pub(super) metrics: PartitionMetrics,
+    /// What Kafka's client has told since it moved last.
+    pub(super) fetched: Option<Fetched>,
+    pub(super) stillness: Stillness,
 }
 
 /// How far the beginning of a partition is known outside of this process.
@@ -81,17 +99,40 @@ impl Running {
     pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
         let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Unannounced };
         let (topic_partitions, topic_id) = (position.partitions, position.topic_id.clone());
-        Self { partition, stored: None, beginning, topic_partitions, topic_id, is_paused: true, metrics }
+        Self {
+            partition,
+            stored: None,
+            acknowledged: None,
+            noted: None,
+            beginning,
+            topic_partitions,
+            topic_id,
+            is_paused: true,
+            metrics,
+            fetched: None,
+            stillness: Stillness::default(),
+        }
     }
 
     /// The consumer has been assigned this partition anew, at its own next record: paused, and without the
     /// position that was handed over.
     pub(super) fn assigned_anew(&mut self) {
         self.is_paused = true;
-        self.stored = None;
+        self.not_stored();
     }
 
-    fn may_begin(&self) -> bool {
+    /// Whether records may come.
+    pub(super) fn is_fed(&self) -> bool {
+        !self.is_paused && self.may_begin()
+    }
+
+    /// What changes whenever it moves.
+    pub(super) fn sight(&self) -> Sight {
+        let (next, watermark, unsettled) = self.partition.progress();
+        Sight { next, watermark, unsettled, fetched: self.fetched }
+    }
+
+    pub(super) fn may_begin(&self) -> bool {
         matches!(self.beginning, Beginning::Continued | Beginning::Known)
     }
 }
@@ -118,55 +159,6 @@ impl Assignment {
         Ok(())
     }
 
-    /// Commits the watermarks that have moved.
-    pub(super) fn commit(&mut self, consumer: &GroupConsumer, mode: CommitMode) -> Result<(), KafkaError> {
-        let moved: Vec<(Name, i64)> = self
-            .running
-            .iter()
-            .filter(|(_, running)| running.may_begin())
-            .map(|(name, running)| (name.clone(), running.partition.watermark(), running.stored))
-            .filter(|(_, watermark, stored)| stored.is_none_or(|stored| stored < *watermark))
-            .map(|(name, watermark, _)| (name, watermark))
-            .collect();
-        if moved.is_empty() && matches!(mode, CommitMode::Async) {
-            return Ok(());
-        }
-        let offsets = offsets(&moved)?;
-        // Answers `Ok` if it stored any of them, and refuses those that are no longer ours: each is looked at.
-        if offsets.count() > 0 {
-            drop(consumer.store_offsets(&offsets));
-        }
-        for (name, watermark) in moved {
-            let stored =
-                offsets.find_partition(&name.0, name.1).is_some_and(|element| element.error().is_ok());
-            if let (true, Some(running)) = (stored, self.running.get_mut(&name)) {
-                running.stored = Some(watermark);
-            }
-        }
-        crash_point("before_commit");
-        let committed = match mode {
-            CommitMode::Async => commits::commit(consumer, None),
-            CommitMode::Sync => consumer.commit_consumer_state(mode),
-        };
-        match committed {
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Commits where new partitions begin, as it is: Kafka's client leaves out what does not lie beyond its last
-    /// commit, and a beginning may lie before that. The answer comes by [`committed`](Self::committed).
-    pub(super) fn commit_beginnings(&self, consumer: &GroupConsumer) -> Result<(), KafkaError> {
-        let uncommitted =
-            self.running.iter().filter(|(_, running)| running.beginning == Beginning::Uncommitted);
-        let beginnings: Vec<(Name, i64)> =
-            uncommitted.map(|(name, running)| (name.clone(), running.partition.watermark())).collect();
-        if beginnings.is_empty() || consumer.assignment_lost() {
-            return Ok(());
-        }
-        commits::commit(consumer, Some(&offsets(&beginnings)?))
-    }
-
     /// The partitions about which the store is to be told something.
     pub(super) fn due(&self) -> Vec<(Name, Due)> {
         let tells = |beginning| !matches!(beginning, Beginning::Uncommitted | Beginning::Known);
@@ -180,38 +172,11 @@ impl Assignment {
         running.map(|(name, running)| (name.clone(), due(running))).collect()
     }
 
-    /// Kafka has these offsets, or says what is wrong with some of them. Answers whether a new partition's beginning
-    /// was among them.
-    pub(super) fn committed(&mut self, answer: &TopicPartitionList) -> bool {
-        let mut begun = false;
-        for element in answer.elements() {
-            let name = (element.topic().into(), element.partition());
-            let Some(running) = self.running.get_mut(&name) else { continue };
-            if element.error().is_err() {
-                running.stored = None;
-            } else if running.beginning == Beginning::Uncommitted
-                && element.offset() == Offset::Offset(running.partition.watermark())
-            {
-                running.beginning = Beginning::Unremembered;
-                begun = true;
-            }
-        }
-        begun
-    }
-
-    /// A commit of these offsets has failed: they are handed over again.
-    pub(super) fn not_committed(&mut self, offsets: &TopicPartitionList) {
-        for element in offsets.elements() {
-            if let Some(running) = self.running.get_mut(&(element.topic().into(), element.partition())) {
-                running.stored = None;
-            }
-        }
-    }
-
     /// Forgets a partition. What runs there may finish and completes its claims, but commits nothing.
     pub(super) fn end(&mut self, name: &Name) {
         self.ending.retain(|partition| !partition.is_stopped());
         if let Some(running) = self.running.remove(name) {
+            note_of(Happened::Revoked, &running.partition, running.partition.next_offset());
             running.partition.stop();
             self.ending.push(running.partition);
         }
@@ -223,14 +188,6 @@ impl Assignment {
         let mut all = self.running.values().map(|running| &running.partition).chain(&self.ending);
         all.all(|partition| partition.is_stopped())
     }
-}
-
-fn offsets(positions: &[(Name, i64)]) -> Result<TopicPartitionList, KafkaError> {
-    let mut offsets = TopicPartitionList::new();
-    for ((topic, partition), offset) in positions {
-        offsets.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
-    }
-    Ok(offsets)
 }
 
 /// These partitions, without offsets.

@@ -19,6 +19,7 @@ pub const OWNED: &[&str] = &[
     "enable.idempotence",
     "enable.partition.eof",
     "group.id",
+    "group.instance.id",
     "metadata.broker.list",
     "partition.assignment.strategy",
     "request.required.acks",
@@ -27,6 +28,12 @@ pub const OWNED: &[&str] = &[
 
 /// Fetched, but not yet handed over, per partition.
 const PREFETCH_KILOBYTES: &str = "4096";
+/// A connection on which a request has waited so long for its answer leads nowhere. Work that waits for it stands
+/// still meanwhile, so it is less than the library's own minute.
+const SILENCE_MS: &str = "20000";
+/// One answer has to arrive within that time also over a slow line, or it is asked for again and again: this much
+/// does at 64 kB/s. Less costs rate where brokers are far away.
+const FETCH_BYTES: &str = "1048576";
 /// A batch of several records never exceeds this, so that no record is refused for its neighbours' size:
 /// topics of ours take at least this much. A larger record travels alone.
 const BATCH_BYTES: &str = "65536";
@@ -134,8 +141,8 @@ impl KafkaClient {
             ("fetch.queue.backoff.ms", "5"),
             ("queued.max.messages.kbytes", PREFETCH_KILOBYTES),
             ("queued.min.messages", "10000"),
-            ("fetch.message.max.bytes", "1048576"),
-            ("fetch.max.bytes", "16777216"),
+            ("fetch.message.max.bytes", FETCH_BYTES),
+            ("fetch.max.bytes", FETCH_BYTES),
             ("isolation.level", "read_committed"),
             ("check.crcs", "true"),
         ]);
@@ -180,7 +187,12 @@ impl KafkaClient {
         }
         self.suggest(
             &mut config,
-            &[("reconnect.backoff.max.ms", "2000"), ("topic.metadata.refresh.interval.ms", "60000")],
+            &[
+                ("reconnect.backoff.max.ms", "2000"),
+                ("topic.metadata.refresh.interval.ms", "60000"),
+                ("socket.timeout.ms", SILENCE_MS),
+                ("socket.keepalive.enable", "true"),
+            ],
         );
         self.suggest(&mut config, suggestions);
         config.set("bootstrap.servers", &self.brokers);

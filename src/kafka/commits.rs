@@ -8,7 +8,7 @@ use std::ptr;
 use rdkafka::{
     TopicPartitionList,
     bindings::{rd_kafka_commit_queue, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer},
-    consumer::Consumer,
+    consumer::{CommitMode, Consumer},
     error::{IsError, KafkaError},
 };
 
@@ -35,4 +35,12 @@ pub(super) fn commit(
         answer
     };
     if answer.is_error() { Err(KafkaError::ConsumerCommit(answer.into())) } else { Ok(()) }
+}
+
+/// Commits these offsets, and waits until the broker has answered.
+pub(super) fn commit_and_wait(
+    consumer: &GroupConsumer,
+    offsets: &TopicPartitionList,
+) -> Result<(), KafkaError> {
+    Consumer::commit(consumer, offsets, CommitMode::Sync)
 }

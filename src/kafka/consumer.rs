@@ -17,7 +17,10 @@ use super::{
     headers::record_of,
     queues::Queues,
 };
-use crate::telemetry::metrics::Component;
+use crate::{
+    crash::{is_deaf, stall_point},
+    telemetry::metrics::Component,
+};
 use rdkafka::{
     Message,
     consumer::{CommitMode, Consumer, RebalanceProtocol},
@@ -36,6 +39,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_AT_TOPICS: Duration = Duration::from_secs(3);
 /// Between two questions where held partitions begin; doubles from the first to the second while nobody answers.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
+/// After a longer turn the group may have gone on without us: the next turn, which hears of that, commits.
+const LONG_TURN: Duration = Duration::from_secs(2);
 
 /// How a consumer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +77,7 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// Subscribes, and polls on a thread of its own until the group is to stop and everything is drained.
+    /// Subscribes, under a lasting name if there is an `instance_id`, and polls on a thread of its own until the group is to stop and everything is drained.
     ///
     /// # Errors
     /// A configuration that Kafka's client refuses.
@@ -79,11 +85,16 @@ impl Poller {
         client: &KafkaClient,
         group: Group,
         commit_interval: Duration,
+        instance_id: Option<&str>,
     ) -> Result<JoinHandle<Ended>, KafkaFault> {
         let name = group.service.name().clone();
         let topics: HashMap<String, Arc<str>> =
             group.topics.iter().map(|(name, topic)| (name.clone(), Arc::clone(&topic.name))).collect();
-        let consumer: GroupConsumer = client.consumer(group.service.group()).create_with_context(group)?;
+        let mut config = client.consumer(group.service.group());
+        if let Some(instance_id) = instance_id {
+            config.set("group.instance.id", instance_id);
+        }
+        let consumer: GroupConsumer = config.create_with_context(group)?;
         consumer.subscribe(&topics.keys().map(String::as_str).collect::<Vec<_>>())?;
         let now = Instant::now();
         let poller = Self {
@@ -124,9 +135,11 @@ impl Poller {
 
     /// One turn of the loop. A fault of Kafka ends nothing: the client reconnects by itself.
     fn turn(&mut self) {
+        stall_point("poll");
         let group = Arc::clone(self.consumer.context());
         group.service.status.health.tick();
         self.note(self.serve());
+        let served = Instant::now();
         if !group.stop.is_cancelled() {
             self.note(group.assignment().resume(&self.consumer));
         }
@@ -137,7 +150,7 @@ impl Poller {
             Fetched::Full => std::thread::park_timeout(POLL_FULL),
         }
         let now = Instant::now();
-        if now >= self.next_commit {
+        if now >= self.next_commit && now - served < LONG_TURN {
             self.next_commit = now + self.commit_interval;
             self.commit(CommitMode::Async);
         }
@@ -166,6 +179,9 @@ impl Poller {
     /// Hands records to the partitions that have room.
     fn fetch(&self, group: &Group) -> Fetched {
         let mut fetched = Fetched::Nothing;
+        if is_deaf() {
+            return fetched;
+        }
         for (name, queue) in self.queues.iter() {
             let Some((partition, room)) = group.assignment().room(name, group.bounds) else { continue };
             let Some(topic) = self.topics.get(&*name.0) else { continue };
@@ -205,7 +221,7 @@ impl Poller {
                 Ok(())
             }
             KafkaError::MessageConsumptionFatal(_) => {
-                self.group().service.status.fail(format!("Kafka's client has given up: {error}"));
+                self.group().look_for_the_end(&self.consumer);
                 Ok(())
             }
             error => Err(error),
@@ -226,6 +242,7 @@ impl Poller {
                 Err(error) => self.note(Err(error)),
             }
         }
+        self.note(group.leave_unknown_topics(&self.consumer));
         if now >= self.next_topics {
             self.next_topics = now + LOOK_AT_TOPICS;
             group.look_at_topics(&self.consumer);
@@ -238,6 +255,8 @@ impl Poller {
             }
             self.next_ask = Instant::now() + self.ask_pause;
         }
+        group.look_for_stalls(&self.consumer, now);
+        group.look_for_the_end(&self.consumer);
         group.remember_beginnings();
         self.note(group.assignment().commit_beginnings(&self.consumer));
     }

@@ -19,8 +19,10 @@ pub struct KafkaFault {
 pub enum FaultKind {
     /// No answer; waiting may help.
     Unreachable,
-    /// The broker knows us and says no: credentials, certificates, permissions. Waiting does not help.
+    /// The broker knows us and says no: credentials, permissions. Waiting does not help.
     Refused,
+    /// One side does not trust the other's certificate. Waiting does not help.
+    Untrusted,
     /// A property or a topic setting is wrong. Waiting does not help.
     Misconfigured,
     /// Anything else; the message says what.
@@ -81,12 +83,12 @@ pub(crate) fn kind_of(code: Code) -> FaultKind {
         Code::Authentication
         | Code::SaslAuthenticationFailed
         | Code::UnsupportedSASLMechanism
-        | Code::SSL
         | Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
         | Code::SecurityDisabled => FaultKind::Refused,
+        Code::SSL => FaultKind::Untrusted,
         Code::InvalidArgument
         | Code::InvalidConfig
         | Code::InvalidTopic

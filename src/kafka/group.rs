@@ -23,11 +23,13 @@ use super::{
     assignment::{Assignment, Name, Running},
     positions::{Position, Positions, Resolved},
     queues,
+    stall::Fetched,
     start::Start,
     watcher::Watcher,
 };
 use crate::{
-    pipeline::{Bounds, Partition, ServiceRun, Topic, age, next_epoch},
+    evidence::{Happened, Note, note},
+    pipeline::{Bounds, Partition, ServiceRun, Topic, age, commit::Tracker, next_epoch},
     telemetry::metrics::{CommitOutcome, Component, RebalanceKind},
 };
 
@@ -48,6 +50,8 @@ pub(crate) struct Group {
     pub(crate) drain_timeout: Duration,
     /// How long revoked partitions may: meanwhile nothing is polled.
     pub(crate) revoke_timeout: Duration,
+    /// How long a partition may stand still while records wait.
+    pub(crate) stall_after: Option<Duration>,
     /// Where handlers run.
     pub(crate) runtime: Handle,
     /// Where nothing waits for handlers.
@@ -110,9 +114,7 @@ impl Group {
                 .collect();
         }
         self.service.status.health.tick();
-        let resolved = self.positions.resolve(consumer, topic, partitions);
-        self.service.status.health.tick();
-        resolved
+        self.positions.resolve(consumer, topic, partitions, || self.service.status.health.tick())
     }
 
     pub(super) fn begin_or_hold(
@@ -126,11 +128,18 @@ impl Group {
             Ok(position) => match position.start.clone() {
                 Start::At(offset) => {
                     let Some(known) = self.topics.get(&**topic) else { return };
-                    tracing::info!(%topic, partition, offset, "assigned");
+                    let beyond = position.finished.count();
+                    tracing::info!(%topic, partition, offset, finished_beyond = beyond, "assigned");
                     self.service.status.health.resume(topic, partition);
                     let epoch = next_epoch();
+                    note(|| Note {
+                        group: Some(self.service.group()),
+                        epoch: Some(epoch),
+                        ..Note::at(Happened::Assigned, (topic, partition), offset)
+                    });
+                    let tracker = Tracker::resuming(epoch, offset, position.finished.clone());
                     let begun =
-                        Partition::new(Arc::clone(known), partition, epoch, offset, self.runtime.clone());
+                        Partition::resuming(Arc::clone(known), partition, tracker, self.runtime.clone());
                     let metrics = self.service.status.metrics.partition(topic, partition);
                     assignment.held.remove(&name);
                     assignment.running.insert(name, Running::new(begun, metrics, &position));
@@ -147,6 +156,7 @@ impl Group {
             tracing::error!(%topic, partition, %why, "paused: where to begin is not known");
             self.service.status.metrics.fault(Component::Kafka);
         }
+        self.service.status.health.moves(topic, partition);
         self.service.status.health.pause(topic, partition, &why);
         assignment.held.insert(name, why);
     }
@@ -164,6 +174,7 @@ impl Group {
             assignment.end(name);
             assignment.held.remove(name);
             self.service.status.health.resume(&name.0, name.1);
+            self.service.status.health.moves(&name.0, name.1);
         }
         drop(assignment);
         let kind = if lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
@@ -230,10 +241,10 @@ impl ConsumerContext for Group {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => self.assignment().all_committed(),
             Err(error) => {
                 self.commit_failed(&error);
-                self.assignment().not_committed(offsets);
+                self.assignment().not_committed(&error, offsets);
             }
             Ok(()) => {
                 self.service.status.metrics.commit(CommitOutcome::Committed);
@@ -241,6 +252,9 @@ impl ConsumerContext for Group {
                     self.look_now.store(true, Relaxed);
                 }
             }
+        }
+        if !self.assignment().unknown.is_empty() {
+            self.look_now.store(true, Relaxed);
         }
     }
 }
@@ -256,8 +270,9 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
-        for ((topic, partition), running) in &self.assignment().running {
+        for ((topic, partition), running) in &mut self.assignment().running {
             let known = statistics.topics.get(&**topic).and_then(|topic| topic.partitions.get(partition));
+            running.fetched = known.map(|known| Fetched { next: known.next_offset, ready: known.fetchq_cnt });
             let end = known.map_or(-1, |known| known.ls_offset.max(known.hi_offset));
             running.metrics.lag(u64::try_from(end - running.partition.watermark()).unwrap_or(0));
             running

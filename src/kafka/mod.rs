@@ -3,6 +3,7 @@
 mod assignment;
 mod client;
 mod commits;
+mod committing;
 mod consumer;
 mod embedded;
 mod fault;
@@ -12,11 +13,13 @@ mod log_answers;
 mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
+mod notes;
 mod positions;
 mod producer;
 mod publish;
 mod queues;
 mod seen_end;
+mod stall;
 mod start;
 mod stretch;
 mod topic_ids;

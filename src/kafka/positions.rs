@@ -11,16 +11,20 @@ use tokio::runtime::Handle;
 
 use super::{
     group::GroupConsumer,
+    notes::{finished, notes},
     start::{Known, Start},
     topic_ids::topic_id,
 };
 use crate::{
     config::StartFrom,
+    pipeline::{Finished, finished::Place},
     store::{Anchors, DedupeStore},
 };
 
 /// How long Kafka may take to answer one question; the loop that polls waits for it.
 const KAFKA_ANSWERS: Duration = Duration::from_secs(5);
+/// The same once a partition's leader has not answered: the others' may, but not one after the other.
+const KAFKA_ANSWERS_BRIEFLY: Duration = Duration::from_millis(500);
 /// How long the store may take to answer one question.
 const STORE_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -42,6 +46,8 @@ pub(crate) struct Position {
     pub(super) start: Start,
     /// Kafka has the start as the group's committed offset already.
     pub(super) is_committed: bool,
+    /// What its owner of before has finished beyond the start.
+    pub(super) finished: Finished,
     /// How many partitions the topic has.
     pub(super) partitions: i32,
     /// The id of its topic, where the broker tells it.
@@ -52,35 +58,59 @@ pub(crate) struct Position {
 struct Topic {
     count: i32,
     id: Option<String>,
-    /// The group's committed offsets.
-    committed: BTreeMap<i32, i64>,
+    committed: Committed,
     /// What the store remembers of the group's beginning.
     anchors: Anchors,
+}
+
+/// What the group has committed, by partition.
+struct Committed {
+    offsets: BTreeMap<i32, i64>,
+    /// The metadata, where there is some.
+    notes: BTreeMap<i32, String>,
 }
 
 /// Each partition's position, or who could not be asked.
 pub(super) type Resolved = BTreeMap<i32, Result<Position, String>>;
 
 impl Positions {
-    /// Where some partitions of one topic begin.
+    /// Where some partitions of one topic begin. Each answer takes its time: `tick` is called after each.
     pub(super) fn resolve(
         &self,
         consumer: &GroupConsumer,
         topic: &str,
         partitions: &BTreeSet<i32>,
+        tick: impl Fn(),
     ) -> Resolved {
         let all = self.known_of(consumer, topic, partitions);
-        let each = |partition: i32| {
-            let Topic { count, id, committed, anchors } = all.as_ref().map_err(Clone::clone)?;
+        tick();
+        let mut patience = KAFKA_ANSWERS;
+        let mut each = |partition: i32| {
+            let Topic { count, id, committed: Committed { offsets: committed, notes }, anchors } =
+                all.as_ref().map_err(Clone::clone)?;
             let kafka = |error: KafkaError| said_nothing(topic, &error);
-            let log = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS).map_err(kafka)?;
+            let log = consumer.fetch_watermarks(topic, partition, patience).map_err(|error| {
+                patience = KAFKA_ANSWERS_BRIEFLY;
+                kafka(error)
+            })?;
             let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
             let topic_id = id.as_deref();
             let start = Known { topic, partition, log, committed, anchors, first_start, topic_id }.start();
             let is_committed = committed.get(&partition).is_some_and(|offset| start == Start::At(*offset));
-            Ok(Position { start, is_committed, partitions: *count, topic_id: id.clone() })
+            let finished = match (notes.get(&partition), topic_id, &start) {
+                (Some(note), Some(topic_id), Start::At(offset)) if is_committed => {
+                    finished(topic, note, &Place { topic_id, partition, offset: *offset }, log.1)
+                }
+                _ => Finished::default(),
+            };
+            Ok(Position { start, is_committed, finished, partitions: *count, topic_id: id.clone() })
         };
-        partitions.iter().map(|partition| (*partition, each(*partition))).collect()
+        let each = |partition: &i32| {
+            let position = each(*partition);
+            tick();
+            (*partition, position)
+        };
+        partitions.iter().map(each).collect()
     }
 
     /// What concerns all partitions of a topic: their number, the committed offsets, and the group's beginning.
@@ -96,12 +126,8 @@ impl Positions {
             return Err(format!("Kafka does not know all partitions of {topic} yet, only {count}"));
         }
         let id = self.topic_id(consumer, topic, KAFKA_ANSWERS);
-        Ok(Topic {
-            count,
-            id,
-            committed: committed(consumer, topic, count).map_err(kafka)?,
-            anchors: self.anchors(topic)?,
-        })
+        let committed = committed(consumer, topic, count).map_err(kafka)?;
+        Ok(Topic { count, id, committed, anchors: self.anchors(topic)? })
     }
 
     /// The topic's id, if the broker tells it within `patience`.
@@ -184,12 +210,8 @@ fn partition_count(consumer: &GroupConsumer, topic: &str) -> Result<i32, KafkaEr
     Ok(found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
 }
 
-/// The group's committed offsets on every partition of the topic.
-fn committed(
-    consumer: &GroupConsumer,
-    topic: &str,
-    partitions: i32,
-) -> Result<BTreeMap<i32, i64>, KafkaError> {
+/// The group's committed offsets on every partition of the topic, and their metadata.
+fn committed(consumer: &GroupConsumer, topic: &str, partitions: i32) -> Result<Committed, KafkaError> {
     let mut asked = TopicPartitionList::new();
     if partitions > 0 {
         asked.add_partition_range(topic, 0, partitions - 1);
@@ -202,5 +224,5 @@ fn committed(
             offsets.insert(element.partition(), offset);
         }
     }
-    Ok(offsets)
+    Ok(Committed { offsets, notes: notes(&answer) })
 }

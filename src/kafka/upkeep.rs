@@ -9,7 +9,7 @@ use std::{
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
-    error::KafkaResult,
+    error::{KafkaResult, RDKafkaErrorCode},
 };
 
 use super::{
@@ -87,15 +87,48 @@ impl Group {
             let others = running.iter().filter(|((name, _), began_in)| {
                 *name == topic && began_in.as_ref().is_some_and(|began_in| *began_in != now)
             });
-            let mut assignment = self.assignment();
             for (name, _) in others {
-                let why = "the topic was deleted and created again".to_owned();
-                if let Err(error) = consumer.pause(&list([(&*topic, name.1)])) {
+                let why = "the topic was deleted and created again";
+                if let Err(error) = self.leave(consumer, name, why) {
                     tracing::warn!(%topic, %error, "not paused");
                 }
-                assignment.end(name);
-                self.hold(&mut assignment, name.clone(), why);
             }
+        }
+    }
+
+    /// Kafka did not know these topics when they were committed. What is committed from now on might be committed into
+    /// another topic of the same name: each partition waits until its topic is there, and then begins as after a restart.
+    pub(super) fn leave_unknown_topics(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
+        let unknown = std::mem::take(&mut self.assignment().unknown);
+        unknown
+            .iter()
+            .try_for_each(|name| self.leave(consumer, name, "Kafka does not know its topic any more"))
+    }
+
+    /// Holds a partition, and has Kafka's client forget what was handed over for committing: it commits that together
+    /// with the offsets of other partitions.
+    fn leave(&self, consumer: &GroupConsumer, name: &Name, why: &str) -> KafkaResult<()> {
+        let mut assignment = self.assignment();
+        let Some(next) = assignment.running.get(name).map(|running| running.partition.next_offset()) else {
+            return Ok(());
+        };
+        assignment.end(name);
+        self.hold(&mut assignment, name.clone(), why.to_owned());
+        assign_anew(consumer, &name.0, name.1, next)
+    }
+
+    /// Kafka's client has given up for good. It says so once, and not always where records come.
+    pub(super) fn look_for_the_end(&self, consumer: &GroupConsumer) {
+        let status = &self.service.status;
+        if status.failure().is_none()
+            && let Some((code, reason)) = consumer.client().fatal_error()
+        {
+            status.fail(match code {
+                RDKafkaErrorCode::FencedInstanceId | RDKafkaErrorCode::UnreleasedInstanceId => format!(
+                    "another member of the group has the same worker.instance_id; every pod needs its own, as the pods of a StatefulSet have ({code})"
+                ),
+                _ => format!("Kafka's client has given up: {reason}"),
+            });
         }
     }
 

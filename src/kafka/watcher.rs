@@ -73,8 +73,13 @@ impl Watcher {
         let waited = humantime::format_duration(Duration::from_secs(waited.as_secs().max(1)));
         match complaint {
             Some(Complaint { code, reason, .. }) if kind_of(code) == FaultKind::Refused => {
-                let what = if code == Code::SSL { "the TLS handshake" } else { "the login" };
-                KafkaFault::new(FaultKind::Refused, format!("{what} at {brokers} failed: {reason}"))
+                KafkaFault::new(FaultKind::Refused, format!("the login at {brokers} failed: {reason}"))
+            }
+            Some(Complaint { code, reason, .. }) if code == Code::SSL || is_alert(&reason) => {
+                KafkaFault::new(
+                    FaultKind::Untrusted,
+                    format!("the TLS handshake at {brokers} failed: {reason}{}", certificate_hint(&reason)),
+                )
             }
             Some(Complaint { source, reason, .. }) => {
                 let hint = if source == Source::Log || was_closed(&reason) { HINT } else { "" };
@@ -105,6 +110,22 @@ impl Watcher {
             _ if expected => tracing::debug!(target: "librdkafka", facility, "{message}"),
             _ => tracing::warn!(target: "librdkafka", facility, "{message}"),
         }
+    }
+}
+
+/// Whether the broker has ended the handshake: by then our side may have taken it for done.
+fn is_alert(reason: &str) -> bool {
+    reason.contains("SSL alert number")
+}
+
+/// What is to be mended: OpenSSL says neither whose certificate it is nor that a name may be the reason.
+fn certificate_hint(reason: &str) -> &'static str {
+    if is_alert(reason) {
+        "; the broker wants a certificate that it trusts, see ssl.certificate.location and ssl.key.location"
+    } else if reason.contains("certificate verify failed") {
+        "; see ssl.ca.location, whether the certificate has expired, and whether kafka.brokers has the name that it is for"
+    } else {
+        ""
     }
 }
 
@@ -199,6 +220,24 @@ mod tests {
         let refused =
             explained(&[(Code::BrokerTransportFailure, "Connect to b:9092 failed: Connection refused")]);
         assert!(!refused.message.contains(HINT), "nobody listens there: {refused}");
+    }
+
+    #[test]
+    fn certificates_are_told_from_absent_brokers_on_both_sides() {
+        let ours = explained(&[(
+            Code::SSL,
+            "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed",
+        )]);
+        assert_eq!(ours.kind, FaultKind::Untrusted);
+        assert!(ours.message.contains("see ssl.ca.location"), "{ours}");
+        let alert =
+            "Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42";
+        let theirs = explained(&[
+            (Code::BrokerTransportFailure, alert),
+            (Code::AllBrokersDown, "1/1 brokers are down"),
+        ]);
+        assert_eq!(theirs.kind, FaultKind::Untrusted);
+        assert!(theirs.message.ends_with("see ssl.certificate.location and ssl.key.location"), "{theirs}");
     }
 
     #[test]

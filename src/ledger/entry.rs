@@ -68,6 +68,15 @@ pub(super) fn read(record: &Record) -> Result<(u128, Option<Said>), Unreadable> 
     Ok((u128::from_be_bytes(key), said))
 }
 
+/// What is read is one of the three things that are written, under a key of their length.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(record: &Record) {
+    if read(record).is_ok() {
+        assert_eq!(record.key.as_ref().map(Bytes::len), Some(16));
+        assert!(record.value.as_ref().is_none_or(|value| value.len() == 2));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,8 @@ mod reader;
 mod since;
 
 pub(crate) use book::{Book, Tell};
+#[cfg(feature = "fuzzing")]
+pub(crate) use entry::fuzz;
 pub(crate) use entry::{Said, record, taken_away, topic};
 pub(crate) use keeper::{KeepError, Keeper, Report, watch};
 pub(crate) use known::Known;

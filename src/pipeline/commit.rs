@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Settled;
+use super::{Finished, Settled};
 
 /// The records of one partition in one assignment, delivered in order, settled in any order.
 ///
@@ -16,6 +16,8 @@ pub struct Tracker {
     /// Every delivered record from the first unsettled one on, in offset order.
     open: VecDeque<Open>,
     unsettled: usize,
+    /// What an owner of before has finished beyond the position where this one began.
+    before: Finished,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,25 @@ impl Tracker {
     /// A partition assigned as `epoch`, read from offset `position` on.
     #[must_use]
     pub fn starting_at(epoch: u64, position: i64) -> Self {
-        Self { epoch, next: position, open: VecDeque::new(), unsettled: 0 }
+        Self::resuming(epoch, position, Finished::default())
+    }
+
+    /// The same, where an owner of before has finished some records already.
+    #[must_use]
+    pub fn resuming(epoch: u64, position: i64, before: Finished) -> Self {
+        Self { epoch, next: position, open: VecDeque::new(), unsettled: 0, before }
+    }
+
+    /// The assignment that this is about.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The proof that an owner of before has finished this record, if one has.
+    #[must_use]
+    pub fn settled_before(&self, offset: i64) -> Option<Settled> {
+        self.before.settled(self.epoch, offset)
     }
 
     /// Takes note of a record; `false` if it was delivered before and must not be handled again.
@@ -71,6 +91,30 @@ impl Tracker {
     #[must_use]
     pub fn watermark(&self) -> i64 {
         self.open.front().map_or(self.next, |open| open.offset)
+    }
+
+    /// What is finished beyond the watermark: here, and before by others who got further. Offsets between two finished
+    /// records that no record has count as finished, too.
+    #[must_use]
+    pub fn finished(&self) -> Finished {
+        let mut finished = Finished::default();
+        if self.open.len() > self.unsettled {
+            let mut run = None;
+            for Open { offset, settled, .. } in &self.open {
+                run = match (run, settled) {
+                    (None, true) => Some((*offset, offset + 1)),
+                    (Some((from, _)), true) => Some((from, offset + 1)),
+                    (Some((from, to)), false) => {
+                        finished.push(from, to);
+                        None
+                    }
+                    (None, false) => None,
+                };
+            }
+            run.into_iter().for_each(|(from, to)| finished.push(from, to));
+        }
+        self.before.from(self.next).for_each(|(from, to)| finished.push(from, to));
+        finished
     }
 
     /// The next offset that has not been delivered.
@@ -164,6 +208,45 @@ mod tests {
         assert_eq!(tracker.unsettled(), 3);
     }
 
+    /// The offsets up to 30 that are finished.
+    fn offsets(finished: &Finished) -> Vec<i64> {
+        (0..30).filter(|offset| finished.contains(*offset)).collect()
+    }
+
+    #[test]
+    fn what_is_finished_behind_an_unsettled_record_is_known() {
+        let mut tracker = tracker(0..6);
+        assert!(tracker.finished().is_empty());
+        [0, 2, 3, 5].into_iter().for_each(|offset| tracker.settle(settled(offset)));
+        assert_eq!(offsets(&tracker.finished()), [2, 3, 5]);
+        [1, 4].into_iter().for_each(|offset| tracker.settle(settled(offset)));
+        assert!(tracker.finished().is_empty(), "the watermark says it all");
+    }
+
+    #[test]
+    fn what_others_have_finished_is_known_until_it_was_delivered_and_settled() {
+        let mut before = Finished::default();
+        before.push(2, 4);
+        before.push(20, 22);
+        let mut tracker = Tracker::resuming(EPOCH, 0, before);
+        (0..5).for_each(|offset| assert!(tracker.deliver(offset, None)));
+        assert_eq!(
+            (0..5).filter(|offset| tracker.settled_before(*offset).is_some()).collect::<Vec<_>>(),
+            [2, 3]
+        );
+        [2, 3].into_iter().for_each(|offset| tracker.settle(settled(offset)));
+        assert_eq!(offsets(&tracker.finished()), [2, 3, 20, 21], "the next owner has to know them, too");
+        [0, 1, 4].into_iter().for_each(|offset| tracker.settle(settled(offset)));
+        assert_eq!((tracker.watermark(), offsets(&tracker.finished())), (5, vec![20, 21]));
+    }
+
+    #[test]
+    fn gaps_in_the_offsets_do_not_part_what_is_finished() {
+        let mut tracker = tracker([0, 2, 4, 6, 8]);
+        [2, 4, 8].into_iter().for_each(|offset| tracker.settle(settled(offset)));
+        assert_eq!(offsets(&tracker.finished()), [2, 3, 4, 8]);
+    }
+
     proptest! {
         /// Against the definition, recomputed from scratch after every step.
         #[test]
@@ -181,6 +264,10 @@ mod tests {
                 let expected = open.first().copied().unwrap_or(offsets[offsets.len() - 1] + 1);
                 prop_assert_eq!(tracker.watermark(), expected);
                 prop_assert_eq!(tracker.unsettled(), open.len());
+                let finished = tracker.finished();
+                for offset in offsets.iter().filter(|offset| **offset >= tracker.watermark()) {
+                    prop_assert_eq!(finished.contains(*offset), !open.contains(offset));
+                }
             }
         }
     }

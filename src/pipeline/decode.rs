@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{dead_letter::Disposition, route::Route};
+use super::{dead_letter::Disposition, limits::Limits, route::Route};
 use crate::{DedupeKey, Record, Unknown, cloud_event::to_binary, erased::Job, routes::Table};
 
 /// The longest dedupe key, in bytes: it travels in a header of the dead letter.
@@ -38,8 +38,12 @@ impl Event {
 /// Decodes one record. Also answers the handler it is for, as far as that is known.
 pub(crate) fn decode<'a>(
     table: &'a Table<Arc<Route>>,
+    limits: Limits,
     record: &Arc<Record>,
 ) -> (Option<&'a Arc<Route>>, Decoded) {
+    if let Some(why) = limits.excess(record) {
+        return (table.whole(), Decoded::Unfit(Disposition::TooLarge, why));
+    }
     let meta = match to_binary(record) {
         Ok(meta) => meta,
         Err(why) => return (table.whole(), Decoded::Unfit(Disposition::Undecodable, why)),

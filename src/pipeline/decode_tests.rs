@@ -64,7 +64,8 @@ fn outcome(routes: Routes, record: Record) -> (Option<&'static str>, String) {
         handler,
     };
     let table = routes.tables().remove("orders").unwrap().map(|handler| Arc::new(route(handler)));
-    let (found, decoded) = decode(&table, &Arc::new(record));
+    let limits = Limits::of(&crate::config::WorkerSettings { max_record_bytes: 1000, ..Default::default() });
+    let (found, decoded) = decode(&table, limits, &Arc::new(record));
     let name = found.map(|route| route.handler.name());
     let outcome = match decoded {
         Decoded::Event(event) => {
@@ -193,4 +194,14 @@ fn without_a_key_the_letter_says_what_would_have_made_one() {
 fn a_panic_is_an_answer() {
     let routes = Routes::new().on_with("orders", Json, Panic);
     assert_eq!(outcome(routes, record(VALUE, &[])), of("panic", "undecodable: the decoder panicked"));
+}
+
+#[test]
+fn what_is_too_large_is_not_decoded() {
+    let large: &str = "4".repeat(1001).leak();
+    let routes = || Routes::new().on("orders", Panic);
+    let why = "too-large: it has 1001 bytes; `worker.max_record_bytes` allows 1000";
+    let key = record(None, &[]).key.map_or(0, |key| key.len());
+    assert_eq!(outcome(routes(), record(Some(&large[key..]), &[])), of("panic", why));
+    assert_eq!(outcome(typed(), record(Some(&large[key..]), &[])), nobody(why), "nor is its type looked for");
 }

@@ -15,11 +15,13 @@ use super::{
     status::Status,
 };
 use crate::{
+    crash::is_broken,
+    evidence::{self, Happened, Note},
     store::{
-        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Layout, Release, Released,
-        Renewal, Renewed, Run, StoreFault,
+        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Held, Inspected, KnownState,
+        Layout, Release, Released, Renewal, Renewed, Run, StoreFault,
     },
-    telemetry::metrics::{DedupeOperation, DedupeOutcome},
+    telemetry::metrics::{DedupeOperation, DedupeOutcome, Label},
 };
 
 /// Somebody asked the work to stop before it was settled.
@@ -96,24 +98,32 @@ impl Claims {
         request: &ClaimRequest,
         stop: &CancellationToken,
     ) -> Result<Claim, Stopped> {
-        let answer = self.insist(Some(stop), || self.claim.ask(request.clone())).await?;
-        self.count_claims(std::slice::from_ref(&answer));
+        let answer =
+            self.insist(DedupeOperation::Claim, Some(stop), || self.claim.ask(request.clone())).await?;
+        self.answered(std::slice::from_ref(request), std::slice::from_ref(&answer)).await;
         Ok(answer)
     }
 
-    pub(super) fn count_claims(&self, answers: &[Claim]) {
-        let outcomes = answers.iter().map(|answer| match answer {
-            Claim::Won(_) => DedupeOutcome::Won,
-            Claim::TakenOver(_) => DedupeOutcome::TakenOver,
-            Claim::Done => DedupeOutcome::Done,
-            Claim::Dead => DedupeOutcome::Dead,
-            Claim::Busy { .. } => DedupeOutcome::Busy,
-            Claim::BackingOff { .. } => DedupeOutcome::BackingOff,
-            Claim::Spent(_) => DedupeOutcome::Spent,
-            Claim::Mismatch => DedupeOutcome::Mismatch,
-            Claim::Foreign => DedupeOutcome::Foreign,
-        });
-        self.count_all(outcomes);
+    /// Takes note of what the store answered.
+    pub(super) async fn answered(&self, requests: &[ClaimRequest], answers: &[Claim]) {
+        self.count_all(answers.iter().map(claim_outcome));
+        if evidence::is_on() {
+            requests.iter().zip(answers).for_each(|(request, answer)| note_claim(request, answer));
+        }
+        if is_broken("mark_before_work") {
+            self.mark_before_work(requests, answers).await;
+        }
+    }
+
+    /// What must never be: it is for a test to see that this loses events.
+    async fn mark_before_work(&self, requests: &[ClaimRequest], answers: &[Claim]) {
+        for (request, answer) in requests.iter().zip(answers) {
+            let Some(grant) = granted(answer) else { continue };
+            let held = Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token };
+            let (retention, layout) = (request.retention, self.layout);
+            let done = Completion { held, end: End::Done, retention, attempts: 1, fingerprint: None, layout };
+            self.complete_at_last(&done).await;
+        }
     }
 
     /// Keeps a claim alive that was `asked` for then and granted. Its end fires `cancelled`.
@@ -139,7 +149,7 @@ impl Claims {
         // A renewal under way may still say what was true before, and must not come last.
         drop(self.renewing.lock().await);
         let renewal = claimed.renewal();
-        self.insist(Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
+        self.insist(DedupeOperation::Renew, Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
         Ok(())
     }
 
@@ -176,6 +186,11 @@ impl Claims {
             Completed::Stolen => DedupeOutcome::Stolen,
             Completed::Lost => DedupeOutcome::Lost,
         }));
+        if evidence::is_on() {
+            completions.iter().zip(recorded).for_each(|(completion, recorded)| {
+                evidence::note(|| note_completion(completion, *recorded));
+            });
+        }
         for (completion, recorded) in completions.iter().zip(recorded) {
             if *recorded == Completed::AlreadyFinished {
                 tracing::warn!(key = %completion.held.key, "two workers finished this event: a lease ran out under a live handler");
@@ -192,11 +207,25 @@ impl Claims {
     ) -> Result<(), Stopped> {
         claimed.end();
         let Back { delay, attempts, first_failure_ms, in_doubt } = back;
-        let Renewal { held, retention, .. } = claimed.renewal();
+        let Renewal { mut held, retention, .. } = claimed.renewal();
+        if is_broken("unconditional_delete") {
+            self.pretend_to_be_whoever_holds(&mut held).await;
+        }
+        evidence::note(|| Note::held(Happened::Released, &held));
         let release = Release { held, delay, retention, attempts, first_failure_ms, in_doubt };
-        self.insist(Some(stop), || self.release.ask(release.clone())).await?;
+        self.insist(DedupeOperation::Release, Some(stop), || self.release.ask(release.clone())).await?;
         self.count(DedupeOutcome::Released);
         Ok(())
+    }
+
+    /// What must never be: a release that does not ask whose claim it is. It is for a test to see what that leads to.
+    async fn pretend_to_be_whoever_holds(&self, held: &mut Held) {
+        let seen = self.caller.store.inspect(std::slice::from_ref(&held.key)).await;
+        let Ok(Some(Inspected::Known(known))) = seen.map(|mut seen| seen.pop()) else { return };
+        if let (KnownState::Claimed { owner, .. }, Some(token)) = (known.state, known.token) {
+            held.owner = owner;
+            held.token = token;
+        }
     }
 
     /// Gives a claim back as if it had never been asked for, where the store can be reached.
@@ -210,7 +239,8 @@ impl Claims {
             first_failure_ms: None,
             in_doubt: false,
         };
-        if let Err(fault) = self.release.ask(release).await {
+        evidence::note(|| Note::held(Happened::Released, &release.held));
+        if let Err(fault) = self.release.ask(release.clone()).await {
             tracing::debug!(%fault, "a claim could not be given back; its lease ends by itself");
         }
     }
@@ -222,6 +252,7 @@ impl Claims {
     /// Repeats a call until the store answers. Every call is re-entrant, so a lost reply does no harm.
     pub(super) async fn insist<T, F, Fut>(
         &self,
+        operation: DedupeOperation,
         stop: Option<&CancellationToken>,
         call: F,
     ) -> Result<T, Stopped>
@@ -233,14 +264,15 @@ impl Claims {
         loop {
             match call().await {
                 Ok(answer) => {
-                    self.status.store_answered();
+                    self.status.store_answered(Some(operation));
                     return Ok(answer);
                 }
-                Err(fault) => self.status.store_fault(&fault),
+                Err(fault) => self.status.store_fault(Some(operation), &fault),
             }
             let waited = tokio::time::sleep(pause);
             match stop {
                 Some(stop) => tokio::select! {
+                    biased;
                     () = stop.cancelled() => return Err(Stopped),
                     () = waited => {}
                 },
@@ -266,11 +298,11 @@ impl Claims {
         let asked = Instant::now();
         match self.renew_batch(batch).await {
             Ok(answers) => {
-                self.status.store_answered();
+                self.status.store_answered(Some(DedupeOperation::Renew));
                 held.iter().zip(answers).for_each(|(claim, answer)| self.renewed(claim, answer, asked));
             }
             // Out of reach is no reason to cancel: the claims may well be there when it comes back.
-            Err(fault) => self.status.store_fault(&fault),
+            Err(fault) => self.status.store_fault(Some(DedupeOperation::Renew), &fault),
         }
     }
 
@@ -284,6 +316,50 @@ impl Claims {
     }
 }
 
-pub(super) fn foreign() -> StoreFault {
-    StoreFault::unavailable("a key holds a value that is not ours")
+/// What the store granted.
+fn granted(answer: &Claim) -> Option<&Grant> {
+    match answer {
+        Claim::Won(grant) | Claim::TakenOver(grant) | Claim::Spent(grant) => Some(grant),
+        _ => None,
+    }
+}
+
+fn claim_outcome(answer: &Claim) -> DedupeOutcome {
+    match answer {
+        Claim::Won(_) => DedupeOutcome::Won,
+        Claim::TakenOver(_) => DedupeOutcome::TakenOver,
+        Claim::Done => DedupeOutcome::Done,
+        Claim::Dead => DedupeOutcome::Dead,
+        Claim::Busy { .. } => DedupeOutcome::Busy,
+        Claim::BackingOff { .. } => DedupeOutcome::BackingOff,
+        Claim::Spent(_) => DedupeOutcome::Spent,
+        Claim::Mismatch => DedupeOutcome::Mismatch,
+        Claim::Foreign => DedupeOutcome::Foreign,
+    }
+}
+
+fn note_claim(request: &ClaimRequest, answer: &Claim) {
+    let (grant, outcome) = (granted(answer), claim_outcome(answer).as_str());
+    evidence::note(|| Note {
+        token: grant.map(|grant| grant.token),
+        attempt: grant.map(|grant| grant.attempts + 1),
+        outcome: Some(outcome),
+        ..Note::claim(Happened::Claimed, &request.key, &request.owner)
+    });
+}
+
+fn note_completion(completion: &Completion, recorded: Completed) -> Note<'_> {
+    let outcome = match (recorded, completion.end) {
+        (Completed::Recorded, End::Done) => "done",
+        (Completed::Recorded, End::Dead) => "dead",
+        (Completed::AlreadyFinished, _) => "already_finished",
+        (Completed::Stolen, _) => "stolen",
+        (Completed::Lost, _) => "lost",
+        (Completed::Foreign, _) => "foreign",
+    };
+    Note {
+        attempt: Some(completion.attempts),
+        outcome: Some(outcome),
+        ..Note::held(Happened::Completed, &completion.held)
+    }
 }

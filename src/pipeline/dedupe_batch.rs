@@ -1,18 +1,22 @@
 //! The claims of many events at once: asked for, completed and given back together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    dedupe::{Claims, Stopped, foreign},
+    dedupe::{Claims, Stopped},
     held::{HeldClaims, KeptBatch},
 };
 use crate::{
+    evidence::{self, Happened, Note},
     store::{Claim, ClaimRequest, Completed, Completion, DedupeStore, Release},
     telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
+
+/// A value in the store that is not ours will not go away by itself.
+const FOREIGN_AGAIN: Duration = Duration::from_secs(1);
 
 impl Claims {
     /// Asks for many claims at once, until the store answers.
@@ -25,8 +29,8 @@ impl Claims {
             let call = |store: Arc<dyn DedupeStore>| async move { store.claim(requests).await };
             self.caller.clone().timed(DedupeOperation::Claim, call)
         };
-        let answers = self.insist(Some(stop), call).await?;
-        self.count_claims(&answers);
+        let answers = self.insist(DedupeOperation::Claim, Some(stop), call).await?;
+        self.answered(requests, &answers).await;
         Ok(answers)
     }
 
@@ -49,21 +53,22 @@ impl Claims {
             self.caller.clone().timed(DedupeOperation::Complete, call)
         };
         // Without a token to stop it, `insist` ends only with an answer.
-        let recorded = self.insist(None, recorded).await.unwrap_or_default();
+        let recorded = self.insist(DedupeOperation::Complete, None, recorded).await.unwrap_or_default();
         self.recorded(completions, &recorded);
         recorded.iter().map(|recorded| *recorded == Completed::Foreign).collect()
     }
 
     /// The same for one whose key held a value that was not ours, until it does not any more.
     pub(crate) async fn complete_at_last(&self, completion: &Completion) {
-        let recorded = || async {
-            match self.complete.ask(completion.clone()).await? {
-                Completed::Foreign => Err(foreign()),
-                recorded => Ok(recorded),
+        loop {
+            let recorded = || self.complete.ask(completion.clone());
+            // Without a token to stop it, `insist` ends only with an answer.
+            let Ok(recorded) = self.insist(DedupeOperation::Complete, None, recorded).await else { return };
+            if recorded != Completed::Foreign {
+                return self.recorded(std::slice::from_ref(completion), &[recorded]);
             }
-        };
-        if let Ok(recorded) = self.insist(None, recorded).await {
-            self.recorded(std::slice::from_ref(completion), &[recorded]);
+            self.status.foreign_end(&completion.held.key.to_string());
+            tokio::time::sleep(FOREIGN_AGAIN).await;
         }
     }
 
@@ -77,7 +82,10 @@ impl Claims {
             let call = |store: Arc<dyn DedupeStore>| async move { store.release(releases).await };
             self.caller.clone().timed(DedupeOperation::Release, call)
         };
-        let released = self.insist(Some(stop), call).await?;
+        for release in releases {
+            evidence::note(|| Note::held(Happened::Released, &release.held));
+        }
+        let released = self.insist(DedupeOperation::Release, Some(stop), call).await?;
         self.count_all(released.iter().map(|_| DedupeOutcome::Released));
         Ok(())
     }

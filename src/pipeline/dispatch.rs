@@ -17,7 +17,11 @@ use super::failure::Failed;
 use crate::{
     Context, Failure, Handled,
     erased::{BoxFuture, Job},
-    telemetry::{HandlerMetrics, metrics::AttemptOutcome},
+    evidence::{self, Happened, Note},
+    telemetry::{
+        HandlerMetrics,
+        metrics::{AttemptOutcome, Label},
+    },
 };
 
 /// How an attempt ended.
@@ -31,12 +35,18 @@ pub(crate) enum Attempt {
 pub(crate) struct Running {
     call: Call<Handled>,
     began: Instant,
+    /// Whose run it is, where that is to be noted.
+    noted: Option<Context>,
 }
 
 impl Running {
     /// Calls the handler; nothing of it has run before the first [`step`](Self::step) or [`rest`](Self::rest).
     pub(crate) fn begin(job: &Arc<dyn Job>, ctx: &Context, began: Instant) -> Self {
-        Self { call: Call::new(|| Arc::clone(job).handle(ctx.clone())), began }
+        let noted = evidence::is_on().then(|| ctx.clone());
+        if let Some(ctx) = &noted {
+            evidence::note(|| of_run(Happened::Began, ctx, None));
+        }
+        Self { call: Call::new(|| Arc::clone(job).handle(ctx.clone())), began, noted }
     }
 
     /// Runs as far as it goes without waiting. The answer, if that was the end, is counted.
@@ -60,11 +70,24 @@ impl Running {
             Err(Broken::Panicked) => AttemptOutcome::Panicked,
         };
         metrics.attempt(outcome, self.began.elapsed());
+        if let Some(ctx) = &self.noted {
+            evidence::note(|| of_run(Happened::Returned, ctx, Some(outcome.as_str())));
+        }
         match answer {
             Ok(Ok(handled)) => Attempt::Handled(handled),
             Ok(Err(failed)) => Attempt::Failed(failed),
             Err(broken) => Attempt::Failed(broken.into()),
         }
+    }
+}
+
+fn of_run<'a>(happened: Happened, ctx: &'a Context, outcome: Option<&'static str>) -> Note<'a> {
+    Note {
+        group: Some(&ctx.outbox().origin.names.group),
+        token: Some(ctx.fencing_token()),
+        attempt: Some(ctx.attempt()),
+        outcome,
+        ..Note::record(happened, ctx.delivered())
     }
 }
 

@@ -13,7 +13,13 @@ use super::{
     produce::ProduceError,
     route::Route,
 };
-use crate::{DedupeKey, crash::crash_point, store::Grant};
+use crate::{
+    DedupeKey,
+    crash::crash_point,
+    evidence::{Happened, Note, note},
+    store::Grant,
+    telemetry::metrics::Label,
+};
 
 /// Between two tries to send a dead letter; doubles from the first to the second.
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -90,16 +96,19 @@ impl Delivery<'_> {
         };
         let mut letter = letter(self.record, &verdict, service.clock.now());
         let mut disposition = end.disposition;
+        let mut is_whole = true;
         let mut pause = SEND_AGAIN.0;
         loop {
             // Whatever is under way when this stops may still arrive: then there will be two letters, never none.
             let sent = tokio::select! {
+                biased;
                 sent = service.producer.send(std::slice::from_ref(&letter)) => sent,
                 () = self.partition.stopped_for(HAND_OVER) => return Err(Stopped),
             };
             match sent {
                 Ok(()) => break,
-                Err(ProduceError::TooLarge(_)) if disposition != Disposition::TooLarge => {
+                Err(ProduceError::TooLarge(_)) if is_whole => {
+                    is_whole = false;
                     disposition = Disposition::TooLarge;
                     letter = without_content(letter);
                     continue;
@@ -109,6 +118,11 @@ impl Delivery<'_> {
             self.partition.wait(pause).await?;
             pause = (pause * 2).min(SEND_AGAIN.1);
         }
+        note(|| Note {
+            group: Some(service.group()),
+            outcome: Some(disposition.as_str()),
+            ..Note::record(Happened::DeadLettered, self.record)
+        });
         self.partition.topic.metrics(route).dead_letter(disposition);
         service.status.dead_lettered(self.record, &verdict, disposition);
         Ok(())

@@ -1,7 +1,7 @@
 //! The claims that this process holds, each kept alive until it is dropped.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{ClaimRequest, Grant, Held, LEASE_MARGIN, Renewal, Renewed, Run, StoreKey};
 
-/// Every claim that is kept alive.
+/// Every claim that is kept alive, in the order in which they were granted: a run that is repeated renews them alike.
 #[derive(Debug, Default)]
 pub(super) struct HeldClaims {
     next: AtomicU64,
-    claims: Mutex<HashMap<u64, Arc<HeldClaim>>>,
-    batches: Mutex<HashMap<u64, ClaimsOfBatch>>,
+    claims: Mutex<BTreeMap<u64, Arc<HeldClaim>>>,
+    batches: Mutex<BTreeMap<u64, ClaimsOfBatch>>,
 }
 
 /// What a batch was granted, under these tokens.

@@ -45,6 +45,7 @@ impl Partition {
         let mut pause = WRITE_AGAIN.0;
         loop {
             let sent = tokio::select! {
+                biased;
                 sent = service.producer.send(&entries) => sent,
                 () = self.stopped_for(HAND_OVER) => return Err(Stopped),
             };

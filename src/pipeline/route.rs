@@ -9,6 +9,7 @@ use super::{
     capacity::Capacity,
     dedupe::Claims,
     dispatch::Crowd,
+    limits::Limits,
     produce::Producer,
     replaying::Replaying,
     retry::RetryPolicy,
@@ -26,6 +27,18 @@ use crate::{
 
 /// Hears of every record that is settled, and how.
 pub(crate) type Told = Arc<dyn Fn(&Record, How) + Send + Sync>;
+
+impl How {
+    /// What it is counted as.
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Done => Outcome::Done,
+            Self::Skipped | Self::LeftOut => Outcome::Skipped,
+            Self::Duplicate | Self::WasDead => Outcome::Duplicate,
+            Self::DeadLettered => Outcome::DeadLettered,
+        }
+    }
+}
 
 /// What the partitions of one service share.
 pub(crate) struct ServiceRun {
@@ -78,12 +91,7 @@ impl ServiceRun {
 
     /// A record is settled, counted as its handler's or as nobody's. `now` in milliseconds since 1970.
     pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record, now: i64) {
-        let outcome = match how {
-            How::Done => Outcome::Done,
-            How::Skipped | How::LeftOut => Outcome::Skipped,
-            How::Duplicate | How::WasDead => Outcome::Duplicate,
-            How::DeadLettered => Outcome::DeadLettered,
-        };
+        let outcome = how.outcome();
         let live = self.replay.is_none();
         metrics.settled(outcome, record.timestamp.filter(|_| live).map(|then| age_at(now, then)));
         if let Some(told) = &self.told {
@@ -105,6 +113,7 @@ pub(crate) struct Topic {
     /// Physical name.
     pub(crate) name: Arc<str>,
     pub(crate) table: Table<Arc<Route>>,
+    pub(crate) limits: Limits,
     /// Counts what no handler takes; where one takes every record, that one's.
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.

@@ -50,9 +50,6 @@ impl Delivery<'_> {
         if self.partition.stop.is_cancelled() {
             return Err(Stopped);
         }
-        if !claimed.is_certain() {
-            return Ok(None);
-        }
         let limit = route.settings.timeout;
         if *in_doubt {
             match was_applied(job, ctx, limit).await {
@@ -63,6 +60,10 @@ impl Delivery<'_> {
                 }
                 Err(failed) => return Ok(Some(Attempt::Failed(failed))),
             }
+        }
+        // Asking may have taken longer than the lease, with the store out of reach.
+        if !claimed.is_certain() {
+            return Ok(None);
         }
         claimed.begin(ctx.attempt());
         Ok(Some(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await))

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     How, Settled,
     capacity::Places,
-    dead_letter::{Disposition, millis, now_ms},
+    dead_letter::{Disposition, millis},
     decode::Event,
     dedupe::{Back, Stopped},
     delivery::Delivery,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Handled, Record,
-    crash::crash_point,
+    crash::{crash_point, is_broken},
     store::{Claim, Grant},
 };
 
@@ -59,7 +59,12 @@ pub(super) async fn settle(
             (route, How::DeadLettered)
         }
     };
-    delivery.service().settled(partition.topic.metrics(route.as_deref()), how, record, now_ms());
+    delivery.service().settled(
+        partition.topic.metrics(route.as_deref()),
+        how,
+        record,
+        millis(delivery.service().clock.now()),
+    );
     Ok(Settled::new(partition.epoch, record.offset, how))
 }
 
@@ -85,6 +90,7 @@ impl Delivery<'_> {
         let mut pause = ASK_AGAIN.0;
         // Taken over, and whether it took effect before is not known yet.
         let mut in_doubt = false;
+        let mut first_failed = None;
         loop {
             let (claim, near) = match first.take() {
                 Some(first) => first,
@@ -153,7 +159,7 @@ impl Delivery<'_> {
             }
             let cancelled = begun.as_ref().map(|begun| begun.ctx.cancelled().clone()).unwrap_or_default();
             let claimed = service.claims.hold(&request, grant, at, cancelled);
-            match self.claimed(event, claimed, near, begun, &mut in_doubt).await? {
+            match self.claimed(event, claimed, near, begun, &mut in_doubt, &mut first_failed).await? {
                 Step::Settled(how) => return Ok(how),
                 Step::AskAgain(delay) => {
                     self.partition.wait(delay).await?;
@@ -171,6 +177,7 @@ impl Delivery<'_> {
         near: Option<Places>,
         begun: Option<Begun>,
         in_doubt: &mut bool,
+        first_failed: &mut Option<Instant>,
     ) -> Result<Step, Stopped> {
         let settings = &event.route.settings;
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
@@ -228,11 +235,13 @@ impl Delivery<'_> {
                 crash_point("after_complete");
                 how.map(Step::Settled)
             }
-            Attempt::Failed(failed) => self.failed(event, claimed, ctx.attempt(), &failed, *in_doubt).await,
+            Attempt::Failed(failed) => {
+                self.failed(event, claimed, ctx.attempt(), &failed, *in_doubt, first_failed).await
+            }
         }
     }
 
-    /// After a failed attempt: later again, or never.
+    /// After a failed attempt: later again, or never. `first_failed` is when this very task saw the first one.
     async fn failed(
         &self,
         event: &Event,
@@ -240,14 +249,22 @@ impl Delivery<'_> {
         attempts: u32,
         failed: &Failed,
         in_doubt: bool,
+        first_failed: &mut Option<Instant>,
     ) -> Result<Step, Stopped> {
         let (route, service) = (&event.route, self.service());
         let now = millis(service.clock.now());
         let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
-        let since_first = Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0));
+        if claimed.grant.first_failure_ms.is_none() {
+            *first_failed = Some(Instant::now());
+        }
+        // The time of day may be set meanwhile; it counts only where another process saw the first failure.
+        let since_first = match *first_failed {
+            Some(then) => then.elapsed(),
+            None => Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0)),
+        };
         let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, (service.chance)());
         service.status.attempt_failed(self.record, route.handler.name(), event.key(), attempts, failed);
-        if !claimed.is_certain() {
+        if !claimed.is_certain() && !is_broken("unconditional_delete") {
             // Somebody else may have the event by now; what becomes of it there is what counts.
             return Ok(Step::AskAgain(Duration::ZERO));
         }

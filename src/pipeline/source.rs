@@ -13,13 +13,20 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Settled,
+    Finished, How, Settled,
     commit::Tracker,
+    dead_letter::now_ms,
     dedupe::Stopped,
     lanes::{Delivered, Lanes},
     route::Topic,
 };
-use crate::{Record, store::PartitionOwners, telemetry::metrics::InFlight};
+use crate::{
+    Record,
+    crash::is_broken,
+    evidence::{Happened, Note, note},
+    store::PartitionOwners,
+    telemetry::metrics::{InFlight, Label},
+};
 
 /// One partition in one assignment. The thread that polls gives it records and asks for the watermark; tasks
 /// on the runtime work on its lanes. It never makes the polling thread wait.
@@ -51,6 +58,14 @@ pub(super) struct State {
     pub(super) is_quick: bool,
 }
 
+/// What may be committed at one moment.
+#[derive(Debug)]
+pub(crate) struct Committable {
+    pub(crate) watermark: i64,
+    /// Beyond the watermark.
+    pub(crate) finished: Finished,
+}
+
 /// How much of the service's bounds a partition may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -72,6 +87,7 @@ const BATCHERS: usize = 2;
 const MAX_SPAN: usize = 100_000;
 
 impl Partition {
+    /// One that begins at `position`.
     pub(crate) fn new(
         topic: Arc<Topic>,
         number: i32,
@@ -79,6 +95,12 @@ impl Partition {
         position: i64,
         runtime: Handle,
     ) -> Arc<Self> {
+        Self::resuming(topic, number, Tracker::starting_at(epoch, position), runtime)
+    }
+
+    /// One that goes on where `tracker` says, which has delivered nothing yet.
+    pub(crate) fn resuming(topic: Arc<Topic>, number: i32, tracker: Tracker, runtime: Handle) -> Arc<Self> {
+        let epoch = tracker.epoch();
         topic.service.capacity.open(epoch);
         topic.service.near.open(epoch);
         let lanes = Lanes::new(topic.service.ordering);
@@ -90,14 +112,7 @@ impl Partition {
             number,
             epoch,
             stop: CancellationToken::new(),
-            state: Mutex::new(State {
-                tracker: Tracker::starting_at(epoch, position),
-                lanes,
-                bytes: 0,
-                in_flight,
-                batchers: 0,
-                is_quick: false,
-            }),
+            state: Mutex::new(State { tracker, lanes, bytes: 0, in_flight, batchers: 0, is_quick: false }),
             at_work: TaskTracker::new(),
             runtime,
         })
@@ -106,6 +121,7 @@ impl Partition {
     /// Takes records in, in order, and has them worked on. What was delivered before is dropped.
     pub(crate) fn take(self: &Arc<Self>, records: impl IntoIterator<Item = Record>) {
         let (mut taken, mut bytes) = (0, 0);
+        let mut finished_before = Vec::new();
         let begins = {
             let mut state = self.state();
             if self.stop.is_cancelled() {
@@ -113,6 +129,11 @@ impl Partition {
             }
             for record in records {
                 if !state.tracker.deliver(record.offset, record.timestamp) {
+                    continue;
+                }
+                if let Some(settled) = state.tracker.settled_before(record.offset) {
+                    state.tracker.settle(settled);
+                    finished_before.push(record);
                     continue;
                 }
                 let weight = record.weight();
@@ -124,9 +145,21 @@ impl Partition {
             state.in_flight.add(taken, bytes);
             state.begins()
         };
-        self.topic.consumed.inc_by(taken as u64);
+        self.topic.consumed.inc_by((taken + finished_before.len()) as u64);
         if begins {
             self.begin();
+        }
+        self.were_finished(&finished_before);
+    }
+
+    /// These records were finished by an owner of before: duplicates, of which nobody looks at the content.
+    fn were_finished(&self, records: &[Record]) {
+        if !records.is_empty() {
+            let now = now_ms();
+            let settled = |record| {
+                self.topic.service.settled(self.topic.metrics(None), How::Duplicate, record, now);
+            };
+            records.iter().for_each(settled);
         }
     }
 
@@ -135,6 +168,12 @@ impl Partition {
         let mut state = self.state();
         let (mut number, mut bytes) = (0, 0);
         for (settled, delivered) in settled {
+            note(|| Note {
+                group: Some(self.topic.service.group()),
+                epoch: Some(settled.epoch()),
+                outcome: Some(settled.how().outcome().as_str()),
+                ..Note::at(Happened::Settled, self.name(), settled.offset())
+            });
             state.tracker.settle(settled);
             number += 1;
             bytes += delivered.weight;
@@ -165,9 +204,28 @@ impl Partition {
         !self.is_full(Bounds { records: bounds.records.div_ceil(2), bytes: bounds.bytes.div_ceil(2) })
     }
 
+    /// The offset to commit, and what is finished beyond it.
+    pub(crate) fn committable(&self) -> Committable {
+        let state = self.state();
+        Committable { watermark: state.tracker.watermark(), finished: state.tracker.finished() }
+    }
+
     /// The offset to commit.
     pub(crate) fn watermark(&self) -> i64 {
-        self.state().tracker.watermark()
+        let state = self.state();
+        if is_broken("commit_highest_seen") { state.tracker.next() } else { state.tracker.watermark() }
+    }
+
+    /// What changes whenever it moves: the next offset to be taken in, the offset to commit, and how many records are not
+    /// settled.
+    pub(crate) fn progress(&self) -> (i64, i64, usize) {
+        let tracker = &self.state().tracker;
+        (tracker.next(), tracker.watermark(), tracker.unsettled())
+    }
+
+    /// Whether some batch, handler, retry or delivery is under way.
+    pub(crate) fn is_at_work(&self) -> bool {
+        !self.at_work.is_empty()
     }
 
     /// Whether everything that was taken in is settled.

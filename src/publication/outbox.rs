@@ -290,4 +290,14 @@ mod tests {
         assert_ne!(trace.span_id(), received.span_id());
         assert_eq!(header("tracestate"), Some("vendor=1"));
     }
+
+    #[test]
+    fn what_others_say_of_a_trace_goes_on_up_to_what_the_standard_asks_for() {
+        let handed_on = |length: usize| {
+            let headers = [(TRACEPARENT, TRACE.to_owned()), ("tracestate", "x".repeat(length))];
+            let headers = headers.map(|(name, value)| crate::Header::text(name, value)).to_vec();
+            Record { headers, ..crate::testing::record() }.tracestate().map(|text| text.len())
+        };
+        assert_eq!((handed_on(512), handed_on(513)), (Some(512), None));
+    }
 }

@@ -13,7 +13,9 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::cluster::Elsewhere;
 use super::compact::{self, Confirmed};
+use super::fault::redirect_of;
 use super::line::{Line, time};
 use super::record::{Fresh, Hex, Record, differ, read};
 use super::resp::Reply;
@@ -24,6 +26,21 @@ use crate::store::{Claim, ClaimRequest, Grant, LEASE_MARGIN, Request, StoreKey, 
 /// is not noticed, and for rounding.
 const UNCERTAIN_US: u64 = LEASE_MARGIN.as_micros() as u64 - 10_000;
 
+/// Whom a batch is sent to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum To {
+    /// To a server that has all keys. `aware` says that ends are known to be kept in short.
+    One { aware: bool },
+    /// To a node of a cluster; with `asking`, for keys of slots that are moving to it.
+    Node { asking: bool },
+}
+
+impl To {
+    pub(super) fn is_asking(self) -> bool {
+        matches!(self, Self::Node { asking: true })
+    }
+}
+
 /// What a batch was sent with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
@@ -31,7 +48,7 @@ pub(super) struct Sent {
     at: Instant,
     /// The server's clock was known well enough.
     certain: bool,
-    aware: bool,
+    to: To,
 }
 
 /// What came back.
@@ -41,6 +58,8 @@ pub(super) struct Native {
     pub(super) answers: Vec<Option<Claim>>,
     /// What ends in short may stand in the way of what was granted.
     pub(super) confirmed: Confirmed,
+    /// Which of them another node of the cluster is to be asked.
+    pub(super) elsewhere: Vec<Elsewhere>,
 }
 
 /// Why there are no answers: the error of the server.
@@ -62,8 +81,7 @@ impl Tokens {
 }
 
 /// Writes the commands of a batch.
-/// `aware` says that ends are known to be kept in short.
-pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens, aware: bool) -> Sent {
+pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens, to: To) -> Sent {
     let at = Instant::now();
     let least_us = line.clock.at_least_us(at);
     let certain = line.clock.at_most_us(at).saturating_sub(least_us) <= UNCERTAIN_US;
@@ -79,13 +97,16 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens,
             lease = Some(request.lease);
             fresh = Fresh::new(token, least_us / 1_000 + millis(request.lease));
         }
+        if to.is_asking() {
+            commands.command(&[b"ASKING"]);
+        }
         commands.begin_with(b"*7\r\n$3\r\nSET\r\n");
         commands.word(request.key.name_len(), |bytes| request.key.write_name(bytes));
         fresh.word(&request.owner, &Hex::of(request.fingerprint), commands);
         commands.raw(keep.words(request));
     }
-    compact::write(commands, requests, aware);
-    Sent { token, at, certain, aware }
+    compact::write(commands, requests, to);
+    Sent { token, at, certain, to }
 }
 
 /// The words at the end of a command, the last of which are `PX <milliseconds>`: there are few different ones, so
@@ -121,6 +142,12 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
             said.and_then(time).ok_or_else(|| Refusal(b"ERR what it says to TIME is no time".to_vec()))?
         }
     };
+    if let Some(seconds) = line.clock.step(said_us, sent.at, line.first_reply) {
+        tracing::error!(
+            seconds,
+            "the clock of Redis was set: until they are renewed, leases end too early or too late"
+        );
+    }
     let certain = line.clock.learn(said_us, sent.at, line.first_reply) && sent.certain;
     let granted = certain.then_some(Claim::Won(Grant {
         token: sent.token,
@@ -128,14 +155,24 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         takeovers: 0,
         first_failure_ms: None,
     }));
+    let asking = sent.to.is_asking();
+    let mut replies =
+        replies.enumerate().filter(|(number, _)| !asking || number % 2 == 1).map(|(_, reply)| reply);
     let mut answers = Vec::with_capacity(requests.len());
+    let mut elsewhere = Vec::new();
     // What comes after a request that the function decides has to see what that has changed.
     let mut undecided: HashSet<&StoreKey> = HashSet::new();
     for (request, reply) in requests.iter().zip(replies.by_ref()) {
         let answer = match reply {
             Reply::Nothing => granted,
             Reply::Error(error) if error.starts_with(b"WRONGTYPE") => Some(Claim::Foreign),
-            Reply::Error(error) => return Err(Refusal(error.to_vec())),
+            Reply::Error(error) => match redirect_of(error) {
+                Some(redirect) => {
+                    elsewhere.push(Elsewhere { number: answers.len(), redirect, said: error.to_vec() });
+                    None
+                }
+                None => return Err(Refusal(error.to_vec())),
+            },
             Reply::Text(old) => judge(old, request, said_us / 1_000),
             Reply::Array(_) => None,
         };
@@ -145,7 +182,7 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         }
         answers.push(answer);
     }
-    Ok(Native { answers, confirmed: compact::read(replies, requests, sent.aware)? })
+    Ok(Native { answers, confirmed: compact::read(replies, requests, sent.to)?, elsewhere })
 }
 
 /// The answer to a claim of a key that is known; `None` when it may be granted.

@@ -39,6 +39,15 @@ impl ServerClock {
         self.most.us + passed + passed / DRIFT
     }
 
+    /// By how many seconds what the server said between these two moments is off what it should have: how far one of
+    /// the clocks was set, ahead or back. None where it is less than a second.
+    pub(super) fn step(&self, said_us: u64, sent: Instant, received: Instant) -> Option<i64> {
+        let (earliest, latest) = (self.at_least_us(sent), self.at_most_us(received));
+        let seconds = |us: u64| i64::try_from(us / 1_000_000).unwrap_or(i64::MAX);
+        let off = seconds(said_us.saturating_sub(latest)) - seconds(earliest.saturating_sub(said_us));
+        (off != 0).then_some(off)
+    }
+
     /// Takes in what the server said between these two moments. False when it cannot be: one of the clocks was set,
     /// or stood still, and what it said before is worth nothing any more.
     pub(super) fn learn(&mut self, said_us: u64, sent: Instant, received: Instant) -> bool {
@@ -90,6 +99,16 @@ mod tests {
         // A fast one makes up for the time between.
         assert!(clock.learn(109 * US, now, now));
         assert_eq!((clock.at_least_us(now), clock.at_most_us(now)), (109 * US, 109 * US));
+    }
+
+    #[test]
+    fn how_far_a_clock_was_set_is_known() {
+        let began = Instant::now();
+        let clock = ServerClock::new(100 * US, began, began);
+        let (sent, received) = (after(began, 10_000), after(began, 14_000));
+        for (said, step) in [(110, None), (114, None), (109, None), (3_714, Some(3_599)), (10, Some(-99))] {
+            assert_eq!(clock.step(said * US, sent, received), step, "{said}");
+        }
     }
 
     #[test]

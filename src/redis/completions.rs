@@ -9,6 +9,8 @@
 use std::collections::HashMap;
 
 use super::claims::{Keep, Refusal};
+use super::cluster::Elsewhere;
+use super::fault::redirect_of;
 use super::line::Line;
 use super::record::{Record, end, read};
 use super::resp::Reply;
@@ -24,6 +26,8 @@ pub(super) struct Native {
     pub(super) amends: Vec<Amend>,
     /// Why there is not an answer to each of them.
     pub(super) refusal: Option<Refusal>,
+    /// Which of them another node of the cluster is to be asked.
+    pub(super) elsewhere: Vec<Elsewhere>,
 }
 
 /// A value that stands under a key, and what should stand there.
@@ -36,14 +40,17 @@ pub(super) struct Amend {
     pub(super) keep: u64,
 }
 
-/// Writes the commands of a batch.
-pub(super) fn write(line: &mut Line, completions: &[Completion]) {
+/// Writes the commands of a batch; with `asking`, for keys of slots that are moving to this node of a cluster.
+pub(super) fn write(line: &mut Line, completions: &[Completion], asking: bool) {
     let commands = &mut line.commands;
     let mut keep = Keep::after("$3\r\nGET\r\n");
     commands.reserve(completions.len() * 128);
     let mut value = Vec::with_capacity(40);
     for completion in completions {
         let key = &completion.held.key;
+        if asking {
+            commands.command(&[b"ASKING"]);
+        }
         commands.begin_with(b"*6\r\n$3\r\nSET\r\n");
         commands.word(key.name_len(), |bytes| key.write_name(bytes));
         value_of(completion, &mut value);
@@ -58,8 +65,9 @@ pub(super) fn value_of(completion: &Completion, to: &mut Vec<u8>) {
 }
 
 /// Reads the replies to a batch.
-pub(super) fn answers(line: &Line, completions: &[Completion]) -> Native {
-    let replies = line.replies.all();
+pub(super) fn answers(line: &Line, completions: &[Completion], asking: bool) -> Native {
+    let replies = line.replies.all().enumerate();
+    let replies = replies.filter(|(number, _)| !asking || number % 2 == 1).map(|(_, reply)| reply);
     let mut ours = Vec::with_capacity(128);
     let all_ours = completions.iter().zip(replies.clone()).all(
         |(completion, reply)| matches!(reply, Reply::Text(old) if leaves_nothing_to_do(old, completion, &mut ours)),
@@ -109,6 +117,12 @@ fn each<'a>(completions: &[Completion], replies: impl Iterator<Item = Reply<'a>>
             }
             // Nothing was written: out of memory is no excuse for the function.
             Reply::Error(error) if error.starts_with(b"OOM") => {
+                native.answers.push(None);
+                continue;
+            }
+            Reply::Error(error) if let Some(redirect) = redirect_of(error) => {
+                let number = native.answers.len();
+                native.elsewhere.push(Elsewhere { number, redirect, said: error.to_vec() });
                 native.answers.push(None);
                 continue;
             }

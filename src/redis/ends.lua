@@ -129,3 +129,5 @@ redis.register_function{ function_name = 'oncewise_v1_shorten', callback = compl
 redis.register_function{ function_name = 'oncewise_v1_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v1_amend', callback = amend, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v1_revision', callback = function() return 2 end,
+  flags = { 'no-writes' } }

@@ -1,7 +1,10 @@
 //! What an error of the server or of the connection means for a worker.
 
+use std::io;
+
 use ::redis::{ErrorKind, RedisError};
 
+use super::redirect::{self, Redirect};
 use crate::store::StoreFault;
 
 /// What to do about an error before anybody hears of it.
@@ -37,6 +40,40 @@ pub(super) fn remedy(error: &RedisError) -> Remedy {
     }
 }
 
+/// Where else a cluster wants to be asked, if that is what the error says.
+pub(super) fn redirect(error: &RedisError) -> Option<Redirect> {
+    from_server(error).and_then(|(code, text)| redirect::read(&code, &text))
+}
+
+/// The same for an error as it came over the line.
+pub(super) fn redirect_of(error: &[u8]) -> Option<Redirect> {
+    let (code, text) = parts(error);
+    redirect::read(&code, &text)
+}
+
+/// Whether the server knows no such command: it is older than we need, or none of ours.
+pub(super) fn is_unknown_command(error: &RedisError) -> bool {
+    from_server(error).is_some_and(|(_, text)| text.contains("unknown command"))
+}
+
+/// The fault when bytes cannot be carried to `address`, or not back.
+pub(super) fn unreachable(address: &str, error: &io::Error) -> StoreFault {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidMessage(_)) => StoreFault::refused(format!(
+            "Redis at {address} does not speak TLS there ({error}): set redis.url to redis://, or to the port for TLS"
+        )),
+        Some(rustls::Error::InvalidCertificate(_)) => StoreFault::refused(format!(
+            "Redis at {address} shows a certificate that is not believed ({error}): set redis.ca_file to the authority \
+             that has signed it, and the host of redis.url to a name that it is for"
+        )),
+        Some(rustls::Error::AlertReceived(_)) => StoreFault::refused(format!(
+            "Redis at {address} ends TLS ({error}): it may want redis.certificate_file and redis.key_file"
+        )),
+        _ => StoreFault::unavailable(format!("Redis at {address} cannot be reached: {error}")),
+    }
+}
+
 /// The same for an error as it came over the line.
 pub(super) fn remedy_of(error: &[u8]) -> Remedy {
     let (code, text) = parts(error);
@@ -45,7 +82,8 @@ pub(super) fn remedy_of(error: &[u8]) -> Remedy {
 
 fn remedy_for(code: &str, text: &str) -> Remedy {
     match code {
-        "READONLY" | "LOADING" | "MASTERDOWN" => Remedy::Reconnect,
+        // What was blocked when its server was demoted is told so.
+        "READONLY" | "LOADING" | "MASTERDOWN" | "UNBLOCKED" => Remedy::Reconnect,
         _ if text.contains("Function not found") => Remedy::LoadFunctions,
         _ => Remedy::None,
     }
@@ -76,7 +114,9 @@ fn fault_for(address: &str, code: &str, text: &str) -> StoreFault {
     let said = if text.is_empty() { code.to_owned() } else { format!("{code} {text}") };
     let at = format!("Redis at {address}");
     match code {
-        "NOAUTH" => StoreFault::refused(format!("{at} wants a password: set it in redis.url")),
+        "NOAUTH" => {
+            StoreFault::refused(format!("{at} wants a password: set it in redis.url or redis.password"))
+        }
         "WRONGPASS" => StoreFault::refused(format!("{at} refused the user or password of redis.url")),
         // What a function may not do comes without the code.
         _ if code == "NOPERM" || text.contains("The user executing the script can't") => {
@@ -85,9 +125,15 @@ fn fault_for(address: &str, code: &str, text: &str) -> StoreFault {
         "DENIED" => {
             StoreFault::refused(format!("{at} runs in protected mode; give it a password or a bind address"))
         }
+        "CLUSTERDOWN" => {
+            StoreFault::unavailable(format!("{at} is in a cluster that cannot serve now: {said}"))
+        }
         "MOVED" | "ASK" | "CROSSSLOT" => {
             StoreFault::refused(format!("{at} is a node of a cluster; set redis.mode to \"cluster\": {said}"))
         }
+        _ if text.contains("cluster support disabled") => StoreFault::refused(format!(
+            "{at} is no node of a cluster; set redis.mode to \"standalone\": {said}"
+        )),
         _ if text.contains("unknown command") => StoreFault::refused(format!(
             "{at} is too old: functions need Redis 7.0 or Valkey 7.2 or newer: {said}"
         )),
@@ -103,6 +149,10 @@ fn from_client(address: &str, error: &RedisError) -> StoreFault {
     let at = format!("Redis at {address}");
     match error.kind() {
         _ if error.is_timeout() => StoreFault::unavailable(format!("{at} did not answer in time")),
+        // Said while connecting, so that it is not told as the server's.
+        _ if error.to_string().contains("DB index") => {
+            StoreFault::refused(format!("{at} has no such database; mind the end of redis.url"))
+        }
         ErrorKind::AuthenticationFailed => {
             StoreFault::refused(format!("{at} refused the user or password of redis.url"))
         }

@@ -4,22 +4,19 @@
 use std::io;
 use std::time::Instant;
 
-use ::redis::io::tcp::{TcpSettings, socket2::SockRef};
-use ::redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use ::redis::RedisConnectionInfo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::clock::ServerClock;
-use super::fault::{Remedy, fault_of, remedy_of};
+use super::fault::{Remedy, fault_of, remedy_of, unreachable};
+use super::place::is_primary;
 use super::resp::{Commands, Replies, Reply};
+use super::stream::{Stream, open};
+use super::target::Target;
 use crate::store::StoreFault;
 
 /// What one read may bring at least.
 const ROOM: usize = 32 * 1024;
-
-trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 pub(super) struct Line {
     stream: Box<dyn Stream>,
@@ -38,12 +35,34 @@ impl std::fmt::Debug for Line {
 }
 
 impl Line {
-    /// Connects and says who we are. The server's clock is asked at once, so that it is known from the beginning.
-    pub(super) async fn connect(info: &ConnectionInfo, address: &str) -> Result<Self, StoreFault> {
-        let unreachable = |error: io::Error| {
-            StoreFault::unavailable(format!("Redis at {address} cannot be reached: {error}"))
-        };
-        let stream = open(info.addr(), info.tcp_settings()).await.map_err(unreachable)?;
+    /// Connects and says who we are. The server's clock is asked at once, so that it is known from the beginning; and
+    /// whether it is the primary, where it has to be.
+    pub(super) async fn connect(target: &Target, asks_for_role: bool) -> Result<Self, StoreFault> {
+        let mut line = Self::open(target).await?;
+        line.commands.clear();
+        line.commands.command(&[b"TIME"]);
+        if asks_for_role {
+            line.commands.command(&[b"ROLE"]);
+        }
+        let sent = Instant::now();
+        line.send(target).await?;
+        if let Some(error) = line.replies.errors().next() {
+            return Err(fault_of(&target.address, error));
+        }
+        let mut replies = line.replies.all();
+        let (said, role) = (replies.next().and_then(time), replies.next().and_then(role));
+        drop(replies);
+        if asks_for_role {
+            is_primary(role.as_deref(), &target.address)?;
+        }
+        let said = said.ok_or_else(|| unreachable(&target.address, &malformed()))?;
+        line.clock = ServerClock::new(said, sent, line.first_reply);
+        Ok(line)
+    }
+
+    /// Connects and says who we are, to any server that speaks the protocol.
+    pub(super) async fn open(target: &Target) -> Result<Self, StoreFault> {
+        let stream = open(target).await.map_err(|error| unreachable(&target.address, &error))?;
         let now = Instant::now();
         let mut line = Self {
             stream,
@@ -52,17 +71,26 @@ impl Line {
             clock: ServerClock::new(0, now, now),
             first_reply: now,
         };
-        introduce(info.redis_settings(), &mut line.commands);
-        line.commands.command(&[b"TIME"]);
-        let sent = Instant::now();
-        line.exchange().await.map_err(unreachable)?;
-        if let Some(error) = line.replies.errors().next() {
-            return Err(fault_of(address, error));
+        introduce(target.info.redis_settings(), &mut line.commands);
+        if line.commands.count() > 0 {
+            line.send(target).await?;
+            if let Some(error) = line.replies.errors().next() {
+                return Err(fault_of(&target.address, error));
+            }
         }
-        let time = line.replies.all().last().and_then(time);
-        let said = time.ok_or_else(|| unreachable(malformed()))?;
-        line.clock = ServerClock::new(said, sent, line.first_reply);
         Ok(line)
+    }
+
+    /// Sends one command and waits for its reply.
+    pub(super) async fn say(&mut self, words: &[&[u8]], target: &Target) -> Result<(), StoreFault> {
+        self.commands.clear();
+        self.commands.command(words);
+        self.send(target).await
+    }
+
+    /// [`exchange`](Self::exchange), with a fault that names the server.
+    pub(super) async fn send(&mut self, target: &Target) -> Result<(), StoreFault> {
+        self.exchange().await.map_err(|error| unreachable(&target.address, &error))
     }
 
     /// Sends the commands and waits for all replies. After an error, or when this was given up half-way, the
@@ -97,24 +125,6 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "what it says is no reply")
 }
 
-async fn open(address: &ConnectionAddr, settings: &TcpSettings) -> io::Result<Box<dyn Stream>> {
-    match address {
-        ConnectionAddr::Tcp(host, port) => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            let socket = SockRef::from(&stream);
-            socket.set_tcp_nodelay(settings.nodelay())?;
-            if let Some(keepalive) = settings.keepalive() {
-                socket.set_tcp_keepalive(keepalive)?;
-            }
-            #[cfg(target_os = "linux")]
-            socket.set_tcp_user_timeout(settings.user_timeout())?;
-            Ok(Box::new(stream))
-        }
-        ConnectionAddr::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
-        _ => Err(io::Error::new(io::ErrorKind::Unsupported, "this kind of address is not supported")),
-    }
-}
-
 fn introduce(settings: &RedisConnectionInfo, commands: &mut Commands) {
     match (settings.username(), settings.password()) {
         (Some(user), Some(password)) => commands.command(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
@@ -135,4 +145,13 @@ pub(super) fn time(reply: Reply<'_>) -> Option<u64> {
     });
     let (seconds, micros) = (numbers.next()??, numbers.next()??);
     seconds.checked_mul(1_000_000)?.checked_add(micros)
+}
+
+/// The first that `ROLE` answers.
+fn role(reply: Reply<'_>) -> Option<String> {
+    let Reply::Array(mut elements) = reply else { return None };
+    match elements.next()? {
+        Reply::Text(role) => Some(String::from_utf8_lossy(role).into_owned()),
+        _ => None,
+    }
 }

@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::connection::Target;
-use super::fault::fault_of;
+use super::fault::{fault_of, unreachable};
 use super::line::Line;
+use super::place::Place;
 use crate::store::StoreFault;
 
 /// More calls than this at once wait for each other.
@@ -19,7 +19,7 @@ const MOST: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Lines {
-    target: Target,
+    place: Place,
     idle: Mutex<Idle>,
     permits: Semaphore,
     /// Held while connecting: callers who come meanwhile share a failure instead of queueing for time-outs.
@@ -30,14 +30,16 @@ pub(super) struct Lines {
 #[derive(Debug, Default)]
 struct Idle {
     lines: Vec<Line>,
+    /// Where they lead.
+    address: String,
     /// Counts how often all lines were given up: one of before does not come back.
     generation: u64,
 }
 
 impl Lines {
-    pub(super) fn new(target: Target) -> Self {
+    pub(super) fn new(place: Place) -> Self {
         Self {
-            target,
+            place,
             idle: Mutex::default(),
             permits: Semaphore::new(MOST),
             connecting: tokio::sync::Mutex::default(),
@@ -52,26 +54,23 @@ impl Lines {
         mut write: impl FnMut(&mut Line) -> W,
         read: impl FnOnce(&mut Line, W) -> T,
     ) -> Result<T, StoreFault> {
-        let _permit =
-            timeout(self.target.response_timeout, self.permits.acquire()).await.map_err(|_| self.silent())?;
+        let patience = self.place.response_timeout();
+        let _permit = timeout(patience, self.permits.acquire()).await.map_err(|_| self.silent())?;
         let mut repeated = false;
         loop {
             let (mut line, generation) = self.line().await?;
             line.commands.clear();
             let written = write(&mut line);
-            let fault = match timeout(self.target.response_timeout, line.exchange()).await {
+            let fault = match timeout(patience, line.exchange()).await {
                 Ok(Ok(())) => match line.is_misled() {
                     None => {
                         let answer = read(&mut line, written);
                         self.put_back(line, generation);
                         return Ok(answer);
                     }
-                    Some(error) => fault_of(&self.target.address, error),
+                    Some(error) => fault_of(&self.place.address(), error),
                 },
-                Ok(Err(error)) => StoreFault::unavailable(format!(
-                    "Redis at {} cannot be reached: {error}",
-                    self.target.address
-                )),
+                Ok(Err(error)) => unreachable(&self.place.address(), &error),
                 Err(_) => {
                     self.give_up(generation);
                     return Err(self.silent());
@@ -88,7 +87,7 @@ impl Lines {
     fn give_up(&self, generation: u64) {
         let mut idle = self.lock();
         if idle.generation == generation {
-            tracing::warn!(address = self.target.address, "giving up the connections to Redis");
+            tracing::warn!(address = idle.address, "giving up the connections to Redis");
             idle.generation += 1;
             idle.lines.clear();
         }
@@ -109,13 +108,22 @@ impl Lines {
             return Err(fault.clone());
         }
         let generation = self.lock().generation;
-        let made =
-            timeout(self.target.connect_timeout, Line::connect(&self.target.info, &self.target.address))
-                .await;
-        let made = made.unwrap_or_else(|_| Err(self.silent()));
+        let made = timeout(self.place.connect_timeout(), self.connect()).await;
+        let made = made.unwrap_or_else(|_| Err(self.place.silent()));
         self.attempts.fetch_add(1, Ordering::AcqRel);
         *last = made.as_ref().err().cloned();
-        Ok((made?, generation))
+        let (line, address) = made?;
+        let mut idle = self.lock();
+        if idle.address != address {
+            idle.lines.clear();
+            idle.address = address;
+        }
+        Ok((line, generation))
+    }
+
+    async fn connect(&self) -> Result<(Line, String), StoreFault> {
+        let target = self.place.target().await?;
+        Ok((Line::connect(&target, self.place.asks_for_role()).await?, target.address))
     }
 
     fn put_back(&self, line: Line, generation: u64) {
@@ -127,11 +135,19 @@ impl Lines {
 
     fn idle(&self) -> Option<(Line, u64)> {
         let mut idle = self.lock();
+        if !idle.lines.is_empty() && !self.place.is_still(&idle.address) {
+            tracing::warn!(
+                address = idle.address,
+                "the primary is elsewhere; giving up the connections to Redis"
+            );
+            idle.generation += 1;
+            idle.lines.clear();
+        }
         idle.lines.pop().map(|line| (line, idle.generation))
     }
 
     fn silent(&self) -> StoreFault {
-        StoreFault::unavailable(format!("Redis at {} did not answer in time", self.target.address))
+        StoreFault::unavailable(format!("Redis at {} did not answer in time", self.place.address()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {

@@ -40,6 +40,35 @@ pub(super) fn read(info: &str) -> StoreReport {
     report
 }
 
+/// What the nodes of a cluster say, as one: ids change when those of any node do, and memory adds up.
+pub(super) fn of_all(mut reports: Vec<StoreReport>) -> StoreReport {
+    if reports.len() == 1 {
+        return reports.remove(0);
+    }
+    let all = |field: fn(&StoreReport) -> Option<&String>| -> Option<String> {
+        let mut texts = reports.iter().map(field).collect::<Option<Vec<_>>>()?;
+        texts.sort();
+        texts.dedup();
+        Some(texts.into_iter().cloned().collect::<Vec<_>>().join("+"))
+    };
+    let sum = |field: fn(&StoreReport) -> Option<u64>| reports.iter().map(field).sum::<Option<u64>>();
+    let maxmemory = sum(|report| report.maxmemory);
+    let has_no_limit = reports.iter().any(|report| report.maxmemory == Some(0));
+    StoreReport {
+        // What one of them has forgotten by its clock is forgotten.
+        now_ms: reports.iter().filter_map(|report| report.now_ms).max(),
+        version: all(|report| report.version.as_ref()),
+        maxmemory_policy: all(|report| report.maxmemory_policy.as_ref()),
+        run_id: all(|report| report.run_id.as_ref()),
+        replication_id: all(|report| report.replication_id.as_ref()),
+        role: all(|report| report.role.as_ref()),
+        evicted_keys: sum(|report| report.evicted_keys),
+        used_memory: sum(|report| report.used_memory),
+        maxmemory: if has_no_limit { Some(0) } else { maxmemory },
+        unreadable: reports.iter().flat_map(|report| report.unreadable.clone()).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,72 +1,98 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+//! The store: which way each call goes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::redis::Pipeline;
 use async_trait::async_trait;
 
-use super::claims::{self, Refusal, Tokens};
-use super::compact::{Confirm, Confirmed, Contest, Shorten};
-use super::completions;
-use super::connection::{Connection, Target};
-use super::fault::fault_of;
-use super::lines::Lines;
-use super::report;
+use super::claims::Tokens;
+use super::cluster::Cluster;
+use super::compact::{Confirm, Confirmed, Shorten};
+use super::kept::Wait;
+use super::node::{Lane, Node};
+use super::place::Place;
+use super::rights::Rights;
+use super::sentinel::Sentinels;
+use super::servers::Servers;
 use super::suspects::Suspects;
-use super::wire::{Call, calls};
+use super::target::Target;
+use super::wire::Call;
+use crate::config::{RedisMode, RedisSettings, Secret};
 use crate::store::{
     Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
     Layout, Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
 };
 
-/// The dedupe store in a single Redis server (or one behind an address that follows the primary).
+/// The dedupe store in Redis: in one server, in the primary that Sentinel names, or in a cluster.
 #[derive(Debug)]
 pub struct RedisStore {
-    /// What is asked for each event.
-    lines: Lines,
+    pub(super) servers: Servers,
     tokens: Tokens,
-    suspects: Suspects,
+    pub(super) suspects: Suspects,
     /// Ends are kept in short, as far as is known.
     aware: AtomicBool,
-    /// Everything else.
-    calls: Connection,
-    /// Renewals have a connection of their own: they must not queue behind large batches of claims, and it must live
-    /// where they are called from, on a runtime that no handler can starve.
-    renewals: Connection,
+    /// What has ended counts when replicas have it.
+    wait: Option<Wait>,
     prefix: String,
 }
 
 impl RedisStore {
-    /// Prepares a store at `redis://[user:password@]host[:port][/database]`. It connects with the first call, so that
-    /// a worker can say what is wrong instead of not starting; [`DedupeStore::describe`] tells early.
-    ///
-    /// A call without an answer fails after `response_timeout`; the largest batch has to fit into it.
+    /// Prepares a store in one server at `redis://[user:password@]host[:port][/database]`; all else is as in
+    /// [`open`](Self::open).
     ///
     /// # Errors
     /// Refused when the URL cannot be used. The text never repeats it, for it may hold a password.
     pub fn connect(url: &str, response_timeout: Duration) -> Result<Self, StoreFault> {
-        let target = Target::of(url, response_timeout)?;
+        let settings = RedisSettings { url: Secret::new(url), response_timeout, ..RedisSettings::default() };
+        Self::open(&settings, "oncewise")
+    }
+
+    /// Prepares a store whose keys begin with `prefix`. It connects with the first call, so that a worker can say what
+    /// is wrong instead of not starting; [`DedupeStore::describe`] tells early.
+    ///
+    /// A call without an answer fails after `response_timeout`; the largest batch has to fit into it.
+    ///
+    /// # Errors
+    /// Refused when the settings cannot be used, by the name of the key. The text never repeats the URL, for it may
+    /// hold a password.
+    pub fn open(settings: &RedisSettings, prefix: &str) -> Result<Self, StoreFault> {
+        let target = Target::of(settings)?;
+        let wait = (settings.wait_replicas > 0)
+            .then_some(Wait { replicas: settings.wait_replicas, timeout: settings.wait_timeout });
+        let (is_cluster, is_sentinel) =
+            (settings.mode == RedisMode::Cluster, settings.mode == RedisMode::Sentinel);
+        let rights = Rights::new(prefix, is_cluster, is_sentinel, wait.is_some());
+        let servers = match settings.mode {
+            RedisMode::Standalone => {
+                Servers::One(Box::new(Node::new(Place::Fixed(Box::new(target)), rights)))
+            }
+            RedisMode::Sentinel => {
+                let sentinels = Arc::new(Sentinels::of(target, settings)?);
+                Servers::One(Box::new(Node::new(Place::Primary(sentinels), rights)))
+            }
+            RedisMode::Cluster => {
+                let further: Vec<Target> = target.places(&settings.nodes).collect();
+                let seeds = std::iter::once(target.clone()).chain(further).collect();
+                Servers::Cluster(Box::new(Cluster::new(target, seeds, rights)))
+            }
+        };
         Ok(Self {
-            calls: Connection::new(&target)?,
-            renewals: Connection::new(&target)?,
-            lines: Lines::new(target),
+            servers,
             tokens: Tokens::default(),
             suspects: Suspects::default(),
             aware: AtomicBool::new(false),
-            prefix: "oncewise".to_owned(),
+            wait,
+            prefix: prefix.to_owned(),
         })
     }
 
-    /// Keeps the anchors under this prefix instead of `oncewise`; keys of events bring theirs along.
-    #[must_use]
-    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// Host and port of the server, without user and password.
-    pub fn address(&self) -> &str {
-        self.calls.address()
+    /// Host and port of the server, without user and password; of a cluster, the nodes that may be asked for the
+    /// others.
+    pub fn address(&self) -> String {
+        self.servers.address()
     }
 
     /// Loads the functions, for a user who may do that on behalf of workers that may not.
@@ -74,95 +100,11 @@ impl RedisStore {
     /// # Errors
     /// As every call of the store.
     pub async fn load_functions(&self) -> Result<(), StoreFault> {
-        self.calls.load_functions().await
+        self.servers.load_functions().await
     }
 
-    async fn call<R: Call>(
-        &self,
-        connection: &Connection,
-        requests: &[R],
-    ) -> Result<Vec<R::Answer>, StoreFault> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
-        let replies: Vec<Vec<String>> = connection.query(&calls(requests)).await?;
-        let answers: Option<Vec<_>> = replies.iter().flatten().map(|reply| R::answer(reply)).collect();
-        match answers {
-            Some(answers) if answers.len() == requests.len() => Ok(answers),
-            _ => Err(StoreFault::refused(format!(
-                "Redis at {} gave no answer of {}: other functions carry its name",
-                self.address(),
-                R::FUNCTION
-            ))),
-        }
-    }
-
-    /// Asks the function for the answers that are missing.
-    async fn decide<R: Call + Clone>(
-        &self,
-        requests: &[R],
-        answers: Vec<Option<R::Answer>>,
-    ) -> Result<Vec<R::Answer>, StoreFault> {
-        let missing: Vec<R> = requests
-            .iter()
-            .zip(&answers)
-            .filter(|(_, answer)| answer.is_none())
-            .map(|(request, _)| request.clone())
-            .collect();
-        let mut decided = self.call(&self.calls, &missing).await?.into_iter();
-        Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| decided.next())).collect())
-    }
-
-    /// Ends of their own, each under its key.
-    async fn complete_long(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
-        let keys = || completions.iter().map(|completion| &completion.held.key);
-        let answers = if self.suspects.any_of(keys()) {
-            self.call(&self.calls, completions).await?
-        } else {
-            let native = self
-                .lines
-                .ask(
-                    |line| completions::write(line, completions),
-                    |line, ()| completions::answers(line, completions),
-                )
-                .await?;
-            self.call(&self.calls, &native.amends).await?;
-            if let Some(refusal) = native.refusal {
-                return Err(self.refused(&refusal));
-            }
-            let answers = self.decide(completions, native.answers).await?;
-            self.contest(completions, answers).await?
-        };
-        let foreign = answers.iter().map(|answer| *answer == Completed::Foreign);
-        self.suspects.learn(keys().zip(foreign));
-        Ok(answers)
-    }
-
-    /// A key that is lost may have ended in short, and then it is not lost.
-    async fn contest(
-        &self,
-        completions: &[Completion],
-        mut answers: Vec<Completed>,
-    ) -> Result<Vec<Completed>, StoreFault> {
-        let lost = |answer: &Completed| *answer == Completed::Lost;
-        if !answers.iter().any(lost) {
-            return Ok(answers);
-        }
-        let zipped = completions.iter().zip(&answers).filter(|(_, answer)| lost(answer));
-        let keys: HashSet<&StoreKey> = zipped.map(|(completion, _)| &completion.held.key).collect();
-        let doubtful = |completion: &&Completion| keys.contains(&completion.held.key);
-        let contests: Vec<_> = completions.iter().filter(doubtful).map(Contest::of).collect();
-        let mut contested = self.call(&self.calls, &contests).await?.into_iter();
-        for (completion, answer) in completions.iter().zip(&mut answers) {
-            if doubtful(&completion) {
-                *answer = contested.next().flatten().unwrap_or(*answer);
-            }
-        }
-        Ok(answers)
-    }
-
-    fn refused(&self, refusal: &Refusal) -> StoreFault {
-        fault_of(self.address(), &refusal.0)
+    pub(super) async fn call<R: Call>(&self, requests: &[R]) -> Result<Vec<R::Answer>, StoreFault> {
+        self.servers.call(Lane::Calls, requests).await
     }
 
     fn notes_key(&self, kind: &str) -> String {
@@ -181,23 +123,14 @@ impl DedupeStore for RedisStore {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        // What is granted has to be renewed, which only the functions can do.
-        self.calls.ready().await?;
-        let native = self
-            .lines
-            .ask(
-                |line| claims::write(line, requests, &self.tokens, self.aware.load(Ordering::Relaxed)),
-                |line, sent| claims::answers(line, requests, sent),
-            )
-            .await?;
-        let native = native.map_err(|refusal| self.refused(&refusal))?;
+        let native = self.servers.claims(requests, &self.tokens, self.aware.load(Ordering::Relaxed)).await?;
         self.aware.store(native.confirmed != Confirmed::Unneeded, Ordering::Relaxed);
         let ends = match native.confirmed {
             Confirmed::Unneeded => return self.decide(requests, native.answers).await,
             Confirmed::Ends(ends) => ends,
-            Confirmed::Missing => {
+            Confirmed::Missing | Confirmed::Elsewhere => {
                 let keys: Vec<_> = requests.iter().map(Confirm).collect();
-                self.call(&self.calls, &keys).await?
+                self.call(&keys).await?
             }
         };
         let mut answers = self.decide(requests, native.answers).await?;
@@ -208,17 +141,23 @@ impl DedupeStore for RedisStore {
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
-        self.call(&self.renewals, renewals).await
+        self.servers.call(Lane::Renewals, renewals).await
     }
 
     async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
+        if completions.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(wait) = self.wait {
+            return self.servers.keep(completions, wait).await;
+        }
         let mut answers = Vec::with_capacity(completions.len());
         for some in completions.chunk_by(|one, other| one.layout == other.layout) {
             answers.extend(match some[0].layout {
                 Layout::Keys => self.complete_long(some).await?,
                 Layout::Compact => {
                     let short: Vec<_> = some.iter().map(Shorten).collect();
-                    self.call(&self.calls, &short).await?
+                    self.call(&short).await?
                 }
             });
         }
@@ -226,22 +165,22 @@ impl DedupeStore for RedisStore {
     }
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
-        self.call(&self.calls, releases).await
+        self.call(releases).await
     }
 
     async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
-        self.call(&self.calls, keys).await
+        self.call(keys).await
     }
 
     async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
-        self.call(&self.calls, requests).await
+        self.call(requests).await
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
         let key = self.anchors_key(group, topic);
         let mut read = Pipeline::with_capacity(1);
         read.hgetall(&key);
-        let (fields,): (HashMap<String, String>,) = self.calls.query(&read).await?;
+        let (fields,): (HashMap<String, String>,) = self.servers.query(&key, &read).await?;
         let mut anchors = Anchors::default();
         for (field, value) in fields {
             read_field(&mut anchors, &field, &value).ok_or_else(|| {
@@ -270,7 +209,7 @@ impl DedupeStore for RedisStore {
                 false => write.hset_nx(&key, field, offset),
             };
         }
-        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.servers.query::<Vec<u64>>(&key, &write).await.map(|_| ())
     }
 
     async fn accept(
@@ -280,9 +219,10 @@ impl DedupeStore for RedisStore {
         partition: i32,
         position: Accepted,
     ) -> Result<(), StoreFault> {
+        let key = self.anchors_key(group, topic);
         let mut write = Pipeline::with_capacity(1);
-        write.hset(self.anchors_key(group, topic), format!("accepted:{partition}"), position.to_string());
-        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
+        write.hset(&key, format!("accepted:{partition}"), position.to_string());
+        self.servers.query::<Vec<u64>>(&key, &write).await.map(|_| ())
     }
 
     async fn begun(
@@ -299,30 +239,29 @@ impl DedupeStore for RedisStore {
             write.hset(&key, format!("topic:{partition}"), id);
         }
         write.hdel(&key, format!("accepted:{partition}"));
-        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.servers.query::<Vec<u64>>(&key, &write).await.map(|_| ())
     }
 
     async fn notes(&self, kind: &str) -> Result<BTreeMap<String, String>, StoreFault> {
+        let key = self.notes_key(kind);
         let mut read = Pipeline::with_capacity(1);
-        read.hgetall(self.notes_key(kind));
-        let (notes,): (BTreeMap<String, String>,) = self.calls.query(&read).await?;
+        read.hgetall(&key);
+        let (notes,): (BTreeMap<String, String>,) = self.servers.query(&key, &read).await?;
         Ok(notes)
     }
 
     async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {
+        let key = self.notes_key(kind);
         let mut write = Pipeline::with_capacity(1);
         match text {
-            Some(text) => write.hset(self.notes_key(kind), name, text),
-            None => write.hdel(self.notes_key(kind), name),
+            Some(text) => write.hset(&key, name, text),
+            None => write.hdel(&key, name),
         };
-        self.calls.query::<Vec<u64>>(&write).await.map(|_| ())
+        self.servers.query::<Vec<u64>>(&key, &write).await.map(|_| ())
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
-        let mut read = Pipeline::with_capacity(1);
-        read.cmd("INFO");
-        let (info,): (String,) = self.calls.query(&read).await?;
-        Ok(report::read(&info))
+        self.servers.describe().await
     }
 }
 

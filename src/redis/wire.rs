@@ -14,9 +14,9 @@ use crate::store::{
 pub(super) const KEYS_PER_CALL: usize = 200;
 
 /// One kind of request: the function that takes it, its arguments, and its reply.
-pub(super) trait Call: Keyed {
+pub(super) trait Call: Keyed + Sync {
     const FUNCTION: &'static str;
-    type Answer;
+    type Answer: Send;
 
     fn args(&self, call: &mut Cmd);
 
@@ -28,17 +28,22 @@ pub(super) trait Call: Keyed {
 pub(super) fn calls<R: Call>(requests: &[R]) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(requests.len().div_ceil(KEYS_PER_CALL));
     for chunk in requests.chunks(KEYS_PER_CALL) {
-        let mut call = ::redis::cmd("FCALL");
-        call.arg(R::FUNCTION).arg(chunk.len());
-        for request in chunk {
-            call.arg(request.key().name());
-        }
-        for request in chunk {
-            request.args(&mut call);
-        }
-        pipeline.add_command(call);
+        pipeline.add_command(call(chunk.iter()));
     }
     pipeline
+}
+
+/// One call that carries these requests.
+pub(super) fn call<'a, R: Call + 'a>(requests: impl ExactSizeIterator<Item = &'a R> + Clone) -> Cmd {
+    let mut call = ::redis::cmd("FCALL");
+    call.arg(R::FUNCTION).arg(requests.len());
+    for request in requests.clone() {
+        call.arg(request.key().name());
+    }
+    for request in requests {
+        request.args(&mut call);
+    }
+    call
 }
 
 impl Call for ClaimRequest {

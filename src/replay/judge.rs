@@ -210,7 +210,7 @@ impl Judge {
     }
 
     fn question(&self, topic: &Topic, record: &Arc<Record>) -> Question {
-        let (_, decoded) = decode(&topic.table, record);
+        let (_, decoded) = decode(&topic.table, topic.limits, record);
         let Event { route, job, .. } = match decoded {
             Decoded::Event(event) => event,
             Decoded::Unwanted(_) => return Question::Known(Verdict::Skipped),

@@ -98,7 +98,7 @@ impl Run<'_> {
                 next_look = Instant::now() + LOOK_AGAIN;
                 match self.asked.block_on(self.judge.look_again()) {
                     Ok(()) => {}
-                    Err(KeepError::Store(fault)) => self.judge.service.status.store_fault(&fault),
+                    Err(KeepError::Store(fault)) => self.judge.service.status.store_fault(None, &fault),
                     Err(KeepError::Kafka(fault)) => tracing::warn!(%fault, "the ledger"),
                 }
             }
@@ -174,7 +174,12 @@ impl Run<'_> {
                     taken += self.take(index, records)?;
                     self.topics[index].end(&over);
                 }
-                Err(fault) if matches!(fault.kind, FaultKind::Misconfigured | FaultKind::Refused) => {
+                Err(fault)
+                    if matches!(
+                        fault.kind,
+                        FaultKind::Misconfigured | FaultKind::Refused | FaultKind::Untrusted
+                    ) =>
+                {
                     return Err(Ended::Failed(fault.message));
                 }
                 Err(fault) => {

@@ -21,7 +21,12 @@ pub(crate) enum Clock {
 
 impl Clock {
     pub(crate) fn of_tokio() -> Self {
-        Self::Tokio(SystemTime::now(), Instant::now())
+        Self::of_tokio_from(SystemTime::now())
+    }
+
+    /// It is `time` now, and goes on with tokio's clock.
+    pub(crate) fn of_tokio_from(time: SystemTime) -> Self {
+        Self::Tokio(time, Instant::now())
     }
 
     pub(crate) fn now(&self) -> SystemTime {

@@ -120,7 +120,8 @@ impl StoreKey {
         self.prefix
     }
 
-    pub(super) fn bucket(&self) -> u8 {
+
+    pub(crate) fn bucket(&self) -> u8 {
         self.bucket
     }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::clock::Clock;
 use super::conformance::TestStore;
-use super::record::Record;
 use super::key::BUCKETS;
+use super::record::Record;
 use super::{
     Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
     Release, Released, Renewal, Renewed, Request, StoreFault, StoreKey, StoreReport, millis,
@@ -49,9 +49,14 @@ struct Entry {
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
+        Self::by(Clock::of_tokio())
+    }
+
+    /// An empty store with this clock.
+    pub(crate) fn by(clock: Clock) -> Self {
         let run_id = format!("{:032x}", rand::random::<u128>());
         let shelves = (0..BUCKETS).map(|_| Mutex::default()).collect();
-        Self { clock: Clock::of_tokio(), run_id, shelves, desk: Mutex::default() }
+        Self { clock, run_id, shelves, desk: Mutex::default() }
     }
 
     /// Where this key is kept.

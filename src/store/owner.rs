@@ -55,7 +55,12 @@ const USUAL: usize = 192;
 impl OwnerFactory {
     /// One per process start.
     pub fn new() -> Self {
-        Self { process: format!("{:032x}", rand::random::<u128>()) }
+        Self::of_process(rand::random())
+    }
+
+    /// The factory of the process with this number, which nobody else may have.
+    pub(crate) fn of_process(number: u128) -> Self {
+        Self { process: format!("{number:032x}") }
     }
 
     /// The owners of one partition; `assignment` counts the assignments of this process.

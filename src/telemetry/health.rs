@@ -28,6 +28,7 @@ struct State {
     stopping: bool,
     store_down: Option<String>,
     paused: BTreeMap<(String, i32), String>,
+    stalled: BTreeMap<(String, i32), String>,
 }
 
 impl Health {
@@ -97,6 +98,17 @@ impl ServiceHealth {
         lock(&self.0).paused.remove(&(topic.to_owned(), partition));
     }
 
+    /// A partition stands still although records wait for it, and nothing outside of this process explains that; why is
+    /// what it waits for.
+    pub fn stalled(&self, topic: &str, partition: i32, why: impl Into<String>) {
+        lock(&self.0).stalled.insert((topic.to_owned(), partition), why.into());
+    }
+
+    /// A partition moves again, or is no longer ours.
+    pub fn moves(&self, topic: &str, partition: i32) {
+        lock(&self.0).stalled.remove(&(topic.to_owned(), partition));
+    }
+
     /// The service has begun to drain: not ready any more, alive as long as its poll loop turns.
     pub fn draining(&self) {
         lock(&self.0).stopping = true;
@@ -125,6 +137,7 @@ impl ServiceHealth {
             stopping: state.stopping,
             store_down: state.store_down.clone(),
             paused: state.paused.iter().map(paused).collect(),
+            stalled: state.stalled.iter().map(paused).collect(),
         }
     }
 }
@@ -176,6 +189,18 @@ mod tests {
         payments.stopped();
         assert!(health.snapshot().livez().is_ok(), "a stopped service has no poll loop");
         assert!(!health.snapshot().readyz().is_ok());
+    }
+
+    #[test]
+    fn a_partition_that_stands_still_costs_liveness_until_it_moves() {
+        let health = Health::default();
+        let payments = health.service("payments");
+        payments.tick();
+        payments.stalled("orders.created", 2, "7 records wait");
+        let answer = health.snapshot().livez();
+        assert_eq!(answer.reasons, ["payments: partition 2 of orders.created stands still: 7 records wait"]);
+        payments.moves("orders.created", 2);
+        assert!(health.snapshot().livez().is_ok());
     }
 
     #[test]

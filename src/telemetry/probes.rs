@@ -29,16 +29,18 @@ pub struct ServiceSnapshot {
     pub store_down: Option<String>,
     /// Partitions that wait for a person.
     pub paused: Vec<Paused>,
+    /// Partitions that stand still although records wait for them.
+    pub stalled: Vec<Paused>,
 }
 
-/// A partition that waits for a person.
+/// A partition that does not go on: it waits for a person, or stands still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paused {
     /// The topic.
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// Why it is paused.
+    /// Why.
     pub reason: String,
 }
 
@@ -67,8 +69,8 @@ impl fmt::Display for Answer {
 }
 
 impl Snapshot {
-    /// `/livez`: every poll loop turns. Kafka and Redis have no say, since a restart repairs neither; nor has a
-    /// service that has not begun to poll, which is what `/startupz` is for.
+    /// `/livez`: every poll loop turns, and no partition stands still for no reason. Kafka and Redis have no say, since a
+    /// restart repairs neither; nor has a service that has not begun to poll, which is what `/startupz` is for.
     #[must_use]
     pub fn livez(&self) -> Answer {
         self.answer(|service, say| {
@@ -78,6 +80,9 @@ impl Snapshot {
                     since.as_secs(),
                     self.stale_after.as_secs()
                 ));
+            }
+            for Paused { topic, partition, reason } in &service.stalled {
+                say(format!("partition {partition} of {topic} stands still: {reason}"));
             }
         })
     }

@@ -95,6 +95,8 @@ mod passage;
 mod process;
 mod producer;
 mod record;
+#[cfg(test)]
+mod sim;
 mod store;
 mod subject;
 mod verdict;

@@ -10,7 +10,8 @@ use crate::{
     config::Settings,
     erased::ErasedHandler,
     pipeline::{
-        Capacity, Claims, Crowd, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told, Topic,
+        Capacity, Claims, Crowd, Limits, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told,
+        Topic,
     },
     publication::Names,
     routes::Table,
@@ -97,6 +98,7 @@ impl Assembly<'_> {
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
             table,
+            limits: Limits::of(&self.settings.service(run.name()).worker),
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),
             name,

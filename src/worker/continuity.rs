@@ -24,11 +24,11 @@ pub(super) async fn watch(store: Arc<dyn DedupeStore>, services: Vec<Arc<Status>
         let report = match store.describe().await {
             Ok(report) => report,
             Err(fault) => {
-                services.iter().for_each(|status| status.store_fault(&fault));
+                services.iter().for_each(|status| status.store_fault(None, &fault));
                 continue;
             }
         };
-        services.iter().for_each(|status| status.store_answered());
+        services.iter().for_each(|status| status.store_answered(None));
         let mut alarms = changes(known.as_ref(), &report);
         let is_new = known.as_ref().is_none_or(|known| known.maxmemory_policy != report.maxmemory_policy);
         if is_new {

@@ -49,6 +49,7 @@ impl Wiring<'_> {
             },
             drain_timeout: settings.worker.drain_timeout,
             revoke_timeout: settings.worker.drain_timeout.min(self.parts.kafka.poll_interval() / 2),
+            stall_after: settings.worker.stall_after,
             runtime: self.handlers.clone(),
             watcher: Watcher::default(),
             assignment: Default::default(),
@@ -57,10 +58,18 @@ impl Wiring<'_> {
             control: self.control.handle(),
             stop: self.stop.clone(),
         };
-        let poller = Poller::start(&self.parts.kafka, group, settings.worker.commit_interval);
+        let instance_id = settings.worker.instance_id.as_ref().map(|id| id.of(service.name(), &hostname()));
+        let poller =
+            Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, instance_id.as_deref());
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
         Ok(Running { run, poller })
     }
+}
+
+/// What this pod is called: what Kubernetes says, or the host's own name.
+fn hostname() -> String {
+    let told = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    told.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
 }
 
 /// The topic of a service's ledger, where the configuration wants one.

@@ -1,11 +1,20 @@
 //! What Oncewise promises, shown against a real Kafka and a real Redis. Start it with `tests/run`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[cfg(feature = "matrix")]
+#[path = "../store/deployment.rs"]
+#[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
+mod deployment;
+#[cfg(feature = "matrix")]
+#[path = "../store/server.rs"]
+#[allow(dead_code, reason = "every test binary uses its part")]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod bad_input;
 mod broker_outage;
+mod canary;
 mod check;
 mod commit_order;
 mod crash;
@@ -13,26 +22,34 @@ mod dead_letter;
 mod dead_letter_refused;
 mod duplicates;
 mod events_out;
+mod evidence;
 mod fingerprint;
 mod first_start;
 mod foreign;
+mod forged;
 mod held_up;
 mod layouts;
 mod ledger;
+mod notes;
 mod once;
 mod operator;
 mod poison;
 mod polling;
 mod rebalance;
+#[cfg(feature = "matrix")]
+mod redis_deployments;
 mod replay;
 mod restart;
 mod retry;
 mod revoked;
+mod secure;
 mod services;
 mod shared_group;
 mod shutdown;
 mod slow_handler;
+mod stall;
 mod store_outage;
+mod too_large;
 mod topics;
 mod two_groups;
 mod types;

@@ -55,3 +55,9 @@ await() {
         sleep 0.1
     done
 }
+
+# The OpenSSL that Kafka's client is built with.
+install_openssl() {
+    [[ -e /usr/include/openssl/ssl.h ]] || install_missing openssl.h=libssl-dev
+    install_missing pkg-config=pkg-config
+}

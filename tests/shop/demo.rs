@@ -76,8 +76,8 @@ async fn the_demo_logs_when_it_is_asked_to() {
 #[tokio::test]
 async fn the_demo_needs_no_more_than_the_binary_whatever_the_configuration_says() {
     let (code, said) = demo(&[
-        ("ONCEWISE__KAFKA__BROKERS", "nowhere.invalid:9092"),
-        ("ONCEWISE__REDIS__URL", "redis://nowhere.invalid:6379"),
+        ("ONCEWISE__KAFKA__BROKERS", "nowhere.localhost:9092"),
+        ("ONCEWISE__REDIS__URL", "redis://nowhere.localhost:6379"),
         ("ONCEWISE__SERVICES__PAYMENTS__GROUP", "prod-payments"),
         ("ONCEWISE__SHOP__OPENING_CREDIT_CENTS", "1"),
         ("ONCEWISE__DATABASE__URL", "sqlite:///no/such/folder/shop.db"),

@@ -11,7 +11,6 @@ use oncewise::store::{
     Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
     Layout, Release, Released, Renewal, Renewed, StoreFault, StoreKey, StoreReport,
 };
-use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 
 /// Rewrites the deadline of a leased or free record to 0 and keeps its retention.
@@ -32,7 +31,8 @@ pub(crate) struct Adapter {
     corrupted: AtomicUsize,
 }
 
-struct Raw(MultiplexedConnection);
+/// To the server, or to every node.
+struct Raw(Vec<MultiplexedConnection>);
 
 impl std::fmt::Debug for Raw {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,7 +42,15 @@ impl std::fmt::Debug for Raw {
 
 impl Adapter {
     pub(crate) async fn new(store: RedisStore, url: &str) -> Self {
-        let raw = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        Self::of_nodes(store, &[url.to_owned()]).await
+    }
+
+    pub(crate) async fn of_nodes(store: RedisStore, urls: &[String]) -> Self {
+        let mut raw = Vec::new();
+        for url in urls {
+            let client = redis::Client::open(&**url).unwrap();
+            raw.push(client.get_multiplexed_async_connection().await.unwrap());
+        }
         Self { stores: vec![store], layouts: &[Layout::Keys], raw: Raw(raw), corrupted: AtomicUsize::new(0) }
     }
 
@@ -61,17 +69,28 @@ impl Adapter {
     }
 }
 
+impl Raw {
+    /// Asks whoever has the key.
+    async fn run(&self, command: &redis::Cmd) {
+        for raw in &self.0 {
+            match command.exec_async(&mut raw.clone()).await {
+                Err(error) if error.kind() == redis::ServerErrorKind::Moved.into() => {}
+                answered => return answered.unwrap(),
+            }
+        }
+        panic!("no node has the key");
+    }
+}
+
 #[async_trait]
 impl TestStore for Adapter {
     async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        let mut raw = self.raw.0.clone();
-        let mut expire = redis::cmd("EVAL");
-        expire.arg(EXPIRE).arg(1).arg(key.name()).exec_async(&mut raw).await.unwrap();
+        self.raw.run(redis::cmd("EVAL").arg(EXPIRE).arg(1).arg(key.name())).await;
         Ok(())
     }
 
     async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        let _: () = self.raw.0.clone().del(key.name()).await.unwrap();
+        self.raw.run(redis::cmd("DEL").arg(key.name())).await;
         // Without its key, what is left of it is an end in short.
         if let [Inspected::Known(known)] = &self.stores[0].inspect(std::slice::from_ref(key)).await?[..] {
             let forget = Forget { key: key.clone(), stamp: known.stamp.clone() };
@@ -85,7 +104,6 @@ impl TestStore for Adapter {
     }
 
     async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        let mut raw = self.raw.0.clone();
         let values = [
             "",
             "garbage",
@@ -100,12 +118,9 @@ impl TestStore for Adapter {
             "{list}",
         ];
         let value = values[self.corrupted.fetch_add(1, Ordering::Relaxed) % values.len()];
-        let _: () = raw.del(key.name()).await.unwrap();
-        if value == "{list}" {
-            let _: () = raw.rpush(key.name(), value).await.unwrap();
-        } else {
-            let _: () = raw.set(key.name(), value).await.unwrap();
-        }
+        self.raw.run(redis::cmd("DEL").arg(key.name())).await;
+        let put = if value == "{list}" { "RPUSH" } else { "SET" };
+        self.raw.run(redis::cmd(put).arg(key.name()).arg(value)).await;
         Ok(())
     }
 }

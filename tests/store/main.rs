@@ -11,12 +11,18 @@
 )]
 
 mod adapter;
+mod cluster;
+mod deployment;
+mod kept;
 mod pages;
 mod plain;
-#[path = "../support/proxy.rs"]
+#[path = "../support/proxy/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "every test binary uses its part")]
 mod proxy;
+mod rights;
+mod sentinel;
 mod server;
+mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -248,44 +254,6 @@ async fn a_connection_that_breaks_is_not_noticed() {
 }
 
 #[tokio::test]
-async fn a_user_with_the_least_rights_can_do_everything() {
-    let server = Server::start(&[]).await;
-    let mut raw = server.raw().await;
-    // Those of a worker, and the one of a person who looks and lets things be forgotten.
-    // The rights to keep ends in short are among them.
-    let least = "+fcall +time +get +set +hgetall +hset +hsetnx +hdel +info +mget +getrange +setrange +pttl +pexpire +del";
-    for (name, rights) in [("worker", least), ("loader", "+function|list +function|load")] {
-        let mut user = redis::cmd("ACL");
-        user.arg("SETUSER").arg(name).arg("on").arg(format!(">{name}-secret")).arg("~oncewise:*");
-        for right in rights.split(' ') {
-            user.arg(right);
-        }
-        user.exec_async(&mut raw).await.unwrap();
-    }
-    let worker = RedisStore::connect(&server.url_of("worker", "worker-secret"), PATIENCE).unwrap();
-    fails(claim(&worker, &request("k")).await, FaultKind::Refused, "function");
-    let loader = RedisStore::connect(&server.url_of("loader", "loader-secret"), PATIENCE).unwrap();
-    loader.load_functions().await.unwrap();
-
-    // The adapter's back doors use the server's own user; everything else is the worker's.
-    let suite = "~conformance:*";
-    redis::cmd("ACL").arg("SETUSER").arg("worker").arg(suite).exec_async(&mut raw).await.unwrap();
-    let adapter = Adapter::new(worker, &server.url()).await.keeping(&[Layout::Keys, Layout::Compact]);
-    conformance::run(&adapter, 0..5).await.unwrap();
-
-    // And each of the rights is needed.
-    for right in least.split(' ') {
-        let worker = RedisStore::connect(&server.url_of("worker", "worker-secret"), PATIENCE).unwrap();
-        let adapter = Adapter::new(worker, &server.url()).await.keeping(&[Layout::Keys, Layout::Compact]);
-        let without = right.replace('+', "-");
-        redis::cmd("ACL").arg("SETUSER").arg("worker").arg(&without).exec_async(&mut raw).await.unwrap();
-        let violation = conformance::run(&adapter, 0..5).await.expect_err(right);
-        assert!(violation.what.contains("allow it by ACL"), "without {right}: {violation}");
-        redis::cmd("ACL").arg("SETUSER").arg("worker").arg(right).exec_async(&mut raw).await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn a_full_server_takes_no_claims_but_lets_work_end() {
     let server = Server::start(&["--maxmemory-policy", "noeviction"]).await;
     let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
@@ -308,12 +276,7 @@ async fn a_full_server_takes_no_claims_but_lets_work_end() {
 
 #[tokio::test]
 async fn what_cannot_be_a_server_is_named_without_its_password() {
-    for url in [
-        "hunter2",
-        "http://:hunter2@localhost",
-        "redis://:hunter2@localhost/x",
-        "rediss://:hunter2@localhost",
-    ] {
+    for url in ["hunter2", "http://:hunter2@localhost", "redis://:hunter2@localhost/x"] {
         let said = fails(RedisStore::connect(url, PATIENCE), FaultKind::Refused, "redis.url cannot be used");
         assert!(said.contains("allowed is redis://") && !said.contains("hunter2"), "{said}");
     }

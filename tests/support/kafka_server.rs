@@ -1,11 +1,13 @@
 //! A Kafka of one test, for brokers that go away and come back.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::process::Worker;
+use super::proxy::Proxy;
 use super::wait::until;
 
 /// One Kafka process with ports of its own.
@@ -19,10 +21,55 @@ pub struct KafkaServer {
 impl KafkaServer {
     /// Starts a fresh one, which takes some five seconds.
     pub async fn start() -> KafkaServer {
+        KafkaServer::start_with("").await
+    }
+
+    /// The same, with other lines in its configuration.
+    pub async fn start_with(lines: &str) -> KafkaServer {
         let dir = tempfile::tempdir().expect("a folder for Kafka");
-        let mut server = KafkaServer { dir, port: super::free_ports(3), process: None };
-        let port = server.port.to_string();
-        let mut format = Worker::spawn(server.script(&["kafka_format", server.path(), &port]));
+        KafkaServer::start_at(dir, super::free_ports(3), lines).await
+    }
+
+    /// The same with its data in a folder in this one, such as a small disk.
+    pub async fn start_in(folder: &Path) -> KafkaServer {
+        let dir = tempfile::tempdir_in(folder).expect("a folder for Kafka");
+        KafkaServer::start_at(dir, super::free_ports(3), "").await
+    }
+
+    /// Starts one that can also be reached over a wire of its own: whoever begins at the wire stays on it, and whoever
+    /// begins at [`brokers`](KafkaServer::brokers) never meets it.
+    pub async fn start_behind_a_proxy() -> (KafkaServer, Proxy) {
+        let dir = tempfile::tempdir().expect("a folder for Kafka");
+        let port = super::free_ports(4);
+        let (plain, wired, proxy) = (port, port + 3, Proxy::start(port + 3).await);
+        let [sasl, controller, end] =
+            [port + 1, port + 2, proxy.port()].map(|port| format!("127.0.0.1:{port}"));
+        let more = [
+            format!("listeners=PLAIN://127.0.0.1:{plain},SASL://{sasl},CONTROLLER://{controller},WIRED://127.0.0.1:{wired}"),
+            format!("advertised.listeners=PLAIN://127.0.0.1:{plain},SASL://{sasl},WIRED://{end}"),
+            "listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT,WIRED:PLAINTEXT".to_owned(),
+        ];
+        (KafkaServer::start_at(dir, port, &more.join("\n")).await, proxy)
+    }
+
+    /// Starts a second broker of the same cluster, which is no controller: its node id is 2.
+    pub async fn start_a_second(&self) -> KafkaServer {
+        let dir = tempfile::tempdir().expect("a folder for Kafka");
+        let (port, controller) = (super::free_ports(3), self.port + 2);
+        let more = [
+            "process.roles=broker".to_owned(),
+            "node.id=2".to_owned(),
+            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            format!("listeners=PLAIN://127.0.0.1:{port}"),
+            format!("advertised.listeners=PLAIN://127.0.0.1:{port}"),
+        ];
+        KafkaServer::start_at(dir, port, &more.join("\n")).await
+    }
+
+    async fn start_at(dir: TempDir, port: u16, more: &str) -> KafkaServer {
+        let mut server = KafkaServer { dir, port, process: None };
+        let mut format =
+            Worker::spawn(server.script(&["kafka_format", server.path(), &port.to_string(), more]));
         let status = format.wait(Duration::from_secs(60)).await;
         assert!(status.success(), "Kafka's data folder could not be made: {}", format.output());
         server.start_again().await;
@@ -45,6 +92,12 @@ impl KafkaServer {
     /// Ends it without a warning (SIGKILL).
     pub fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ends(&mut self, deadline: Duration) {
+        let mut process = self.process.take().expect("Kafka runs");
+        process.wait(deadline).await;
     }
 
     /// Freezes it: connections stand, answers do not come.

@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod clock;
+pub mod disk;
 pub mod gateway;
 pub mod http;
 pub mod kafka;

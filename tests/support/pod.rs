@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     kafka::{self, TestTopic},
     ledger::Effects,
-    process::Worker,
+    process::{CANARY, Worker},
     redis, unique,
     wait::until,
 };
@@ -30,6 +30,7 @@ impl Pods {
             ("KAFKA__BROKERS", kafka::brokers()),
             ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "3000".to_owned()),
             ("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", "500".to_owned()),
+            ("KAFKA__PROPERTIES__SSL_KEY_PASSWORD", CANARY.to_owned()),
             ("REDIS__URL", redis::shared_url()),
             ("DEDUPE__PREFIX", format!("t.{group}")),
             ("DEDUPE__LEASE", "3s".to_owned()),
@@ -56,6 +57,17 @@ impl Pods {
     pub fn with(mut self, key: &str, value: &str) -> Pods {
         self.settings.push((format!("ONCEWISE__{key}"), value.to_owned()));
         self
+    }
+
+    /// With the newer group protocol (KIP-848), in which the brokers decide on sessions: of three seconds here.
+    pub fn newer_protocol(mut self) -> Pods {
+        self.settings.retain(|(key, _)| !key.ends_with("_TIMEOUT_MS") && !key.ends_with("_INTERVAL_MS"));
+        self.with("KAFKA__PROPERTIES__GROUP_PROTOCOL", "consumer")
+    }
+
+    /// With a lasting name in the group, as a pod of a StatefulSet has.
+    pub fn named(self, name: &str) -> Pods {
+        self.with("WORKER__INSTANCE_ID", "{hostname}-{service}").variable("HOSTNAME", name)
     }
 
     /// With an environment variable under its own name, such as `ONCEWISE_CRASH`.

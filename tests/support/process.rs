@@ -10,6 +10,9 @@ use tempfile::NamedTempFile;
 
 use super::wait::until;
 
+/// A password that every pod of every test is given, and that none may ever show.
+pub const CANARY: &str = "canary-of-every-pod-0815";
+
 /// A running process. Killed when dropped; when the test is failing, what it wrote is printed then.
 #[derive(Debug)]
 pub struct Worker {
@@ -101,11 +104,15 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if self.ended().is_none() {
+        let ended = self.ended();
+        if ended.is_none() {
             self.kill_9();
         }
         if std::thread::panicking() {
-            eprintln!("── {} (process {}) wrote:\n{}──", self.name, self.pid(), self.output());
+            let how = ended.map_or("runs".to_owned(), |status| format!("ended with {status}"));
+            eprintln!("── {} (process {}, {how}) wrote:\n{}──", self.name, self.pid(), self.output());
+        } else {
+            assert!(!self.output().contains(CANARY), "{} has shown a secret: {}", self.name, self.output());
         }
     }
 }

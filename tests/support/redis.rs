@@ -34,9 +34,16 @@ pub async fn store_lifetimes(prefix: &str) -> Vec<Duration> {
     seconds.into_iter().map(|left| Duration::from_secs(left.try_into().expect("a time to live"))).collect()
 }
 
-async fn of_every_event<T: FromRedisValue>(url: &str, prefix: &str, command: &str) -> Vec<T> {
+/// A connection that waits for as long as a busy machine may take, to look through what all tests have written, say.
+pub async fn patient_connection(url: &str) -> MultiplexedConnection {
+    let patience = Some(Duration::from_secs(60));
+    let config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
     let client = redis::Client::open(url).expect("the URL of Redis");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection to Redis");
+    client.get_multiplexed_async_connection_with_config(&config).await.expect("a connection to Redis")
+}
+
+async fn of_every_event<T: FromRedisValue>(url: &str, prefix: &str, command: &str) -> Vec<T> {
+    let mut connection = patient_connection(url).await;
     let pattern = format!("{prefix}:{{*");
     let mut keys: Vec<Vec<u8>> =
         redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.expect("the keys");
@@ -55,6 +62,8 @@ pub struct RedisServer {
     dir: TempDir,
     port: u16,
     append_only: bool,
+    /// More words of its command line, and more of its environment.
+    more: (Vec<String>, Vec<(String, String)>),
     process: Option<Worker>,
 }
 
@@ -62,7 +71,20 @@ impl RedisServer {
     /// Starts one; with `append_only` (`--appendonly yes`) what it has written survives a kill.
     pub async fn start(append_only: bool) -> RedisServer {
         let dir = tempfile::tempdir().expect("a folder for Redis");
-        let mut server = RedisServer { dir, port: super::free_ports(1), append_only, process: None };
+        RedisServer::start_with(dir, append_only, &[], &[]).await
+    }
+
+    /// The same in this folder, with more words on its command line and in its environment.
+    pub async fn start_with(
+        dir: TempDir,
+        append_only: bool,
+        words: &[&str],
+        env: &[(&str, &str)],
+    ) -> RedisServer {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let port = super::free_ports(1);
+        let mut server = RedisServer { dir, port, append_only, more: (words, env), process: None };
         server.start_again().await;
         server
     }
@@ -103,7 +125,7 @@ impl RedisServer {
     /// Starts a stopped or killed server at its old port with what it kept.
     pub async fn start_again(&mut self) {
         assert!(self.process.is_none(), "Redis still runs");
-        let mut process = Worker::spawn(command(self.dir.path(), self.port, self.append_only));
+        let mut process = Worker::spawn(self.program());
         until("Redis to answer", Duration::from_secs(20), async || {
             if let Some(status) = process.ended() {
                 panic!("Redis ended with {status}: {}", process.output());
@@ -147,7 +169,15 @@ impl RedisServer {
         redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    async fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+    fn program(&self) -> Command {
+        let (words, env) = &self.more;
+        let mut command = command(self.dir.path(), self.port, self.append_only);
+        command.args(words).envs(env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// The same as [`command`](RedisServer::command), for what may be refused.
+    pub async fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         command.arg(words);
         command.query_async(&mut self.connection().await?).await

@@ -33,6 +33,8 @@ struct Order {
     retry_after_ms: Option<u64>,
     /// Panics in this many attempts, then goes on.
     panic: u32,
+    /// Panics with these words.
+    quote: Option<String>,
     /// Is rejected.
     reject: bool,
     /// Is skipped.
@@ -115,6 +117,9 @@ impl Handler for Obey {
             std::process::abort();
         }
         assert!(ctx.attempt() > order.panic, "panic as ordered");
+        if let Some(words) = &order.quote {
+            panic!("{words}");
+        }
         tokio::time::sleep(Duration::from_millis(order.sleep_ms)).await;
         let until = Instant::now() + Duration::from_millis(order.block_ms);
         while Instant::now() < until {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::plaintext;
 use crate::{
     config::{Reader, Secret},
     kafka,
@@ -14,6 +15,8 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// The name the brokers log and meter this program under.
     pub client_id: String,
+    /// Whether brokers beyond this machine may be spoken to without encryption.
+    pub allow_plaintext: bool,
     /// Passed to the Kafka client (librdkafka) as they are, by their names with dots.
     pub properties: BTreeMap<String, Property>,
 }
@@ -43,6 +46,7 @@ impl Default for KafkaSettings {
         Self {
             brokers: "localhost:9092".to_owned(),
             client_id: "oncewise".to_owned(),
+            allow_plaintext: false,
             properties: BTreeMap::new(),
         }
     }
@@ -53,7 +57,7 @@ impl Default for KafkaSettings {
 const SUSPICIOUS: [&str; 4] = ["password", "passphrase", "secret", "jaas"];
 
 /// Properties that would break a promise if they were set, and the reason.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 12] = [
     ("acks", "a dead letter must be on all replicas before its record is settled"),
     ("auto.commit.enable", COMMITS),
     ("auto.offset.reset", "`worker.start_from` says where a new group begins"),
@@ -62,11 +66,15 @@ const OWNED: [(&str, &str); 11] = [
     ("enable.auto.commit", COMMITS),
     ("enable.auto.offset.store", COMMITS),
     ("enable.idempotence", "a repeated produce must not make a second record"),
+    ("group.instance.id", "`worker.instance_id` says what a pod is called in its group"),
     ("group.id", "`services.NAME.group` says the group"),
     ("metadata.broker.list", "`kafka.brokers` says where the brokers are"),
     ("request.required.acks", "a dead letter must be on all replicas before its record is settled"),
 ];
 const COMMITS: &str = "only finished records are committed, and only by the worker";
+
+/// With the newer group protocol these are the brokers' business, and Kafka's client refuses them.
+const THE_BROKERS: [&str; 2] = ["heartbeat.interval.ms", "session.timeout.ms"];
 
 fn is_sensitive(property: &str) -> bool {
     kafka::is_sensitive(property) || SUSPICIOUS.iter().any(|word| property.contains(word))
@@ -79,10 +87,27 @@ impl KafkaSettings {
         if brokers.is_empty() {
             reader.problem("kafka.brokers", "allowed is at least one host:port");
         }
-        Self {
+        let settings = Self {
             brokers: brokers.join(","),
             client_id: reader.text("kafka.client_id", &default.client_id),
+            allow_plaintext: reader.flag("kafka.allow_plaintext", default.allow_plaintext),
             properties: properties(reader),
+        };
+        plaintext::kafka(reader, &settings);
+        settings.refuse_oidc(reader);
+        settings
+    }
+
+    /// Kafka's client fetches tokens with a library that is not built in by default, and then finds fault with the
+    /// secret instead of saying so.
+    fn refuse_oidc(&self, reader: &mut Reader) {
+        let key = "sasl.oauthbearer.method";
+        let is_oidc = |method: &Property| method.reveal().eq_ignore_ascii_case("oidc");
+        if !cfg!(feature = "oidc") && self.properties.get(key).is_some_and(is_oidc) {
+            reader.problem(
+                &format!("kafka.properties.{key}"),
+                "this program was built without the cargo feature `oidc`, which fetches tokens",
+            );
         }
     }
 }
@@ -108,5 +133,25 @@ fn properties(reader: &mut Reader) -> BTreeMap<String, Property> {
         }
         properties.extend(value.map(|value| (name.to_owned(), value)));
     }
+    protocol(reader, &properties);
     properties
+}
+
+/// Which group protocol, and what goes with it.
+fn protocol(reader: &mut Reader, properties: &BTreeMap<String, Property>) {
+    const KEY: &str = "group.protocol";
+    match properties.get(KEY).map(Property::reveal) {
+        None | Some("classic") => {}
+        Some("consumer") => {
+            for name in THE_BROKERS.iter().filter(|name| properties.contains_key(**name)) {
+                let whose = format!(
+                    "cannot be set with {KEY} = \"consumer\": the brokers decide it, group.consumer.{name}"
+                );
+                reader.problem(&format!("kafka.properties.{name}"), whose);
+            }
+        }
+        Some(_) => {
+            reader.problem(&format!("kafka.properties.{KEY}"), "allowed is \"classic\" or \"consumer\"")
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod admin;
 mod dedupe;
 mod kafka;
 mod outside;
+mod plaintext;
 mod retry;
 mod rules;
 mod services;
@@ -21,8 +22,9 @@ pub use outside::{
 };
 pub use retry::RetryOverrides;
 pub use services::{HandlerSettings, ServiceSettings};
+pub(crate) use store::host_and_port;
 pub use store::{RedisMode, RedisSettings};
-pub use worker::{Ordering, StartFrom, WorkerSettings};
+pub use worker::{InstanceId, Ordering, StartFrom, WorkerSettings};
 
 use super::problem::Origin;
 use super::reader::{Line, Reader};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -148,11 +149,14 @@ pub struct TelemetrySettings {
     pub log_format: LogFormat,
     /// Levels, also by module: `info`, `warn,oncewise=debug`.
     pub log_filter: String,
+    /// The file to which everything is noted that the worker does with claims, offsets and letters, as JSON lines;
+    /// nothing is noted where there is none.
+    pub evidence: Option<PathBuf>,
 }
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { log_format: LogFormat::Text, log_filter: "info".to_owned() }
+        Self { log_format: LogFormat::Text, log_filter: "info".to_owned(), evidence: None }
     }
 }
 
@@ -166,6 +170,7 @@ impl TelemetrySettings {
             log_filter: reader.parsed("telemetry.log_filter", default.log_filter, filter, |text| {
                 (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
             }),
+            evidence: reader.optional_text("telemetry.evidence").map(PathBuf::from),
         }
     }
 }

@@ -18,6 +18,10 @@ pub struct WorkerSettings {
     pub max_in_flight: usize,
     /// Their keys and values together in bytes, at most.
     pub max_in_flight_bytes: u64,
+    /// The largest record that is decoded: key, value and headers together, in bytes.
+    pub max_record_bytes: u64,
+    /// The most headers of a record that is decoded.
+    pub max_headers: usize,
     /// How long a stopping worker waits for running handlers.
     pub drain_timeout: Duration,
     /// How often finished offsets are committed.
@@ -26,6 +30,34 @@ pub struct WorkerSettings {
     pub handler_timeout: Duration,
     /// Where a group begins that has never committed.
     pub start_from: StartFrom,
+    /// The name that each pod keeps in its group over restarts; without one it is a new member every time.
+    pub instance_id: Option<InstanceId>,
+    /// How long a partition may stand still while records wait before the process counts as stuck; `None` for ever.
+    pub stall_after: Option<Duration>,
+}
+
+/// What a pod is called in its group, with places for the names of its host and of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceId(String);
+
+impl InstanceId {
+    /// Kafka allows no more.
+    const LONGEST: usize = 249;
+
+    fn parse(text: &str) -> Option<Self> {
+        let id = Self(text.trim().to_owned());
+        let name = id.of("x", "x");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let is_name =
+            name.chars().all(plain) && name.len() <= Self::LONGEST && !["", ".", ".."].contains(&&*name);
+        is_name.then_some(id)
+    }
+
+    /// The name of the pod on this host.
+    #[must_use]
+    pub fn of(&self, service: &str, hostname: &str) -> String {
+        self.0.replace("{service}", service).replace("{hostname}", hostname)
+    }
 }
 
 /// What must not overtake each other.
@@ -68,10 +100,14 @@ impl Default for WorkerSettings {
             ordering: Ordering::Key,
             max_in_flight: 10_000,
             max_in_flight_bytes: 64 << 20,
+            max_record_bytes: 8 << 20,
+            max_headers: 10_000,
             drain_timeout: Duration::from_secs(25),
             commit_interval: Duration::from_millis(200),
             handler_timeout: Duration::from_secs(300),
             start_from: StartFrom::Earliest,
+            instance_id: None,
+            stall_after: Some(Duration::from_secs(120)),
         }
     }
 }
@@ -87,6 +123,8 @@ impl WorkerSettings {
             ordering: reader.choice(&key("ordering"), base.ordering, &orderings),
             max_in_flight: reader.integer_in(&key("max_in_flight"), base.max_in_flight, 1..=10_000_000),
             max_in_flight_bytes: reader.size(&key("max_in_flight_bytes"), base.max_in_flight_bytes),
+            max_record_bytes: reader.size(&key("max_record_bytes"), base.max_record_bytes),
+            max_headers: reader.integer_in(&key("max_headers"), base.max_headers, 0..=1_000_000),
             drain_timeout: reader.duration(&key("drain_timeout"), base.drain_timeout),
             commit_interval: reader.duration(&key("commit_interval"), base.commit_interval),
             handler_timeout: reader.duration(&key("handler_timeout"), base.handler_timeout),
@@ -96,6 +134,14 @@ impl WorkerSettings {
                 "\"earliest\", \"latest\" or a time such as \"2026-01-31T08:00:00Z\"",
                 start_from,
             ),
+            instance_id: reader
+                .optional_parsed(
+                    &key("instance_id"),
+                    "a name of A-Z, a-z, 0-9, `.`, `_` and `-`, with {hostname} and {service} for names that differ",
+                    InstanceId::parse,
+                )
+                .or_else(|| base.instance_id.clone()),
+            stall_after: reader.duration_or_off(&key("stall_after"), base.stall_after),
         }
     }
 }

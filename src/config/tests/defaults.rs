@@ -62,5 +62,5 @@ fn the_commented_keys_are_allowed_and_true() {
     assert_eq!(settings.service("payments").worker.concurrency, 16);
     assert_eq!(settings.handler("payments", "charge").retry.max_attempts, Some(10));
     assert_eq!(settings.topics.physical("orders.created"), "prod.orders.created");
-    assert_eq!(settings.kafka.properties.len(), 4);
+    assert_eq!(settings.kafka.properties.len(), 9);
 }

@@ -34,6 +34,7 @@ fn the_environment_reaches_every_kind_of_key() {
         "",
         &[
             ("ONCEWISE__KAFKA__BROKERS", "a:1, b:2"),
+            ("ONCEWISE__KAFKA__ALLOW_PLAINTEXT", "true"),
             ("ONCEWISE__KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "6000"),
             ("ONCEWISE__WORKER__START_FROM", "2026-01-31T08:00:00Z"),
             ("ONCEWISE__WORKER__MAX_IN_FLIGHT_BYTES", "1MiB"),
@@ -57,7 +58,7 @@ fn the_environment_reaches_every_kind_of_key() {
 
 #[test]
 fn a_list_and_a_date_of_toml_are_taken_as_they_are() {
-    let text = "kafka.brokers = [\"a:1\", \"b:2\"]\nworker.start_from = 2026-01-31T08:00:00Z\n\
+    let text = "kafka.brokers = [\"a:1\", \"b:2\"]\nkafka.allow_plaintext = true\nworker.start_from = 2026-01-31T08:00:00Z\n\
                 [kafka.properties]\nfetch.min.bytes = 5\n\"check.crcs\" = true\n";
     let settings = load_text(text, &[]).unwrap().settings;
     assert_eq!(settings.kafka.brokers, "a:1,b:2");
@@ -84,7 +85,7 @@ fn a_folder_or_profile_must_exist_once_it_is_named() {
 fn what_counts_is_shown_with_its_origin() {
     let environment = [
         ("ONCEWISE__KAFKA__PROPERTIES__SASL_PASSWORD", "hunter2"),
-        ("ONCEWISE__REDIS__URL", "redis://u:hunter2@r:1"),
+        ("ONCEWISE__REDIS__URL", "redis://u:hunter2@localhost:1"),
         ("ONCEWISE__SERVICES__PAYMENTS__GROUP", "pay"),
     ];
     let shown = load_text("\n[worker]\nconcurrency = 5\n", &environment).unwrap().settings.render();
@@ -95,7 +96,7 @@ fn what_counts_is_shown_with_its_origin() {
     assert!(line("worker.concurrency").starts_with("worker.concurrency = 5 # /"));
     assert!(line("worker.concurrency").ends_with("/default.toml:3"));
     assert_eq!(line("dedupe.ttl"), "dedupe.ttl = \"8d\" # default");
-    assert_eq!(line("redis.url"), "redis.url = \"redis://***@r:1\" # ONCEWISE__REDIS__URL");
+    assert_eq!(line("redis.url"), "redis.url = \"redis://***@localhost:1\" # ONCEWISE__REDIS__URL");
     assert_eq!(
         line("kafka.properties.sasl.password"),
         "kafka.properties.sasl.password = *** # ONCEWISE__KAFKA__PROPERTIES__SASL_PASSWORD"

@@ -54,14 +54,30 @@ fn broken_toml_is_named_by_line_and_never_quoted() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_refused() {
-    let text = "redis.mode = \"cluster\"\n[dedupe]\nlayout = \"compressed\"\nprefix = \"a{b}\"\n";
+fn what_does_not_exist_is_refused() {
+    let text = "redis.mode = \"ring\"\n[dedupe]\nlayout = \"compressed\"\nprefix = \"a{b}\"\n";
     assert_eq!(
         problems_of(text, &[]),
         [
-            "redis.mode = \"cluster\" (default.toml:1): is not supported yet; allowed is \"standalone\"",
+            "redis.mode = \"ring\" (default.toml:1): allowed is \"standalone\" or \"cluster\" or \"sentinel\"",
             "dedupe.layout = \"compressed\" (default.toml:3): allowed is \"keys\" or \"compact\"",
             "dedupe.prefix = \"a{b}\" (default.toml:4): allowed is A-Z, a-z, 0-9, _, -, . and :",
+        ]
+    );
+}
+
+#[test]
+fn what_redis_is_told_has_to_fit_together() {
+    let text = "[redis]\nmode = \"sentinel\"\nnodes = [\"a:6379\", \"b\"]\nkey_file = \"k.pem\"\n\
+                wait_replicas = 1\nwait_timeout = \"1s\"\n";
+    assert_eq!(
+        problems_of(text, &[]),
+        [
+            "redis.sentinels = [] (default): mode \"sentinel\" needs them; allowed is a list of host:port",
+            "redis.nodes = [\"a:6379\", \"b\"] (default.toml:3): \"b\" is no place of a server; allowed is host:port",
+            "redis.key_file = \"k.pem\" (default.toml:4): `certificate_file` and `key_file` belong together; allowed \
+             is both or none",
+            "redis.wait_timeout = \"1s\" (default.toml:6): allowed is less than `redis.response_timeout` (1s)",
         ]
     );
 }
@@ -128,4 +144,49 @@ fn a_ledger_needs_a_prefix_that_a_topic_may_have() {
     let alone = "[dedupe]\nprefix = \"a:b\"\n[services.payments.ledger]\nenabled = true\n";
     let problem = format!("dedupe.prefix = \"a:b\" (default.toml:2): {allowed}");
     assert_eq!(problems_of(alone, &[]), [problem]);
+}
+
+#[test]
+fn what_the_newer_group_protocol_leaves_to_the_brokers_is_refused() {
+    let text = |protocol: &str| {
+        format!(
+            "[kafka.properties]\n\"group.protocol\" = {protocol:?}\n\"session.timeout.ms\" = 6000\n\
+             \"heartbeat.interval.ms\" = 500\n"
+        )
+    };
+    let whose = |name: &str, line: u8, value: u16| {
+        format!(
+            "kafka.properties.{name} = {value} (default.toml:{line}): cannot be set with group.protocol = \
+             \"consumer\": the brokers decide it, group.consumer.{name}"
+        )
+    };
+    assert_eq!(
+        problems_of(&text("consumer"), &[]),
+        [whose("heartbeat.interval.ms", 4, 500), whose("session.timeout.ms", 3, 6000)]
+    );
+    assert!(load_text(&text("classic"), &[]).is_ok());
+    let unknown =
+        "kafka.properties.group.protocol = \"raft\" (default.toml:2): allowed is \"classic\" or \"consumer\"";
+    assert_eq!(problems_of(&text("raft"), &[]), [unknown]);
+}
+
+#[test]
+fn a_name_in_the_group_has_letters_that_kafka_allows_and_places_that_are_known() {
+    let id = |id: &str| load_text(&format!("[worker]\ninstance_id = {id:?}\n"), &[]);
+    let settings = id("{hostname}.{service}").unwrap().settings;
+    let named = settings.service("payments").worker.instance_id.map(|id| id.of("payments", "pod-3"));
+    assert_eq!(named.as_deref(), Some("pod-3.payments"));
+    for wrong in ["{pod}", "a b", "..", ""] {
+        assert!(id(wrong).is_err(), "{wrong:?}");
+    }
+    let properties = "[kafka.properties]\n\"group.instance.id\" = \"pod-0\"\n";
+    assert!(problems_of(properties, &[])[0].contains("`worker.instance_id` says"));
+}
+
+#[test]
+fn a_stalled_partition_may_be_left_alone_by_one_service() {
+    let text = "[services.payments.worker]\nstall_after = \"off\"\n";
+    let settings = load_text(text, &[]).unwrap().settings;
+    assert_eq!(settings.service("payments").worker.stall_after, None);
+    assert_eq!(settings.worker.stall_after, Some(Duration::from_secs(120)));
 }

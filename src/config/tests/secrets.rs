@@ -12,7 +12,7 @@ fn file_with(text: &str) -> (TempDir, String) {
 
 #[test]
 fn every_secret_may_stand_in_a_file() {
-    let (_folder, path) = file_with("redis://u:hunter2@r\n");
+    let (_folder, path) = file_with("redis://u:hunter2@localhost\n");
     let (_other, password) = file_with("hunter2\r\n");
     let environment = [
         ("ONCEWISE__REDIS__URL_FILE", path.as_str()),
@@ -22,18 +22,18 @@ fn every_secret_may_stand_in_a_file() {
     // The plain URL of the earlier layer is a default that the environment replaces.
     let loaded = load_text("redis.url = \"redis://localhost\"\n", &environment).unwrap();
     let properties = &loaded.settings.kafka.properties;
-    assert_eq!(loaded.settings.redis.url.reveal(), "redis://u:hunter2@r");
+    assert_eq!(loaded.settings.redis.url.reveal(), "redis://u:hunter2@localhost");
     assert_eq!(properties["sasl.password"], Property::Secret(Secret::new("hunter2")));
     assert_eq!(properties["sasl.oauthbearer.assertion.file"].reveal(), "/plain");
-    assert!(loaded.settings.render().contains("redis.url = \"redis://***@r\""));
+    assert!(loaded.settings.render().contains("redis.url = \"redis://***@localhost\""));
     assert!(!format!("{loaded:?}{}", loaded.settings.render()).contains("hunter2"));
 }
 
 #[test]
 fn a_later_plain_value_replaces_an_earlier_file() {
-    let environment = [("ONCEWISE__REDIS__URL", "redis://later")];
+    let environment = [("ONCEWISE__REDIS__URL", "redis://later.localhost")];
     let loaded = load_text("redis.url_file = \"/no/such\"\n", &environment).unwrap();
-    assert_eq!(loaded.settings.redis.url.reveal(), "redis://later");
+    assert_eq!(loaded.settings.redis.url.reveal(), "redis://later.localhost");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     crash::crash_point,
     pipeline::{
-        How, Settled, dead_letter::now_ms, dedupe::Stopped, held::KeptBatch, lanes::Delivered, route::Route,
+        How, Settled, dead_letter::millis, dedupe::Stopped, held::KeptBatch, lanes::Delivered, route::Route,
         source::Partition,
     },
     store::{Completion, StoreKey},
@@ -63,7 +63,7 @@ async fn at_last(partition: Arc<Partition>, completion: Completion, over: Over) 
 }
 
 fn settle_over(partition: &Partition, over: Vec<Over>) {
-    let (service, now) = (&partition.topic.service, now_ms());
+    let (service, now) = (&partition.topic.service, millis(partition.topic.service.clock.now()));
     for Over { delivered, route, how, .. } in &over {
         service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record, now);
     }

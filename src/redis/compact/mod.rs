@@ -4,12 +4,17 @@
 //! there its page is looked at before the claim is granted. Whether any are kept tells a sign that is written with the
 //! first of them; it is read behind the claims, for an end that was kept before a claim was made is seen then. A store
 //! that has seen the sign has all claims confirmed in the round trip in which they are made.
+//!
+//! In a cluster, where no function may reach a key of another slot, the table of a bucket is the sign for that bucket.
 
-use crate::redis::claims::Refusal;
+use crate::redis::claims::{Refusal, To};
 use crate::redis::completions;
+use crate::redis::fault::redirect_of;
 use crate::redis::resp::{Commands, Reply};
 use crate::redis::wire::{Call, KEYS_PER_CALL, retention};
 use crate::store::{Claim, ClaimRequest, Completed, Completion, Keyed, StoreKey};
+
+use std::collections::{BTreeMap, HashSet};
 
 use ::redis::Cmd;
 
@@ -22,10 +27,16 @@ pub(super) enum Confirmed {
     Missing,
     /// For each request how its event has ended, if it has.
     Ends(Vec<Option<Claim>>),
+    /// The sign is at another node of the cluster.
+    Elsewhere,
 }
 
 /// Asks behind the claims of a batch whether ends are kept in short and, where that is known already, which.
-pub(super) fn write(commands: &mut Commands, requests: &[ClaimRequest], aware: bool) {
+pub(super) fn write(commands: &mut Commands, requests: &[ClaimRequest], to: To) {
+    let aware = match to {
+        To::One { aware } => aware,
+        To::Node { asking } => return write_signs(commands, requests, asking),
+    };
     for prefix in prefixes(requests) {
         let sign = [prefix.as_bytes(), b":compact"];
         commands.begin(2);
@@ -49,12 +60,33 @@ pub(super) fn write(commands: &mut Commands, requests: &[ClaimRequest], aware: b
     }
 }
 
+fn write_signs(commands: &mut Commands, requests: &[ClaimRequest], asking: bool) {
+    for sign in signs(requests.iter().map(|request| &request.key)).keys() {
+        if asking {
+            commands.command(&[b"ASKING"]);
+        }
+        commands.command(&[b"GET", sign.as_bytes()]);
+    }
+}
+
+/// Where a cluster keeps the signs for these keys, and the bucket of each.
+pub(super) fn signs<'a>(keys: impl Iterator<Item = &'a StoreKey>) -> BTreeMap<String, u8> {
+    // A batch has far more keys than buckets.
+    let mut seen = HashSet::new();
+    let first = keys.filter(|key| seen.insert((key.bucket(), key.prefix())));
+    first.map(|key| (format!("{}:{{{}}}:pages", key.prefix(), key.bucket()), key.bucket())).collect()
+}
+
 /// Reads the replies to that.
 pub(super) fn read<'a>(
     mut replies: impl Iterator<Item = Reply<'a>>,
     requests: &[ClaimRequest],
-    aware: bool,
+    to: To,
 ) -> Result<Confirmed, Refusal> {
+    let aware = match to {
+        To::One { aware } => aware,
+        To::Node { .. } => return read_signs(replies),
+    };
     let mut signed = false;
     for reply in replies.by_ref().take(prefixes(requests).count()) {
         match reply {
@@ -77,6 +109,19 @@ pub(super) fn read<'a>(
         }
     }
     Ok(if ends.len() == requests.len() { Confirmed::Ends(ends) } else { Confirmed::Missing })
+}
+
+fn read_signs<'a>(replies: impl Iterator<Item = Reply<'a>>) -> Result<Confirmed, Refusal> {
+    let mut confirmed = Confirmed::Unneeded;
+    for reply in replies {
+        match reply {
+            Reply::Nothing => {}
+            Reply::Error(error) if redirect_of(error).is_some() => confirmed = Confirmed::Elsewhere,
+            Reply::Error(error) if !error.starts_with(b"WRONGTYPE") => return Err(Refusal(error.to_vec())),
+            _ => return Ok(Confirmed::Missing),
+        }
+    }
+    Ok(confirmed)
 }
 
 /// Of requests in a row with one prefix, that prefix.

@@ -2,7 +2,8 @@
 --
 --   <prefix>:{<bucket>}:pages   how many pages it has, and until which minute it is needed: two numbers of 32 bits
 --   <prefix>:{<bucket>}:p<n>    a page
---   <prefix>:compact            there while any table of the prefix is: the sign that workers look for
+--   <prefix>:compact            there while any table of the prefix is: the sign that workers look for. In a cluster,
+--                               where no function reaches beyond its slot, they look for each bucket's table instead
 --
 -- A page is a string: a head of 16 bytes, two bytes of each event, then the other twelve of each. The head is how many
 -- events have room, and three minutes since 1970: since when the marks count, until when the page is needed, and before
@@ -72,11 +73,24 @@ local function end_of(rest, since)
   return (first + (mark - first) % 32) * unit
 end
 
+local IN_CLUSTER
+
+-- Nobody may take a page for missing that is only at the other node while a slot moves. Two keys that exist nowhere are
+-- refused then, by the node that the slot leaves and by the one it comes to: the call fails before it has changed
+-- anything that pages say, and is asked again when the slot has moved.
+local function settle_slot(base)
+  if IN_CLUSTER == nil then
+    IN_CLUSTER = string.find(redis.call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil
+  end
+  if IN_CLUSTER then redis.call('EXISTS', base .. 'here', base .. 'there') end
+end
+
 -- The table of a key, read once in a call.
 local function table_of(call, key)
   local base = string.sub(key, 1, -17)
   local known = call.tables[base]
   if not known then
+    settle_slot(base)
     known = { base = base, pages = 0, span = 1, till = 0 }
     local said = redis.call('GET', base .. 'pages')
     if said then
@@ -97,6 +111,7 @@ end
 local function keep_table(known, till)
   known.till = till
   save_table(known)
+  if IN_CLUSTER then return end
   local sign = string.match(known.base, '^(.*){%d+}:$') .. 'compact'
   local signed = redis.call('GET', sign)
   if not signed or tonumber(signed) < till then redis.call('SET', sign, till, 'PXAT', int(till * MINUTE)) end

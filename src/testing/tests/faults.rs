@@ -196,3 +196,40 @@ async fn the_usual_faults_have_names_of_their_own() {
     assert_eq!(charges(|harness| _ = harness.lose_lease()).await, (2, 2));
     assert_eq!(charges(|harness| _ = harness.store_down(Duration::from_secs(3600))).await, (1, 1));
 }
+
+/// Is asked for long whether it has taken effect, and notes when it runs.
+struct Slow(Arc<Mutex<Vec<(&'static str, Instant)>>>);
+
+impl Handler for Slow {
+    const NAME: &'static str = "slow";
+    type Event = i64;
+
+    fn dedupe_key(&self, cents: &i64, _: &Metadata) -> DedupeKey {
+        DedupeKey::of(cents)
+    }
+
+    async fn was_applied(&self, _: &i64, _: &Context) -> Result<bool, Failure> {
+        self.0.lock().unwrap().push(("asked", Instant::now()));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        Ok(false)
+    }
+
+    async fn handle(&self, _: &i64, _: &Context) -> Outcome {
+        self.0.lock().unwrap().push(("ran", Instant::now()));
+        done()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_handler_begins_while_its_claim_may_be_lost() {
+    let notes = Arc::<Mutex<Vec<_>>>::default();
+    let mut harness = Harness::new(Slow(Arc::clone(&notes)));
+    let away = Duration::from_secs(60);
+    // The store goes away when the event is claimed, and again when it is taken over.
+    harness.at(Moment::AfterClaim, Fault::Crash);
+    harness.at(Moment::AfterClaim, Fault::StoreDown(away)).at(Moment::AfterClaim, Fault::StoreDown(away));
+    harness.deliver("1").await;
+    let notes = notes.lock().unwrap();
+    let [("asked", first), ("asked", _), ("ran", ran)] = notes[..] else { panic!("{notes:?}") };
+    assert!(ran - first >= away, "it ran {:?} after the take-over", ran - first);
+}

@@ -6,7 +6,10 @@ use serde_json::json;
 use super::{PATIENCE, Scene, counts, entries, once};
 use crate::{
     TEST_WORKER,
-    support::{redis::shared_url, wait::until},
+    support::{
+        redis::{patient_connection, shared_url},
+        wait::until,
+    },
 };
 
 impl Scene {
@@ -19,8 +22,7 @@ impl Scene {
 
     /// Waits until the store knows nothing of this event; what a replay that died held is there for longer.
     async fn has_forgotten(&self, id: &str) {
-        let client = redis::Client::open(shared_url()).unwrap();
-        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let connection = patient_connection(&shared_url()).await;
         let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", id).name();
         until("Redis to forget the event", PATIENCE, async || {
             let mut connection = connection.clone();

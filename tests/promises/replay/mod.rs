@@ -27,7 +27,7 @@ use crate::{
         kafka::{Record, TestTopic},
         pod::Pods,
         process::Worker,
-        redis::{RedisServer, shared_url},
+        redis::{RedisServer, patient_connection, shared_url},
     },
 };
 
@@ -131,8 +131,7 @@ impl Past {
 
     /// As if these events had never been handled.
     async fn forget(&self, ids: impl IntoIterator<Item = String>) {
-        let client = redis::Client::open(&*self.redis).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = patient_connection(&self.redis).await;
         for id in ids {
             let key = StoreKey::new(&self.pods.prefix(), &self.pods.group, "obey", &id).name();
             let deleted: u64 = redis::cmd("DEL").arg(key).query_async(&mut connection).await.unwrap();

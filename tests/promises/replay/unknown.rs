@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{MINUTE, PATIENCE, Past};
-use crate::support::{kafka::Record, redis::RedisServer, wait::until};
+use crate::support::{
+    kafka::Record,
+    redis::{RedisServer, patient_connection},
+    wait::until,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_store_has_forgotten_is_refused_and_runs_only_on_demand() {
@@ -38,8 +42,7 @@ async fn what_the_store_has_forgotten_is_refused_and_runs_only_on_demand() {
 impl Past {
     /// As if the group had been at work for longer than the store remembers.
     async fn has_begun_long_ago(&self) {
-        let client = redis::Client::open(&*self.redis).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = patient_connection(&self.redis).await;
         let (notes, name) =
             (format!("{}:notes:memory", self.pods.prefix()), format!("{}.obey", self.pods.group));
         let note: String =

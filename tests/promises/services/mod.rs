@@ -3,4 +3,5 @@
 mod kafka;
 mod kafka_server;
 mod process;
+mod proxy;
 mod redis;

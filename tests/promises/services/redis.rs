@@ -2,7 +2,7 @@
 
 use redis::RedisError;
 
-use crate::support::redis::{RedisServer, shared_url};
+use crate::support::redis::{RedisServer, patient_connection, shared_url};
 
 #[tokio::test]
 async fn what_a_server_wrote_survives_a_kill_only_when_it_appends() {
@@ -47,8 +47,7 @@ async fn a_frozen_server_does_not_answer_until_it_is_thawed() {
 
 #[tokio::test]
 async fn the_shared_server_answers() {
-    let client = redis::Client::open(shared_url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = patient_connection(&shared_url()).await;
     let answer: String = redis::cmd("PING").query_async(&mut connection).await.unwrap();
     assert_eq!(answer, "PONG");
 }

@@ -78,14 +78,51 @@ pub async fn all_committed(group: &str, topic: &TestTopic, deadline: Duration) {
 
 /// Moves the committed offset of a group without members, as Kafka's tool does.
 pub async fn move_offset(group: &str, topic: &TestTopic, partition: i32, offset: i64) {
+    move_offset_with(group, topic, partition, offset, "").await;
+}
+
+/// The same with metadata, as other software does. The group's coordinator may be on its way.
+pub async fn move_offset_with(group: &str, topic: &TestTopic, partition: i32, offset: i64, metadata: &str) {
     let mut config = client(topic.brokers());
     config.set("group.id", group);
+    until("an offset to move", PATIENCE, async || {
+        let (config, name, metadata) = (config.clone(), topic.name().to_owned(), metadata.to_owned());
+        blocking(move || {
+            let consumer: BaseConsumer = config.create().expect("a consumer");
+            let mut place = TopicPartitionList::new();
+            let mut element = place.add_partition(&name, partition);
+            element.set_offset(Offset::Offset(offset)).expect("an offset");
+            element.set_metadata(metadata);
+            consumer.commit(&place, CommitMode::Sync).map_err(|error| error.to_string())
+        })
+        .await
+    })
+    .await;
+}
+
+/// Joins the group for a moment and commits these offsets, by partition, whoever has the partitions: Kafka asks only
+/// whether it is a member who commits.
+pub async fn commit_as_a_member(group: &str, topic: &TestTopic, offsets: &[(i32, i64)]) {
+    let mut config = client(topic.brokers());
+    config.set("group.id", group).set("partition.assignment.strategy", "cooperative-sticky");
+    config.set("enable.auto.commit", "false");
+    let mut places = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        places.add_partition_offset(topic.name(), *partition, Offset::Offset(*offset)).expect("a place");
+    }
     let name = topic.name().to_owned();
     blocking(move || {
         let consumer: BaseConsumer = config.create().expect("a consumer");
-        let mut place = TopicPartitionList::new();
-        place.add_partition_offset(&name, partition, Offset::Offset(offset)).expect("a place");
-        consumer.commit(&place, CommitMode::Sync).expect("an offset moved");
+        consumer.subscribe(&[&name]).expect("a subscription");
+        let began = std::time::Instant::now();
+        loop {
+            drop(consumer.poll(Duration::from_millis(50)));
+            let is_member = consumer.assignment().expect("an assignment").count() > 0;
+            match is_member.then(|| consumer.commit(&places, CommitMode::Sync)) {
+                Some(Ok(())) => break,
+                other => assert!(began.elapsed() < 2 * PATIENCE, "no commit as a member: {other:?}"),
+            }
+        }
     })
     .await;
 }

@@ -12,7 +12,10 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
 
-pub use group::{Commits, PartitionLag, all_committed, committed, delete_group, group_lag, move_offset};
+pub use group::{
+    Commits, PartitionLag, all_committed, commit_as_a_member, committed, delete_group, group_lag,
+    move_offset, move_offset_with,
+};
 pub use headers::Header;
 pub use record::{ReadRecord, Record};
 pub use topic::TestTopic;

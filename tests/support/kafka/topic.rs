@@ -67,6 +67,17 @@ impl TestTopic {
         self.led(partitions).await;
     }
 
+    /// The same with its copies on these brokers, of which the first leads.
+    pub async fn create_led_by(&self, partitions: i32, brokers: &[i32], config: &[(&str, &str)]) {
+        let each: Vec<&[i32]> = (0..partitions).map(|_| brokers).collect();
+        let topic = NewTopic::new(&self.name, partitions, TopicReplication::Variable(&each));
+        let topic = config.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let made =
+            self.admin().create_topics([&topic], &options()).await.expect("an answer about a new topic");
+        made[0].as_ref().unwrap_or_else(|(name, code)| panic!("Kafka refuses to make {name}: {code}"));
+        self.led(partitions).await;
+    }
+
     async fn led(&self, partitions: i32) {
         until(&format!("leaders of {}", self.name), PATIENCE, async || match self.partitions().await {
             Ok(led) if led == partitions => Ok(()),

@@ -1,0 +1,286 @@
+//! A cluster: the same contract, also while slots move and nodes die.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use oncewise::config::{RedisMode, RedisSettings, Secret};
+use oncewise::redis::RedisStore;
+use oncewise::store::{
+    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Inspected, KnownState, Layout,
+    OwnerFactory, Renewal, Renewed, Run, StoreKey, conformance,
+};
+
+use crate::adapter::Adapter;
+use crate::deployment::{Cluster, until};
+use crate::server::Server;
+use crate::{HOUR, claim, completion, fails, is_won, request};
+
+#[tokio::test]
+async fn a_cluster_keeps_the_contract() {
+    let cluster = Cluster::start(0).await;
+    for layouts in [&[Layout::Keys][..], &[Layout::Compact], &[Layout::Keys, Layout::Compact]] {
+        let adapter = Adapter::of_nodes(cluster.store(), &cluster.urls()).await;
+        conformance::run(&adapter.beside(cluster.store()).keeping(layouts), 0..20).await.unwrap();
+    }
+    let report = cluster.store().describe().await.unwrap();
+    assert_eq!(report.unreadable, [""; 0]);
+    assert_eq!(report.role.as_deref(), Some("master"));
+    assert_eq!(report.run_id.unwrap().split('+').count(), 3);
+
+    // Whoever is told the wrong thing says what to set.
+    let alone = RedisStore::connect(&cluster.nodes[0].url(), Duration::from_secs(2)).unwrap();
+    let all: Vec<ClaimRequest> = (0..50).map(|n| request(&format!("alone {n}"))).collect();
+    fails(alone.claim(&all).await, FaultKind::Refused, "set redis.mode to \"cluster\"");
+    let server = Server::start(&[]).await;
+    let single =
+        RedisSettings { url: Secret::new(server.url()), mode: RedisMode::Cluster, ..cluster.settings() };
+    let single = RedisSettings { nodes: Vec::new(), ..single };
+    let single = RedisStore::open(&single, "oncewise").unwrap();
+    fails(single.describe().await, FaultKind::Refused, "set redis.mode to \"standalone\"");
+}
+
+/// Events in batches, each of which two stores want to run: how often each was granted, and how long a call stalled.
+struct Load {
+    cluster: Cluster,
+    layouts: &'static [Layout],
+    over: AtomicBool,
+    batches: AtomicUsize,
+}
+
+const BATCH: usize = 100;
+
+impl Load {
+    /// Repeats a call until it has an answer; remembers the longest time.
+    async fn insist<T>(
+        &self,
+        longest: &mut Duration,
+        mut call: impl AsyncFnMut() -> Result<T, oncewise::store::StoreFault>,
+    ) -> T {
+        let began = Instant::now();
+        loop {
+            match call().await {
+                Ok(answer) => {
+                    *longest = (*longest).max(began.elapsed());
+                    return answer;
+                }
+                Err(fault) => {
+                    assert_eq!(fault.kind, FaultKind::Unavailable, "{fault}");
+                    assert!(began.elapsed() < Duration::from_secs(30), "stalled: {fault}");
+                }
+            }
+        }
+    }
+
+    async fn run(&self, worker: usize) -> (Vec<StoreKey>, Duration) {
+        let [one, other] = [self.cluster.store(), self.cluster.store()];
+        let owners = OwnerFactory::new();
+        let (mut keys, mut longest) = (Vec::new(), Duration::ZERO);
+        while !self.over.load(Ordering::Relaxed) {
+            let batch = self.batches.fetch_add(1, Ordering::Relaxed);
+            let layout = self.layouts[batch % self.layouts.len()];
+            let requests: Vec<ClaimRequest> = (0..BATCH)
+                .map(|n| ClaimRequest {
+                    key: StoreKey::new("oncewise", "group", "handler", format!("{batch}/{n}")),
+                    owner: owners.delivery(1, "topic", worker as i32, (batch * BATCH + n) as i64),
+                    lease: HOUR,
+                    retention: HOUR,
+                    max_deliveries: 3,
+                    fingerprint: None,
+                })
+                .collect();
+            let theirs: Vec<ClaimRequest> = requests
+                .iter()
+                .map(|request| ClaimRequest { owner: crate::request("").owner, ..request.clone() })
+                .collect();
+            // Both want it at the same moment, and only one may have it.
+            let mut stalls = [Duration::ZERO; 2];
+            let [mine_stall, theirs_stall] = &mut stalls;
+            let (ours, others) = tokio::join!(
+                self.insist(mine_stall, async || one.claim(&requests).await),
+                self.insist(theirs_stall, async || other.claim(&theirs).await)
+            );
+            longest = stalls.into_iter().fold(longest, Duration::max);
+            let mut ends = Vec::new();
+            let mut renewals = Vec::new();
+            for (n, (ours, others)) in ours.iter().zip(&others).enumerate() {
+                let (request, grant) = match (ours, others) {
+                    (Claim::Won(grant), Claim::Busy { .. }) => (&requests[n], grant),
+                    (Claim::Busy { .. }, Claim::Won(grant)) => (&theirs[n], grant),
+                    doubled_or_lost => panic!("{n}: {doubled_or_lost:?}"),
+                };
+                let end = Completion { layout, ..completion(request, grant.token, End::Done) };
+                renewals.push(Renewal {
+                    held: end.held.clone(),
+                    lease: HOUR,
+                    retention: HOUR,
+                    attempts: 0,
+                    first_failure_ms: None,
+                    run: Run::Unknown,
+                    fingerprint: None,
+                });
+                ends.push(end);
+                keys.push(request.key.clone());
+            }
+            let kept = self.insist(&mut longest, async || one.renew(&renewals).await).await;
+            assert_eq!(kept, [Renewed::Kept; BATCH]);
+            let done = self.insist(&mut longest, async || one.complete(&ends).await).await;
+            assert_eq!(done, [Completed::Recorded; BATCH]);
+            // Whoever comes later finds that it has ended.
+            let late = self.insist(&mut longest, async || other.claim(&theirs).await).await;
+            assert_eq!(late, [Claim::Done; BATCH]);
+        }
+        (keys, longest)
+    }
+}
+
+/// Moves so many slots from the first node to the second, and as many from there to the third.
+async fn slots_move_under_load(layouts: &'static [Layout], slots: usize) {
+    let cluster = Cluster::start(0).await;
+    let (over, batches) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = Load { cluster, layouts, over, batches };
+    let more = async |batches: usize| {
+        let before = load.batches.load(Ordering::Relaxed);
+        until("work to go on", async || {
+            (load.batches.load(Ordering::Relaxed) > before + batches).then_some(())
+        })
+        .await;
+    };
+    let move_slots = async {
+        more(10).await;
+        let began = Instant::now();
+        load.cluster.reshard(0, 1, slots).await;
+        load.cluster.reshard(1, 2, slots).await;
+        let took = began.elapsed();
+        more(10).await;
+        load.over.store(true, Ordering::Relaxed);
+        took
+    };
+    let (took, one, other) = tokio::join!(move_slots, load.run(0), load.run(1));
+    let (keys, longest) = ([one.0, other.0].concat(), one.1.max(other.1));
+    eprintln!("{layouts:?}: {} events while slots moved for {took:?}, longest call {longest:?}", keys.len());
+    for some in keys.chunks(1_000) {
+        for answer in load.cluster.store().inspect(some).await.unwrap() {
+            let Inspected::Known(known) = answer else { panic!("lost: {answer:?}") };
+            assert_eq!(known.state, KnownState::Ended(End::Done));
+        }
+    }
+}
+
+/// Two of the 64 buckets on average.
+const SOME: usize = 512;
+
+#[cfg(feature = "matrix")]
+#[tokio::test]
+async fn slots_move_under_load_and_nothing_is_lost_or_doubled() {
+    slots_move_under_load(&[Layout::Keys], SOME).await;
+}
+
+#[tokio::test]
+async fn slots_move_under_load_and_no_end_in_short_is_lost() {
+    slots_move_under_load(&[Layout::Compact, Layout::Keys], SOME).await;
+}
+
+/// All that a node has.
+#[cfg(feature = "matrix")]
+const ALL: usize = 5_461;
+
+#[cfg(feature = "matrix")]
+#[tokio::test]
+async fn all_slots_of_a_node_move_under_load() {
+    slots_move_under_load(&[Layout::Keys], ALL).await;
+}
+
+#[cfg(feature = "matrix")]
+#[tokio::test]
+async fn all_slots_of_a_node_move_under_load_with_ends_in_short() {
+    slots_move_under_load(&[Layout::Compact, Layout::Keys], ALL).await;
+}
+
+#[tokio::test]
+async fn what_is_between_two_nodes_is_not_taken_for_missing() {
+    let cluster = Cluster::start(0).await;
+    let store = cluster.store();
+    // Two events of one bucket: one has ended in short, the other was never heard of.
+    let bucket_of = |request: &ClaimRequest| {
+        let name = request.key.to_string();
+        name[name.find('{').unwrap() + 1..name.find('}').unwrap()].to_owned()
+    };
+    let ended = request("ended");
+    let bucket = bucket_of(&ended);
+    let fresh =
+        (0..).map(|n| request(&format!("fresh {n}"))).find(|fresh| bucket_of(fresh) == bucket).unwrap();
+    let token = is_won(claim(&store, &ended).await);
+    let short = Completion { layout: Layout::Compact, ..completion(&ended, token, End::Done) };
+    assert_eq!(store.complete(&[short]).await, Ok(vec![Completed::Recorded]));
+
+    let (from, slot) = cluster.owner(&bucket).await;
+    let to = (from + 1) % 3;
+    cluster.begin_to_move(slot, from, to).await;
+    // Its page is still where it was, and nothing says so where new keys are claimed by now.
+    for unaware in [&store, &cluster.store()] {
+        let again = ClaimRequest { owner: request("").owner, ..ended.clone() };
+        fails(claim(unaware, &again).await, FaultKind::Unavailable, "slots of the cluster are moving");
+    }
+    fails(claim(&store, &fresh).await, FaultKind::Unavailable, "slots of the cluster are moving");
+    cluster.move_slot(slot, from, to).await;
+    let again = ClaimRequest { owner: request("").owner, ..ended.clone() };
+    assert_eq!(claim(&store, &again).await, Ok(Claim::Done));
+    is_won(claim(&store, &fresh).await);
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_serves_what_was_claimed_and_what_is_new() {
+    let cluster = Cluster::start(0).await;
+    let store = cluster.store();
+    let before = request("before");
+    let token = is_won(claim(&store, &before).await);
+    let name = before.key.to_string();
+    let bucket = &name[name.find('{').unwrap() + 1..name.find('}').unwrap()];
+    let (from, slot) = cluster.owner(bucket).await;
+    let to = (from + 1) % 3;
+    cluster.begin_to_move(slot, from, to).await;
+    // What is there still is ended there; what is not is claimed where the slot goes.
+    let marks = format!("{{{bucket}}}:");
+    let new =
+        (0..).map(|n| request(&format!("new {n}"))).find(|new| new.key.to_string().contains(&marks)).unwrap();
+    let new_token = is_won(claim(&store, &new).await);
+    let ends = [completion(&before, token, End::Done), completion(&new, new_token, End::Dead)];
+    assert_eq!(store.complete(&ends).await, Ok(vec![Completed::Recorded; 2]));
+    let twice =
+        [&before, &new].map(|request| ClaimRequest { owner: crate::request("").owner, ..request.clone() });
+    assert_eq!(store.claim(&twice).await, Ok(vec![Claim::Done, Claim::Dead]));
+    cluster.move_slot(slot, from, to).await;
+    assert_eq!(store.claim(&twice).await, Ok(vec![Claim::Done, Claim::Dead]));
+}
+
+#[cfg(feature = "matrix")]
+#[tokio::test]
+async fn a_node_that_dies_is_replaced_by_its_replica_and_nothing_that_was_waited_for_is_lost() {
+    let mut cluster = Cluster::start(1).await;
+    let settings =
+        RedisSettings { wait_replicas: 1, wait_timeout: Duration::from_secs(1), ..cluster.settings() };
+    let store = RedisStore::open(&settings, "oncewise").unwrap();
+    let requests: Vec<ClaimRequest> = (0..300).map(|n| request(&format!("{n}"))).collect();
+    let claims = store.claim(&requests).await.unwrap();
+    let ends: Vec<Completion> = requests
+        .iter()
+        .zip(&claims)
+        .enumerate()
+        .map(|(n, (request, claim))| Completion {
+            layout: if n % 2 == 0 { Layout::Keys } else { Layout::Compact },
+            ..completion(request, is_won(Ok(*claim)), End::Done)
+        })
+        .collect();
+    let done = until("the replicas to have it", async || store.complete(&ends).await.ok()).await;
+    assert_eq!(done, [Completed::Recorded; 300]);
+    let masters = cluster.masters(0).await;
+    let victim = cluster.nodes.iter().position(|node| node.port() == masters[0]).unwrap();
+    let before = store.describe().await.unwrap();
+    cluster.nodes[victim].kill();
+    let killed = Instant::now();
+    let again = until("its replica to take over", async || store.claim(&requests).await.ok()).await;
+    eprintln!("taken over {:?} after the node was killed", killed.elapsed());
+    assert_eq!(again, [Claim::Done; 300]);
+    is_won(claim(&store, &request("after")).await);
+    assert_ne!(store.describe().await.unwrap().run_id, before.run_id);
+}
