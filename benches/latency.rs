@@ -139,9 +139,9 @@ fn send(contract: &Contract, workload: &Workload, rate: Option<f64>) -> Result<(
         if let Some(early) = due.checked_sub(began.elapsed()) {
             thread::sleep(early);
         }
-        let is_warm = due.as_secs_f64() > WARM_UP;
+        let is_timed = due.as_secs_f64() > WARM_UP && !made.is_hot;
         let due_us = began_us + u64::try_from(due.as_micros())?;
-        writer.send(&if is_warm { made.due(due_us) } else { made })?;
+        writer.send(&if is_timed { made.due(due_us) } else { made })?;
     }
     writer.finish()
 }

@@ -23,7 +23,7 @@ pub(crate) struct Workload {
     /// How many different keys; a twentieth of the records if not given.
     #[arg(long)]
     pub(crate) keys: Option<usize>,
-    /// The share of records that have one and the same key.
+    /// The share of records that have one and the same key. Delays are those of the others.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) hot_key: f64,
     /// The share of records without a key.
@@ -38,6 +38,8 @@ pub(crate) struct Workload {
 pub(crate) struct Made {
     pub(crate) key: Option<String>,
     pub(crate) value: Vec<u8>,
+    /// It has the key that many have.
+    pub(crate) is_hot: bool,
 }
 
 impl Made {
@@ -83,7 +85,8 @@ impl Workload {
         let mut chance =
             StdRng::seed_from_u64(self.seed ^ (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let keys = self.keys.unwrap_or(self.records / 20).max(1);
-        let order = if chance.random_bool(self.hot_key) { 0 } else { chance.random_range(0..keys) };
+        let is_hot = chance.random_bool(self.hot_key);
+        let order = if is_hot { 0 } else { chance.random_range(0..keys) };
         let key = format!("ord-{order:07}");
         let is_null = chance.random_bool(self.null_keys);
         let mut value = format!(
@@ -99,6 +102,6 @@ impl Workload {
         let note = WORDS.chars().cycle().skip(chance.random_range(0..WORDS.len()));
         value.extend(note.take(self.value_bytes.saturating_sub(value.len() + 2)));
         value.push_str("\"}");
-        Made { key: (!is_null).then_some(key), value: value.into_bytes() }
+        Made { key: (!is_null).then_some(key), value: value.into_bytes(), is_hot }
     }
 }

@@ -1,7 +1,10 @@
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 /// Enough to spread over the nodes of a cluster, few enough that a batch stays a handful of calls there.
-const BUCKETS: u8 = 64;
+pub(super) const BUCKETS: u8 = 64;
 
 /// What is hashed fits into so much in all but strange cases.
 const USUAL: usize = 256;
@@ -17,13 +20,13 @@ const USUAL: usize = 256;
 pub struct StoreKey {
     digest: [u8; 16],
     bucket: u8,
-    prefix: Arc<str>,
+    prefix: &'static str,
 }
 
 /// All keys of one handler of one group: what they have in common is prepared once.
 #[derive(Debug, Clone)]
 pub struct KeySpace {
-    prefix: Arc<str>,
+    prefix: &'static str,
     /// What is hashed before the key.
     head: Box<[u8]>,
 }
@@ -31,22 +34,22 @@ pub struct KeySpace {
 impl KeySpace {
     /// The prefix holds no braces (the configuration refuses them), because the first pair decides where a cluster
     /// keeps the key.
-    pub fn new(prefix: impl Into<Arc<str>>, group: &str, handler: &str) -> Self {
-        Self::of_parts(prefix.into(), &[group, handler])
+    pub fn new(prefix: &str, group: &str, handler: &str) -> Self {
+        Self::of_parts(prefix, &[group, handler])
     }
 
     /// The same for a run over everything that is remembered apart from all others, under a name of its own.
-    pub fn in_epoch(epoch: &str, prefix: impl Into<Arc<str>>, group: &str, handler: &str) -> Self {
-        Self::of_parts(prefix.into(), &[epoch, group, handler])
+    pub fn in_epoch(epoch: &str, prefix: &str, group: &str, handler: &str) -> Self {
+        Self::of_parts(prefix, &[epoch, group, handler])
     }
 
-    fn of_parts(prefix: Arc<str>, parts: &[&str]) -> Self {
+    fn of_parts(prefix: &str, parts: &[&str]) -> Self {
         let mut head = Vec::new();
         for part in parts {
             head.extend_from_slice(&length(part.as_bytes()));
             head.extend_from_slice(part.as_bytes());
         }
-        Self { prefix, head: head.into() }
+        Self { prefix: kept(prefix), head: head.into() }
     }
 
     /// The name of the record of one dedupe key.
@@ -68,8 +71,21 @@ impl KeySpace {
             None => blake3::hash(&parts.concat()),
         };
         let [digest @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *hash.as_bytes();
-        StoreKey { digest, bucket: digest[0] % BUCKETS, prefix: Arc::clone(&self.prefix) }
+        StoreKey { digest, bucket: digest[0] % BUCKETS, prefix: self.prefix }
     }
+}
+
+/// The same text, for ever. A process has few prefixes and keys without number: counting who uses them would cost each
+/// of these a write that all processors see.
+fn kept(prefix: &str) -> &'static str {
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = all.get(prefix) {
+        return known;
+    }
+    let new: &'static str = Box::leak(prefix.into());
+    all.insert(new);
+    new
 }
 
 fn length(part: &[u8]) -> [u8; 8] {
@@ -101,8 +117,9 @@ impl StoreKey {
     }
 
     pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+        self.prefix
     }
+
 
     pub(crate) fn bucket(&self) -> u8 {
         self.bucket

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::clock::Clock;
 use super::conformance::TestStore;
+use super::key::BUCKETS;
 use super::record::Record;
 use super::{
     Accepted, Anchors, Claim, ClaimRequest, Completed, Completion, DedupeStore, Forget, Forgotten, Inspected,
@@ -18,14 +19,22 @@ use super::{
 pub struct MemoryStore {
     clock: Clock,
     run_id: String,
-    inner: Mutex<Inner>,
+    /// By bucket, so that batches seldom wait for each other.
+    shelves: Vec<Mutex<Shelf>>,
+    desk: Mutex<Desk>,
 }
 
+/// The events of one bucket.
 #[derive(Debug, Default)]
-struct Inner {
+struct Shelf {
     entries: HashMap<StoreKey, Entry>,
     /// When the map has grown to this size, what is past its retention is swept out.
     sweep_at: usize,
+}
+
+/// What is known beside events.
+#[derive(Debug, Default)]
+struct Desk {
     anchors: HashMap<(String, String), Anchors>,
     notes: BTreeMap<(String, String), String>,
 }
@@ -46,15 +55,20 @@ impl MemoryStore {
     /// An empty store with this clock.
     pub(crate) fn by(clock: Clock) -> Self {
         let run_id = format!("{:032x}", rand::random::<u128>());
-        Self { clock, run_id, inner: Mutex::default() }
+        let shelves = (0..BUCKETS).map(|_| Mutex::default()).collect();
+        Self { clock, run_id, shelves, desk: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing panics while it holds the lock, and a half-made change cannot be seen: each is one assignment.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where this key is kept.
+    fn shelf(&self, key: &StoreKey) -> MutexGuard<'_, Shelf> {
+        lock(&self.shelves[usize::from(key.bucket()) % self.shelves.len()])
     }
 
-    /// Runs one transition per request under one lock, so that a batch is as atomic as a call of the server.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        lock(&self.desk)
+    }
+
+    /// Runs one transition per request, each by itself, as the commands of a batch run on a server.
     fn batch<R: Request, A: Copy>(
         &self,
         requests: &[R],
@@ -62,31 +76,41 @@ impl MemoryStore {
         step: impl Fn(Option<&Record>, &R, u64) -> (Option<Record>, A),
     ) -> Vec<A> {
         let now_us = self.clock.now_us();
-        let now_ms = now_us / 1_000;
-        let mut inner = self.lock();
-        let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            let old = inner.known(request.key(), now_ms);
-            if old.is_some_and(|entry| entry.record.is_none()) {
-                answers.push(foreign);
-                continue;
-            }
-            let ended = old.filter(|old| old.record.as_ref().is_some_and(Record::is_ended));
-            // What has ended is never remembered for less than before.
-            let kept_until_ms = ended.map_or(0, |old| old.gone_at_ms);
-            let (next, answer) = step(old.and_then(|entry| entry.record.as_ref()), request, now_us);
-            if next.is_some() {
-                let gone_at_ms = (now_ms + millis(request.retention()).max(1)).max(kept_until_ms);
-                inner.entries.insert(request.key().clone(), Entry { record: next, gone_at_ms });
-            }
-            answers.push(answer);
-        }
-        inner.sweep(now_ms);
-        answers
+        let one = |request| self.shelf(R::key(request)).step(request, foreign, &step, now_us);
+        requests.iter().map(one).collect()
     }
 }
 
-impl Inner {
+/// Nothing panics while it holds a lock, and a half-made change cannot be seen: each is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shelf {
+    fn step<R: Request, A>(
+        &mut self,
+        request: &R,
+        foreign: A,
+        step: impl Fn(Option<&Record>, &R, u64) -> (Option<Record>, A),
+        now_us: u64,
+    ) -> A {
+        let now_ms = now_us / 1_000;
+        let old = self.known(request.key(), now_ms);
+        if old.is_some_and(|entry| entry.record.is_none()) {
+            return foreign;
+        }
+        let ended = old.filter(|old| old.record.as_ref().is_some_and(Record::is_ended));
+        // What has ended is never remembered for less than before.
+        let kept_until_ms = ended.map_or(0, |old| old.gone_at_ms);
+        let (next, answer) = step(old.and_then(|entry| entry.record.as_ref()), request, now_us);
+        if next.is_some() {
+            let gone_at_ms = (now_ms + millis(request.retention()).max(1)).max(kept_until_ms);
+            self.entries.insert(request.key().clone(), Entry { record: next, gone_at_ms });
+            self.sweep(now_ms);
+        }
+        answer
+    }
+
     fn known(&self, key: &StoreKey, now_ms: u64) -> Option<&Entry> {
         self.entries.get(key).filter(|entry| now_ms < entry.gone_at_ms)
     }
@@ -97,7 +121,9 @@ impl Inner {
             self.sweep_at = (self.entries.len() * 2).max(1_024);
         }
     }
+}
 
+impl Desk {
     fn anchors(&mut self, group: &str, topic: &str) -> &mut Anchors {
         self.anchors.entry((group.to_owned(), topic.to_owned())).or_default()
     }
@@ -130,8 +156,7 @@ impl DedupeStore for MemoryStore {
 
     async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {
         let now_ms = self.clock.now_us() / 1_000;
-        let inner = self.lock();
-        let inspected = keys.iter().map(|key| match inner.known(key, now_ms) {
+        let inspected = keys.iter().map(|key| match self.shelf(key).known(key, now_ms) {
             None => Inspected::Unknown,
             Some(Entry { record: None, .. }) => Inspected::Foreign,
             Some(Entry { record: Some(record), gone_at_ms }) => {
@@ -143,15 +168,15 @@ impl DedupeStore for MemoryStore {
 
     async fn forget(&self, requests: &[Forget]) -> Result<Vec<Forgotten>, StoreFault> {
         let now_ms = self.clock.now_us() / 1_000;
-        let mut inner = self.lock();
         let forgotten = requests.iter().map(|request| {
-            let answer = match inner.known(&request.key, now_ms) {
+            let mut shelf = self.shelf(&request.key);
+            let answer = match shelf.known(&request.key, now_ms) {
                 None => Forgotten::Forgotten,
                 Some(Entry { record: None, .. }) => Forgotten::Foreign,
                 Some(Entry { record: Some(record), .. }) => record.forget(request, now_ms),
             };
             if answer == Forgotten::Forgotten {
-                inner.entries.remove(&request.key);
+                shelf.entries.remove(&request.key);
             }
             answer
         });
@@ -159,7 +184,7 @@ impl DedupeStore for MemoryStore {
     }
 
     async fn anchors(&self, group: &str, topic: &str) -> Result<Anchors, StoreFault> {
-        Ok(self.lock().anchors(group, topic).clone())
+        Ok(self.desk().anchors(group, topic).clone())
     }
 
     async fn anchor(
@@ -169,8 +194,8 @@ impl DedupeStore for MemoryStore {
         partitions: i32,
         started: &[(i32, i64)],
     ) -> Result<(), StoreFault> {
-        let mut inner = self.lock();
-        let anchors = inner.anchors(group, topic);
+        let mut desk = self.desk();
+        let anchors = desk.anchors(group, topic);
         anchors.partitions.get_or_insert(partitions);
         for (partition, offset) in started {
             if anchors.accepted.contains_key(partition) {
@@ -188,7 +213,7 @@ impl DedupeStore for MemoryStore {
         partition: i32,
         position: Accepted,
     ) -> Result<(), StoreFault> {
-        self.lock().anchors(group, topic).accepted.insert(partition, position);
+        self.desk().anchors(group, topic).accepted.insert(partition, position);
         Ok(())
     }
 
@@ -199,8 +224,8 @@ impl DedupeStore for MemoryStore {
         partition: i32,
         topic_id: Option<&str>,
     ) -> Result<(), StoreFault> {
-        let mut inner = self.lock();
-        let anchors = inner.anchors(group, topic);
+        let mut desk = self.desk();
+        let anchors = desk.anchors(group, topic);
         anchors.accepted.remove(&partition);
         anchors.topic_ids.extend(topic_id.map(|id| (partition, id.to_owned())));
         Ok(())
@@ -210,15 +235,15 @@ impl DedupeStore for MemoryStore {
         let of_kind = |((known, name), text): (&(String, String), &String)| {
             (known == kind).then(|| (name.clone(), text.clone()))
         };
-        Ok(self.lock().notes.iter().filter_map(of_kind).collect())
+        Ok(self.desk().notes.iter().filter_map(of_kind).collect())
     }
 
     async fn note(&self, kind: &str, name: &str, text: Option<&str>) -> Result<(), StoreFault> {
         let place = (kind.to_owned(), name.to_owned());
-        let mut inner = self.lock();
+        let mut desk = self.desk();
         match text {
-            Some(text) => inner.notes.insert(place, text.to_owned()),
-            None => inner.notes.remove(&place),
+            Some(text) => desk.notes.insert(place, text.to_owned()),
+            None => desk.notes.remove(&place),
         };
         Ok(())
     }
@@ -242,19 +267,19 @@ impl DedupeStore for MemoryStore {
 #[async_trait]
 impl TestStore for MemoryStore {
     async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        if let Some(Entry { record: Some(record), .. }) = self.lock().entries.get_mut(key) {
+        if let Some(Entry { record: Some(record), .. }) = self.shelf(key).entries.get_mut(key) {
             record.run_out();
         }
         Ok(())
     }
 
     async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        self.lock().entries.remove(key);
+        self.shelf(key).entries.remove(key);
         Ok(())
     }
 
     async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        self.lock().entries.insert(key.clone(), Entry { record: None, gone_at_ms: u64::MAX });
+        self.shelf(key).entries.insert(key.clone(), Entry { record: None, gone_at_ms: u64::MAX });
         Ok(())
     }
 }
