@@ -120,7 +120,6 @@ impl StoreKey {
         self.prefix
     }
 
-
     pub(crate) fn bucket(&self) -> u8 {
         self.bucket
     }
