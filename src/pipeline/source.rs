@@ -207,13 +207,12 @@ impl Partition {
     /// The offset to commit, and what is finished beyond it.
     pub(crate) fn committable(&self) -> Committable {
         let state = self.state();
-        Committable { watermark: state.tracker.watermark(), finished: state.tracker.finished() }
+        Committable { watermark: state.committable(), finished: state.tracker.finished() }
     }
 
     /// The offset to commit.
     pub(crate) fn watermark(&self) -> i64 {
-        let state = self.state();
-        if is_broken("commit_highest_seen") { state.tracker.next() } else { state.tracker.watermark() }
+        self.state().committable()
     }
 
     /// What changes whenever it moves: the next offset to be taken in, the offset to commit, and how many records are not
@@ -302,6 +301,11 @@ impl Partition {
 }
 
 impl State {
+    /// The offset to commit.
+    fn committable(&self) -> i64 {
+        if is_broken("commit_highest_seen") { self.tracker.next() } else { self.tracker.watermark() }
+    }
+
     /// Whether one more task is to take batches; it is counted.
     pub(super) fn begins(&mut self) -> bool {
         let begins = self.lanes.is_ready() && self.batchers < BATCHERS;
