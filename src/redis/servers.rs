@@ -17,7 +17,7 @@ use super::node::{Lane, Node};
 use super::redirect::Redirect;
 use super::report;
 use super::wire::Call;
-use crate::store::{ClaimRequest, Completed, Completion, Keyed, StoreFault, StoreReport};
+use crate::store::{ClaimRequest, Completed, Completion, Keyed, Renewal, Renewed, StoreFault, StoreReport};
 
 #[derive(Debug)]
 pub(super) enum Servers {
@@ -101,6 +101,30 @@ impl Servers {
                     async move { node.call_slots(lane, some, visit).await }.boxed()
                 });
                 asked.await
+            }
+        }
+    }
+
+    /// Extends leases. What one node answers counts, whatever becomes of the others: leases run out under live
+    /// handlers, and those that are lost have to hear it.
+    pub(super) async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
+        let cluster = match self {
+            Self::Cluster(cluster) if !renewals.is_empty() => cluster,
+            _ => return self.call(Lane::Renewals, renewals).await,
+        };
+        let (answers, fault) = cluster
+            .reach(slots(renewals), |node, visit, numbers| {
+                let some = numbers.iter().map(|number| &renewals[*number]).collect();
+                async move { node.call_slots(Lane::Renewals, some, visit).await }.boxed()
+            })
+            .await;
+        match fault {
+            Some(fault) if answers.iter().all(Option::is_none) => Err(fault),
+            fault => {
+                if let Some(fault) = fault {
+                    tracing::warn!(%fault, "some claims could not be renewed");
+                }
+                Ok(answers.into_iter().map(|answer| answer.unwrap_or(Renewed::Unanswered)).collect())
             }
         }
     }
