@@ -45,7 +45,7 @@ impl Servers {
         }
     }
 
-    pub(super) async fn describe(&self) -> Result<StoreReport, StoreFault> {
+    pub(super) async fn describe(&self, prefix: &str) -> Result<StoreReport, StoreFault> {
         match self {
             Self::One(node) => {
                 let mut read = Pipeline::with_capacity(1);
@@ -53,7 +53,7 @@ impl Servers {
                 let (info,): (String,) = node.calls.query(&read).await?;
                 Ok(report::read(&info))
             }
-            Self::Cluster(cluster) => cluster.describe().await,
+            Self::Cluster(cluster) => cluster.describe(prefix).await,
         }
     }
 
@@ -221,9 +221,13 @@ impl Servers {
             }
             Self::Cluster(cluster) => cluster,
         };
-        let asked = cluster.each(slots(completions), |node, visit, numbers| {
+        let asked = cluster.each(slots(completions), |node, mut visit, numbers| {
             async move {
                 let some: Vec<_> = numbers.iter().map(|number| completions[*number].clone()).collect();
+                // The first time something was in the way, as a slot that moves.
+                if visit.alone && !visit.asking {
+                    visit.aside = cluster.bucket_beside(&node, &slots(&some));
+                }
                 node.keep(&some, wait, visit).await
             }
             .boxed()

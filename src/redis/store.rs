@@ -261,7 +261,7 @@ impl DedupeStore for RedisStore {
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
-        self.servers.describe().await
+        self.servers.describe(&self.prefix).await
     }
 }
 

@@ -4,6 +4,7 @@
 //! (`MOVED`: for good, `ASK`: this once), and what is between two nodes (`TRYAGAIN`) is asked again until the store's
 //! patience ends. Answers that are there stay: nothing is asked twice because something else has moved.
 
+mod canaries;
 mod map;
 mod outcome;
 pub(super) mod slot;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use rand::seq::IteratorRandom;
 use tokio::time::{sleep, timeout};
 
 pub(super) use outcome::{Elsewhere, Outcome, Visit};
@@ -26,7 +28,7 @@ use super::redirect::{self, Redirect};
 use super::report;
 use super::rights::Rights;
 use super::target::Target;
-use crate::store::{StoreFault, StoreReport};
+use crate::store::{BUCKETS, StoreFault, StoreReport};
 
 /// Between two questions of one request that had no answer because its slot moves.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -88,7 +90,7 @@ impl Cluster {
             }
             let visits = self.visits(&slots, &todo, &mut fault);
             let asked = visits.iter().map(|((_, asking), (node, numbers))| {
-                let visit = Visit { in_cluster: true, asking: *asking, alone };
+                let visit = Visit { in_cluster: true, asking: *asking, alone, aside: None };
                 ask(node.clone(), visit, numbers.clone())
             });
             let (results, mut wait) = (join_all(asked).await, false);
@@ -173,6 +175,16 @@ impl Cluster {
         visits
     }
 
+    /// Another bucket of this node than those in these slots, any one of them.
+    pub(super) fn bucket_beside(&self, node: &Arc<Node>, slots: &[u16]) -> Option<u8> {
+        let map = self.lock();
+        let is_beside = |bucket: &u8| {
+            let slot = slot::of_bucket(*bucket);
+            !slots.contains(&slot) && map.node_of(slot).is_some_and(|(_, there)| Arc::ptr_eq(&there, node))
+        };
+        (0..BUCKETS).filter(is_beside).choose(&mut rand::rng())
+    }
+
     fn node(&self, map: &mut Map, node: &redirect::Node) -> Found {
         let target = self.way.at(&node.host, node.port);
         map.node(&target.address.clone(), || Node::new(Place::Fixed(Box::new(target)), self.rights.clone()))
@@ -229,8 +241,8 @@ impl Cluster {
         Ok(self.lock().nodes())
     }
 
-    /// What all nodes say about themselves, as one.
-    pub(super) async fn describe(&self) -> Result<StoreReport, StoreFault> {
+    /// What all nodes say about themselves, as one. What a part of them has lost counts as another history.
+    pub(super) async fn describe(&self, prefix: &str) -> Result<StoreReport, StoreFault> {
         let nodes = self.nodes().await?;
         let mut read = ::redis::Pipeline::with_capacity(1);
         read.cmd("INFO");
@@ -239,7 +251,10 @@ impl Cluster {
             self.lock().suspect(&node.calls.address());
         }
         let said: Result<Vec<_>, _> = said.into_iter().collect();
-        Ok(report::of_all(said?.iter().map(|(info,)| report::read(info)).collect()))
+        let mut report = report::of_all(said?.iter().map(|(info,)| report::read(info)).collect());
+        let canaries = self.canaries(prefix).await?;
+        report.replication_id = report.replication_id.map(|id| format!("{id}/{canaries}"));
+        Ok(report)
     }
 
     fn lock(&self) -> MutexGuard<'_, Map> {
