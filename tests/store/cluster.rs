@@ -351,7 +351,8 @@ async fn what_is_waited_for_ends_while_its_slot_moves() {
     let to = (from + 1) % 3;
     cluster.begin_to_move(slot, from, to).await;
     // It is where it was, and nothing new is.
-    let done = until("its replica to have it", async || store.complete(&[end.clone()]).await.ok()).await;
+    let done =
+        until("its replica to have it", async || store.complete(std::slice::from_ref(&end)).await.ok()).await;
     assert_eq!(done, [Completed::Recorded]);
     cluster.move_slot(slot, from, to).await;
     assert_eq!(claim(&store, &ClaimRequest { owner: request("").owner, ..before }).await, Ok(Claim::Done));
