@@ -25,7 +25,10 @@ pub(super) async fn inspect(
     let relied: Vec<Reliance> = services.iter().map(|service| reliance(settings, service)).collect();
     let creation = Creation { create, replication_factor: settings.topics.replication_factor };
     let mut findings = check::kafka(kafka, PATIENCE, &relied, creation).await;
-    let store_findings = check::store(&store.describe().await);
+    let report = store.describe().await;
+    let mut store_findings = check::store(&report);
+    store_findings
+        .extend(report.ok().and_then(|report| check::replicas(&report, settings.redis.wait_replicas)));
     let all_answer = !check::failed(&findings) && !check::failed(&store_findings);
     findings.extend(store_findings);
     let of_service = |(service, relied): (&Service, &'_ Reliance)| {

@@ -17,7 +17,7 @@ pub use accept::{Accept, AcceptError};
 pub use finding::{Finding, State, failed};
 pub(crate) use layout::layouts;
 pub(crate) use rules::ledger;
-pub use rules::{Horizon, store};
+pub use rules::{Horizon, replicas, store};
 pub use table::{render, terminal_width};
 
 use crate::kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};

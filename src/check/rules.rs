@@ -203,6 +203,26 @@ pub fn store(report: &Result<StoreReport, StoreFault>) -> Vec<Finding> {
     }
 }
 
+/// Whether all replicas are waited for, where any are.
+#[must_use]
+pub fn replicas(report: &StoreReport, waited_for: u32) -> Option<Finding> {
+    let wanted = u64::from(waited_for);
+    let (fewest, most) = (*report.replicas.iter().min()?, *report.replicas.iter().max()?);
+    let subject = "store replicas";
+    let found = |count| format!("redis.wait_replicas = {waited_for}, and a master has {count}");
+    if waited_for == 0 {
+        None
+    } else if fewest < wanted {
+        let advice = "connect the replicas, or lower redis.wait_replicas: until then nothing can end";
+        Some(Finding::problem(subject, found(fewest), advice))
+    } else if most > wanted {
+        let found = format!("{}: a failover may promote one that has not answered", found(most));
+        Some(Finding::warning(subject, found, "set redis.wait_replicas to the number of all replicas"))
+    } else {
+        Some(Finding::fine(subject, format!("{most}, and all are waited for")))
+    }
+}
+
 fn version(report: &StoreReport) -> Option<Finding> {
     let unknown = |found: &str| Finding::warning("store", found, "make sure that it is Redis 7.0 or newer");
     let Some(version) = &report.version else { return Some(unknown("it does not tell its version")) };

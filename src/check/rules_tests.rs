@@ -173,3 +173,19 @@ fn advice_about_brokers_fits_the_fault() {
     assert!(advice(FaultKind::Unreachable).contains("brokers"));
     assert!(advice(FaultKind::Misconfigured).contains("kafka.properties"));
 }
+
+#[test]
+fn all_replicas_have_to_be_waited_for() {
+    let found = |each: &[u64], waited_for| {
+        let report = StoreReport { replicas: each.to_vec(), ..report() };
+        replicas(&report, waited_for).map(|finding| finding.state)
+    };
+    assert_eq!(found(&[2], 0), None);
+    assert_eq!(found(&[], 1), None);
+    assert_eq!(found(&[0], 1), Some(State::Problem));
+    assert_eq!(found(&[1], 1), Some(State::Fine));
+    assert_eq!(found(&[2], 1), Some(State::Warning));
+    // One master of a cluster is enough.
+    assert_eq!(found(&[1, 0, 1], 1), Some(State::Problem));
+    assert_eq!(found(&[1, 2, 1], 1), Some(State::Warning));
+}

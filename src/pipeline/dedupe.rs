@@ -3,7 +3,7 @@
 //! A fault of the store is never an answer. Whoever asks waits here until the store is back, or until it is
 //! told to stop; nothing runs, settles or is dead-lettered on a guess.
 
-use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use super::{
     batcher::Batcher,
     caller::Caller,
     dedupe_notes::{claim_outcome, note_claim, note_completion},
-    held::{Claimed, HeldClaim, HeldClaims},
+    held::{Claimed, HeldClaims},
     status::Status,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     evidence::{self, Happened, Note},
     store::{
         Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Layout, Release, Released,
-        Renewal, Renewed, Run, StoreFault,
+        Renewal, StoreFault,
     },
     telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
@@ -45,12 +45,12 @@ pub(crate) struct Back {
 pub(crate) struct Claims {
     pub(super) caller: Caller,
     /// Renewals run here, where no handler can starve them.
-    control: Handle,
+    pub(super) control: Handle,
     claim: Batcher<ClaimRequest, Claim>,
     pub(super) complete: Batcher<Completion, Completed>,
     release: Batcher<Release, Released>,
     pub(super) held: Arc<HeldClaims>,
-    renewing: tokio::sync::Mutex<()>,
+    pub(super) renewing: tokio::sync::Mutex<()>,
     pub(super) status: Arc<Status>,
     pub(super) layout: Layout,
 }
@@ -127,31 +127,6 @@ impl Claims {
         HeldClaims::add(&self.held, request, grant, asked, cancelled)
     }
 
-    /// Writes into the claim that its handler runs, in a crowd or with nothing else in flight, so that the event
-    /// to blame is found should the process die now.
-    pub(crate) async fn mark(
-        &self,
-        claimed: &Claimed,
-        run: Run,
-        stop: &CancellationToken,
-    ) -> Result<(), Stopped> {
-        claimed.mark(run);
-        // A renewal under way may still say what was true before, and must not come last.
-        drop(self.renewing.lock().await);
-        let renewal = claimed.renewal();
-        self.insist(DedupeOperation::Renew, Some(stop), || self.renew_batch(vec![renewal.clone()])).await?;
-        Ok(())
-    }
-
-    async fn renew_batch(&self, batch: Vec<Renewal>) -> Result<Vec<Renewed>, StoreFault> {
-        let call = self
-            .caller
-            .clone()
-            .timed(DedupeOperation::Renew, |store| async move { store.renew(&batch).await });
-        let call = self.control.spawn(call);
-        call.await.unwrap_or_else(|_| Err(StoreFault::unavailable("the worker is stopping")))
-    }
-
     /// Records the end of an event. The effect did happen (or its dead letter is there), so this is said
     /// until the store has heard it, whatever else stops.
     pub(crate) async fn complete(&self, claimed: &Claimed, end: End, attempts: u32) {
@@ -225,7 +200,7 @@ impl Claims {
         }
     }
 
-    fn count(&self, outcome: DedupeOutcome) {
+    pub(super) fn count(&self, outcome: DedupeOutcome) {
         self.status.metrics.dedupe(outcome, 1);
     }
 
@@ -260,38 +235,5 @@ impl Claims {
             }
             pause = (pause * 2).min(Duration::from_secs(1));
         }
-    }
-
-    /// Keeps every held claim alive, all in one call. The caller paces it to a third of the shortest lease, on
-    /// a runtime that no handler can starve.
-    pub(crate) async fn renew(&self) {
-        let _turn = self.renewing.lock().await;
-        let held = self.held.all();
-        let mut batch: Vec<Renewal> = held.iter().map(|claim| claim.renewal()).collect();
-        // Behind the others: what has left its batch says more itself.
-        let known: HashSet<u128> = batch.iter().map(|renewal| renewal.held.key.digest()).collect();
-        let alone = |renewal: &Renewal| !known.contains(&renewal.held.key.digest());
-        batch.extend(self.held.of_batches().into_iter().filter(alone));
-        if batch.is_empty() {
-            return;
-        }
-        let asked = Instant::now();
-        match self.renew_batch(batch).await {
-            Ok(answers) => {
-                self.status.store_answered(Some(DedupeOperation::Renew));
-                held.iter().zip(answers).for_each(|(claim, answer)| self.renewed(claim, answer, asked));
-            }
-            // Out of reach is no reason to cancel: the claims may well be there when it comes back.
-            Err(fault) => self.status.store_fault(Some(DedupeOperation::Renew), &fault),
-        }
-    }
-
-    fn renewed(&self, claim: &HeldClaim, answer: Renewed, asked: Instant) {
-        let Some(news) = claim.renewed(answer, asked) else { return };
-        tracing::warn!(key = %claim.key(), "{news}");
-        self.count(match answer {
-            Renewed::Stolen | Renewed::Finished => DedupeOutcome::Stolen,
-            _ => DedupeOutcome::Lost,
-        });
     }
 }

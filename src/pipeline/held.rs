@@ -135,7 +135,7 @@ impl HeldClaim {
             *lock(&self.certain_until) = certain_until(asked, lock(&self.renewal).lease);
         }
         let news = match answer {
-            Renewed::Kept => return None,
+            Renewed::Kept | Renewed::Unanswered => return None,
             Renewed::Recreated => "the store had lost the claim; it is there again",
             Renewed::Stolen => "another worker has taken this event over",
             Renewed::Finished => "another worker has finished this event",
@@ -184,6 +184,10 @@ impl Claimed {
 
     pub(super) fn key(&self) -> StoreKey {
         self.claim.key()
+    }
+
+    pub(super) fn held(&self) -> &HeldClaim {
+        &self.claim
     }
 }
 

@@ -30,6 +30,7 @@ mod pace;
 mod panics;
 mod produce;
 mod publish;
+mod renewals;
 mod replaying;
 pub mod retry;
 mod route;

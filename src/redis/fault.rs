@@ -24,7 +24,13 @@ pub(super) enum Remedy {
 fn from_server(error: &RedisError) -> Option<(String, String)> {
     let errors = error.clone().into_server_errors()?;
     let (_, first) = errors.first()?;
-    Some((first.code().to_owned(), first.details().unwrap_or_default().to_owned()))
+    Some((first.code().to_owned(), repeatable(first.details().unwrap_or_default()).to_owned()))
+}
+
+/// What may be repeated of a server's text: it repeats the arguments of a command that it does not know, a password
+/// among them.
+pub(super) fn repeatable(said: &str) -> &str {
+    said.find(", with args").map_or(said, |end| &said[..end])
 }
 
 pub(super) fn remedy(error: &RedisError) -> Remedy {
@@ -82,8 +88,9 @@ pub(super) fn remedy_of(error: &[u8]) -> Remedy {
 
 fn remedy_for(code: &str, text: &str) -> Remedy {
     match code {
-        // What was blocked when its server was demoted is told so.
-        "READONLY" | "LOADING" | "MASTERDOWN" | "UNBLOCKED" => Remedy::Reconnect,
+        // What was blocked when its server was demoted is told so. A server without its replicas may be cut off, and
+        // another one the primary by now.
+        "READONLY" | "LOADING" | "MASTERDOWN" | "UNBLOCKED" | "NOREPLICAS" => Remedy::Reconnect,
         _ if text.contains("Function not found") => Remedy::LoadFunctions,
         _ => Remedy::None,
     }
@@ -107,7 +114,7 @@ pub(super) fn fault_of(address: &str, error: &[u8]) -> StoreFault {
 fn parts(error: &[u8]) -> (String, String) {
     let said = String::from_utf8_lossy(error);
     let (code, text) = said.split_once(' ').unwrap_or((&said, ""));
-    (code.to_owned(), text.to_owned())
+    (code.to_owned(), repeatable(text).to_owned())
 }
 
 fn fault_for(address: &str, code: &str, text: &str) -> StoreFault {
@@ -156,9 +163,42 @@ fn from_client(address: &str, error: &RedisError) -> StoreFault {
         ErrorKind::AuthenticationFailed => {
             StoreFault::refused(format!("{at} refused the user or password of redis.url"))
         }
-        ErrorKind::InvalidClientConfig => {
-            StoreFault::refused(format!("{at} cannot be used as configured: {error}"))
+        ErrorKind::InvalidClientConfig => StoreFault::refused(format!(
+            "{at} cannot be used as configured: {}",
+            repeatable(&error.to_string())
+        )),
+        _ => StoreFault::unavailable(format!("{at} cannot be reached: {}", repeatable(&error.to_string()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGER: &[u8] = b"ERR unknown command 'AUTH', with args beginning with: 'worker' 's3cret' ";
+
+    #[test]
+    fn what_a_server_repeats_of_our_arguments_is_not_repeated() {
+        let over_the_line = fault_of("redis:6379", STRANGER);
+        assert!(over_the_line.message.contains("unknown command 'AUTH'"), "{over_the_line}");
+        let by_the_crate = fault("redis:6379", &by_the_crate(STRANGER));
+        for said in [over_the_line, by_the_crate] {
+            assert!(!said.message.contains("s3cret") && !said.message.contains("'worker'"), "{said}");
         }
-        _ => StoreFault::unavailable(format!("{at} cannot be reached: {error}")),
+    }
+
+    /// The error that the crate makes of these words of a server.
+    fn by_the_crate(said: &[u8]) -> RedisError {
+        let reply = [b"-".as_slice(), said, b"\r\n"].concat();
+        match ::redis::parse_redis_value(&reply).and_then(::redis::Value::extract_error) {
+            Err(error) => error,
+            Ok(value) => panic!("{value:?}"),
+        }
+    }
+
+    #[test]
+    fn a_server_without_its_replicas_is_left() {
+        assert_eq!(remedy_of(b"NOREPLICAS Not enough good replicas to write."), Remedy::Reconnect);
+        assert_eq!(remedy_of(b"OOM command not allowed"), Remedy::None);
     }
 }

@@ -70,7 +70,8 @@ pub(super) fn write(line: &mut Line, completions: &[Completion], wait: Wait, vis
         sent.chunks.push(chunk.to_vec());
     }
     if let Some(first) = completions.first() {
-        let mark = format!("{}:{{{}}}:wait", first.held.key.prefix(), first.held.key.bucket());
+        let bucket = visit.aside.unwrap_or(first.held.key.bucket());
+        let mark = format!("{}:{{{bucket}}}:wait", first.held.key.prefix());
         if visit.asking {
             commands.command(&[b"ASKING"]);
         }
@@ -117,9 +118,13 @@ pub(super) fn answers(
     }
     match next() {
         Some(Reply::Error(error)) => {
-            let redirect = redirect_of(error).ok_or_else(|| Refusal::Said(error.to_vec()))?;
-            // What was not waited for is asked again.
-            return Ok(completions.iter().map(|_| Outcome::Elsewhere(redirect.clone())).collect());
+            redirect_of(error).ok_or_else(|| Refusal::Said(error.to_vec()))?;
+            // What was not waited for is asked again where it is: a slot that is moving away takes no new keys, and
+            // has kept what it had.
+            for outcome in outcomes.iter_mut().filter(|outcome| matches!(outcome, Outcome::Answer(_))) {
+                *outcome = Outcome::Elsewhere(Redirect::Again);
+            }
+            return Ok(outcomes);
         }
         Some(_) => {}
         None => return Err(Refusal::NoFunctions),

@@ -19,17 +19,29 @@ pub const FUNCTIONS: &str = concat!(
 const LIBRARY: &str = "oncewise_v1";
 const REVISION: &str = "-- revision ";
 
+/// Workers of two versions may both find that there are none: so often it is looked again after loading them.
+const LOOKS: u32 = 4;
+
 /// Returns when the server has the functions, this revision or a newer one; loads them where it has not, and may.
 pub(super) async fn ensure(connection: &mut MultiplexedConnection, address: &str) -> Result<(), StoreFault> {
+    for _ in 0..LOOKS {
+        let Some(has_others) = look(connection, address).await? else { return Ok(()) };
+        load(connection, address, has_others).await?;
+    }
+    Err(StoreFault::unavailable(format!("Redis at {address} is given other functions by somebody else")))
+}
+
+/// `None` when the server has the functions; otherwise whether it has others of their name.
+async fn look(connection: &mut MultiplexedConnection, address: &str) -> Result<Option<bool>, StoreFault> {
     match loaded(connection).await {
-        Ok(code) if is_current(code.as_deref()) => Ok(()),
-        Ok(_) => load(connection, address).await,
+        Ok(code) if is_current(code.as_deref()) => Ok(None),
+        Ok(code) => Ok(Some(code.is_some())),
         // Who may not look may still call, when another user has loaded them.
         Err(error) if is_denied(&error) => {
             let mut ask = ::redis::cmd("FCALL");
             ask.arg("oncewise_v1_revision").arg(0);
             match ask.query_async::<u64>(connection).await {
-                Ok(there) if there >= revision(FUNCTIONS) => Ok(()),
+                Ok(there) if there >= revision(FUNCTIONS) => Ok(None),
                 Ok(there) => Err(missing(address, &format!("has functions of revision {there}"))),
                 Err(error) if error.to_string().contains("Function not found") => {
                     Err(missing(address, "has no functions of Oncewise, or old ones"))
@@ -51,10 +63,16 @@ async fn loaded(connection: &mut MultiplexedConnection) -> Result<Option<String>
     Ok(code.map(::redis::from_redis_value).transpose()?)
 }
 
-async fn load(connection: &mut MultiplexedConnection, address: &str) -> Result<(), StoreFault> {
+/// Replaces only what was seen: where there were none, somebody may have loaded newer ones meanwhile.
+async fn load(
+    connection: &mut MultiplexedConnection,
+    address: &str,
+    has_others: bool,
+) -> Result<(), StoreFault> {
     let mut load = ::redis::cmd("FUNCTION");
-    load.arg("LOAD").arg("REPLACE").arg(FUNCTIONS);
+    load.arg("LOAD").arg(has_others.then_some("REPLACE")).arg(FUNCTIONS);
     match load.exec_async(connection).await {
+        Err(error) if !has_others && error.to_string().contains("already exists") => Ok(()),
         Err(error) if is_denied(&error) => Err(missing(address, "has no functions of Oncewise, or old ones")),
         loaded => loaded.map_err(|error| fault(address, &error)),
     }

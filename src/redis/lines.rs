@@ -36,6 +36,20 @@ struct Idle {
     generation: u64,
 }
 
+impl Idle {
+    /// A line that was made in this generation leads there; its own generation. What is in use and leads elsewhere is
+    /// one of before by then: put back it would be used by turns with those that lead here.
+    fn lead_to(&mut self, address: String, generation: u64) -> u64 {
+        if self.address == address {
+            return generation;
+        }
+        self.generation += 1;
+        self.lines.clear();
+        self.address = address;
+        self.generation
+    }
+}
+
 impl Lines {
     pub(super) fn new(place: Place) -> Self {
         Self {
@@ -113,12 +127,7 @@ impl Lines {
         self.attempts.fetch_add(1, Ordering::AcqRel);
         *last = made.as_ref().err().cloned();
         let (line, address) = made?;
-        let mut idle = self.lock();
-        if idle.address != address {
-            idle.lines.clear();
-            idle.address = address;
-        }
-        Ok((line, generation))
+        Ok((line, self.lock().lead_to(address, generation)))
     }
 
     async fn connect(&self) -> Result<(Line, String), StoreFault> {
@@ -153,5 +162,23 @@ impl Lines {
     fn lock(&self) -> MutexGuard<'_, Idle> {
         // Whoever held it has left whole lines behind.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_to_where_the_primary_was_does_not_come_back() {
+        let mut idle = Idle::default();
+        let old = idle.lead_to("a:1".to_owned(), 0);
+        assert_eq!(idle.lead_to("a:1".to_owned(), old), old);
+        let new = idle.lead_to("b:1".to_owned(), old);
+        assert_ne!(old, new);
+        assert_eq!(new, idle.generation);
+        // One that was made before all were given up is not of those that came after.
+        idle.generation += 1;
+        assert_eq!(idle.lead_to("b:1".to_owned(), new), new);
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn read(info: &str) -> StoreReport {
         run_id: text("run_id"),
         replication_id: text("master_replid"),
         role: text("role"),
+        replicas: said.get("connected_slaves").and_then(|value| value.parse().ok()).into_iter().collect(),
         evicted_keys: said.get("evicted_keys").and_then(|value| value.parse().ok()),
         ..StoreReport::default()
     };
@@ -62,6 +63,7 @@ pub(super) fn of_all(mut reports: Vec<StoreReport>) -> StoreReport {
         run_id: all(|report| report.run_id.as_ref()),
         replication_id: all(|report| report.replication_id.as_ref()),
         role: all(|report| report.role.as_ref()),
+        replicas: reports.iter().flat_map(|report| report.replicas.clone()).collect(),
         evicted_keys: sum(|report| report.evicted_keys),
         used_memory: sum(|report| report.used_memory),
         maxmemory: if has_no_limit { Some(0) } else { maxmemory },
@@ -76,10 +78,11 @@ mod tests {
     #[test]
     fn what_the_server_does_not_say_is_named() {
         let report = read(
-            "# Server\r\nredis_version:7.0.15\r\nserver_time_usec:1700000000123456\r\nused_memory:12\r\nmaxmemory:much\r\nrole:master\r\n",
+            "# Server\r\nredis_version:7.0.15\r\nserver_time_usec:1700000000123456\r\nconnected_slaves:2\r\nused_memory:12\r\nmaxmemory:much\r\nrole:master\r\n",
         );
         assert_eq!(report.version.as_deref(), Some("7.0.15"));
         assert_eq!(report.now_ms, Some(1_700_000_000_123));
+        assert_eq!(report.replicas, [2]);
         assert_eq!((report.used_memory, report.maxmemory), (Some(12), None));
         assert_eq!(report.unreadable, ["maxmemory_policy", "run_id", "master_replid", "maxmemory"]);
     }

@@ -1,7 +1,7 @@
 //! Which server is the primary, as the Sentinels say.
 //!
 //! A Sentinel that is cut off from the others goes on naming the old primary. So all are asked, and of what the
-//! majority of them answer the latest configuration counts. They are asked for each new connection, and once a second
+//! majority of them answer the latest configuration counts; without a majority nobody is the primary. They are asked for each new connection, and once a second
 //! while there are any: an old primary that nobody has told keeps its connections open and takes what is lost later.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 
+use super::fault::repeatable;
 use super::line::Line;
 use super::resp::Reply;
 use super::target::Target;
@@ -19,6 +20,9 @@ use crate::store::{FaultKind, StoreFault};
 
 /// Between two looks at who is the primary.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The majority that names an older configuration for so long has not just not heard of the latest: Sentinels tell each
+/// other within two seconds. They were made anew, and count from the beginning.
+const MADE_ANEW: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Sentinels {
@@ -35,6 +39,19 @@ struct Told {
     address: Option<String>,
     epoch: u64,
     asked: Option<Instant>,
+    /// Since when they have named an older configuration than before.
+    older: Option<Instant>,
+}
+
+impl Told {
+    /// Whether a configuration of this epoch counts when the majority names it now.
+    fn believes(&mut self, epoch: u64, now: Instant) -> bool {
+        if epoch >= self.epoch {
+            self.older = None;
+            return true;
+        }
+        now.duration_since(*self.older.get_or_insert(now)) >= MADE_ANEW
+    }
 }
 
 /// One Sentinel's answer.
@@ -72,15 +89,22 @@ impl Sentinels {
         self.lock().asked = Some(Instant::now());
         let Answer { host, port, epoch } = self.ask().await?;
         let target = self.way.at(&host, port);
-        let mut told = self.lock();
-        // A Sentinel of before a failover may be the only one that answers.
-        if epoch < told.epoch {
+        let (is_believed, is_older) = {
+            let mut told = self.lock();
+            (told.believes(epoch, Instant::now()), epoch < told.epoch)
+        };
+        // Those that have not heard of a failover yet may be the first to answer.
+        if !is_believed {
             return Err(StoreFault::unavailable("the Sentinels that answer know less than they did before"));
         }
+        if is_older {
+            Line::connect(&target, true).await?;
+        }
+        let mut told = self.lock();
         if told.address.as_ref().is_some_and(|before| *before != target.address) {
             tracing::warn!(name = self.name, address = target.address, "Redis has another primary");
         }
-        told.epoch = epoch;
+        (told.epoch, told.older) = (epoch, None);
         told.address = Some(target.address.clone());
         Ok(target)
     }
@@ -104,6 +128,7 @@ impl Sentinels {
         let mut answers: FuturesUnordered<_> =
             self.targets.iter().map(|target| self.ask_one(target)).collect();
         let (mut latest, mut heard, mut faults): (Option<Answer>, _, Vec<StoreFault>) = (None, 0, Vec::new());
+        let (known, of) = (self.lock().epoch, self.targets.len());
         while let Some(answer) = answers.next().await {
             match answer {
                 Ok(answer) => {
@@ -114,9 +139,17 @@ impl Sentinels {
                 }
                 Err(fault) => faults.push(fault),
             }
-            if heard * 2 > self.targets.len() {
+            // Where they know less than was known, the others may know more.
+            if heard * 2 > of && latest.as_ref().is_some_and(|latest| latest.epoch >= known) {
                 break;
             }
+        }
+        if heard > 0 && heard * 2 <= of {
+            let reason = faults.first().map_or("", |fault| &fault.message[..]);
+            return Err(StoreFault::unavailable(format!(
+                "{heard} of {of} Sentinels answered, and the majority has to say where the primary {:?} is: {reason}",
+                self.name
+            )));
         }
         latest.ok_or_else(|| {
             // What waiting does not mend is the more useful text.
@@ -178,11 +211,28 @@ impl Sentinels {
             let advice = "set redis.sentinel_password";
             return StoreFault::refused(format!("{at} wants a password of its own: {advice}"));
         }
-        StoreFault::unavailable(format!("{at} cannot answer now: {said}"))
+        StoreFault::unavailable(format!("{at} cannot answer now: {}", repeatable(&said)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {
         // Whoever held it has assigned whole values only.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_configuration_counts_when_it_stays() {
+        let (mut told, now) = (Told { epoch: 3, ..Told::default() }, Instant::now());
+        assert!(!told.believes(0, now));
+        assert!(!told.believes(0, now + MADE_ANEW / 2));
+        // They had only not heard of it yet.
+        assert!(told.believes(3, now + MADE_ANEW / 2));
+        assert!(!told.believes(0, now + MADE_ANEW));
+        assert!(told.believes(0, now + MADE_ANEW * 2));
+        assert!(told.believes(4, now + MADE_ANEW * 2));
     }
 }

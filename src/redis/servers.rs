@@ -17,7 +17,7 @@ use super::node::{Lane, Node};
 use super::redirect::Redirect;
 use super::report;
 use super::wire::Call;
-use crate::store::{ClaimRequest, Completed, Completion, Keyed, StoreFault, StoreReport};
+use crate::store::{ClaimRequest, Completed, Completion, Keyed, Renewal, Renewed, StoreFault, StoreReport};
 
 #[derive(Debug)]
 pub(super) enum Servers {
@@ -45,7 +45,7 @@ impl Servers {
         }
     }
 
-    pub(super) async fn describe(&self) -> Result<StoreReport, StoreFault> {
+    pub(super) async fn describe(&self, prefix: &str) -> Result<StoreReport, StoreFault> {
         match self {
             Self::One(node) => {
                 let mut read = Pipeline::with_capacity(1);
@@ -53,7 +53,7 @@ impl Servers {
                 let (info,): (String,) = node.calls.query(&read).await?;
                 Ok(report::read(&info))
             }
-            Self::Cluster(cluster) => cluster.describe().await,
+            Self::Cluster(cluster) => cluster.describe(prefix).await,
         }
     }
 
@@ -101,6 +101,30 @@ impl Servers {
                     async move { node.call_slots(lane, some, visit).await }.boxed()
                 });
                 asked.await
+            }
+        }
+    }
+
+    /// Extends leases. What one node answers counts, whatever becomes of the others: leases run out under live
+    /// handlers, and those that are lost have to hear it.
+    pub(super) async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
+        let cluster = match self {
+            Self::Cluster(cluster) if !renewals.is_empty() => cluster,
+            _ => return self.call(Lane::Renewals, renewals).await,
+        };
+        let (answers, fault) = cluster
+            .reach(slots(renewals), |node, visit, numbers| {
+                let some = numbers.iter().map(|number| &renewals[*number]).collect();
+                async move { node.call_slots(Lane::Renewals, some, visit).await }.boxed()
+            })
+            .await;
+        match fault {
+            Some(fault) if answers.iter().all(Option::is_none) => Err(fault),
+            fault => {
+                if let Some(fault) = fault {
+                    tracing::warn!(%fault, "some claims could not be renewed");
+                }
+                Ok(answers.into_iter().map(|answer| answer.unwrap_or(Renewed::Unanswered)).collect())
             }
         }
     }
@@ -197,9 +221,13 @@ impl Servers {
             }
             Self::Cluster(cluster) => cluster,
         };
-        let asked = cluster.each(slots(completions), |node, visit, numbers| {
+        let asked = cluster.each(slots(completions), |node, mut visit, numbers| {
             async move {
                 let some: Vec<_> = numbers.iter().map(|number| completions[*number].clone()).collect();
+                // The first time something was in the way, as a slot that moves.
+                if visit.alone && !visit.asking {
+                    visit.aside = cluster.bucket_beside(&node, &slots(&some));
+                }
                 node.keep(&some, wait, visit).await
             }
             .boxed()

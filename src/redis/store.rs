@@ -141,7 +141,7 @@ impl DedupeStore for RedisStore {
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Renewed>, StoreFault> {
-        self.servers.call(Lane::Renewals, renewals).await
+        self.servers.renew(renewals).await
     }
 
     async fn complete(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
@@ -261,7 +261,7 @@ impl DedupeStore for RedisStore {
     }
 
     async fn describe(&self) -> Result<StoreReport, StoreFault> {
-        self.servers.describe().await
+        self.servers.describe(&self.prefix).await
     }
 }
 

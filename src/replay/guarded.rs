@@ -39,6 +39,9 @@ impl Guarded {
     pub(super) async fn look(&self) -> Result<(), StoreFault> {
         let _turn = self.looking.lock().await;
         let (renewed, report) = tokio::try_join!(self.store.renew(&self.renewals), self.store.describe())?;
+        if renewed.contains(&Renewed::Unanswered) {
+            return Err(StoreFault::unavailable("a part of the store does not answer"));
+        }
         let is_same = report.run_id == self.report.run_id
             && report.replication_id == self.report.replication_id
             && report.evicted_keys == self.report.evicted_keys;

@@ -56,6 +56,8 @@ pub enum Renewed {
     Recreated,
     /// The store holds a value that this version cannot read.
     Foreign,
+    /// The part of the store that has it did not answer, unlike others: nothing is known, and it may be asked again.
+    Unanswered,
 }
 
 /// How an event ended.

@@ -4,7 +4,7 @@ use std::{
 };
 
 /// Enough to spread over the nodes of a cluster, few enough that a batch stays a handful of calls there.
-pub(super) const BUCKETS: u8 = 64;
+pub(crate) const BUCKETS: u8 = 64;
 
 /// What is hashed fits into so much in all but strange cases.
 const USUAL: usize = 256;

@@ -256,6 +256,7 @@ impl DedupeStore for MemoryStore {
             run_id: Some(self.run_id.clone()),
             replication_id: Some(self.run_id.clone()),
             role: Some("master".to_owned()),
+            replicas: Vec::new(),
             evicted_keys: None,
             used_memory: None,
             maxmemory: Some(0),

@@ -36,6 +36,7 @@ pub use owner::{InvalidOwner, Owner, OwnerFactory, PartitionOwners};
 pub use report::StoreReport;
 
 pub(crate) use clock::{Clock, millis};
+pub(crate) use key::BUCKETS;
 pub(crate) use remembered::{MARGIN_MS, Reach, Reached, Remembered};
 pub(crate) use request::{Keyed, Request};
 

@@ -13,6 +13,8 @@ pub struct StoreReport {
     pub replication_id: Option<String>,
     /// `master` or `slave`.
     pub role: Option<String>,
+    /// How many replicas each of its masters has; empty where it does not say.
+    pub replicas: Vec<u64>,
     /// Keys that it has dropped for want of memory since it was started.
     pub evicted_keys: Option<u64>,
     /// Bytes in use.

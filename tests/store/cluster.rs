@@ -11,7 +11,7 @@ use oncewise::store::{
 };
 
 use crate::adapter::Adapter;
-use crate::deployment::{Cluster, until};
+use crate::deployment::{Cluster, ask, until};
 use crate::server::Server;
 use crate::{HOUR, claim, completion, fails, is_won, request};
 
@@ -283,4 +283,77 @@ async fn a_node_that_dies_is_replaced_by_its_replica_and_nothing_that_was_waited
     assert_eq!(again, [Claim::Done; 300]);
     is_won(claim(&store, &request("after")).await);
     assert_ne!(store.describe().await.unwrap().run_id, before.run_id);
+}
+
+#[tokio::test]
+async fn what_one_node_has_lost_is_noticed_and_what_has_moved_is_not_taken_for_lost() {
+    let cluster = Cluster::start(0).await;
+    let history = async || cluster.store().describe().await.unwrap().replication_id.unwrap();
+    let before = history().await;
+    assert_eq!(history().await, before);
+    let (from, slot) = cluster.owner("7").await;
+    let to = (from + 1) % 3;
+    cluster.begin_to_move(slot, from, to).await;
+    assert_eq!(history().await, before);
+    cluster.move_slot(slot, from, to).await;
+    assert_eq!(history().await, before);
+    // No other process answers, and what it had is gone.
+    ask::<()>(cluster.nodes[2].port(), &["FLUSHALL"]).await.unwrap();
+    let after = history().await;
+    assert_ne!(after, before);
+    assert_eq!(history().await, after);
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_keeps_no_other_from_renewing() {
+    let cluster = Cluster::start(0).await;
+    let store = cluster.store();
+    let requests: Vec<ClaimRequest> = (0..60).map(|n| request(&format!("{n}"))).collect();
+    let claims = store.claim(&requests).await.unwrap();
+    let renewals: Vec<Renewal> = requests
+        .iter()
+        .zip(claims)
+        .map(|(request, claim)| Renewal {
+            held: completion(request, is_won(Ok(claim)), End::Done).held,
+            lease: HOUR,
+            retention: HOUR,
+            attempts: 0,
+            first_failure_ms: None,
+            run: Run::Unknown,
+            fingerprint: None,
+        })
+        .collect();
+    assert_eq!(store.renew(&renewals).await.unwrap(), [Renewed::Kept; 60]);
+    cluster.nodes[2].signal("STOP");
+    let answers = store.renew(&renewals).await.unwrap();
+    let count = |wanted| answers.iter().filter(|answer| **answer == wanted).count();
+    let (kept, unanswered) = (count(Renewed::Kept), count(Renewed::Unanswered));
+    assert!(kept > 0 && unanswered > 0 && kept + unanswered == 60, "{answers:?}");
+    cluster.nodes[2].signal("CONT");
+    until("all to be renewed", async || {
+        (store.renew(&renewals).await.ok()? == [Renewed::Kept; 60]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_waited_for_ends_while_its_slot_moves() {
+    let cluster = Cluster::start(1).await;
+    let settings =
+        RedisSettings { wait_replicas: 1, wait_timeout: Duration::from_secs(1), ..cluster.settings() };
+    let store = RedisStore::open(&settings, "oncewise").unwrap();
+    let before = request("before");
+    let token = is_won(claim(&store, &before).await);
+    let end = completion(&before, token, End::Done);
+    let name = before.key.to_string();
+    let bucket = &name[name.find('{').unwrap() + 1..name.find('}').unwrap()];
+    let (from, slot) = cluster.owner(bucket).await;
+    let to = (from + 1) % 3;
+    cluster.begin_to_move(slot, from, to).await;
+    // It is where it was, and nothing new is.
+    let done =
+        until("its replica to have it", async || store.complete(std::slice::from_ref(&end)).await.ok()).await;
+    assert_eq!(done, [Completed::Recorded]);
+    cluster.move_slot(slot, from, to).await;
+    assert_eq!(claim(&store, &ClaimRequest { owner: request("").owner, ..before }).await, Ok(Claim::Done));
 }

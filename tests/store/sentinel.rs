@@ -11,7 +11,7 @@ use oncewise::store::{
 use crate::adapter::Adapter;
 use crate::deployment::{Sentinels, ask, behind, in_step, until};
 use crate::proxy::Proxy;
-use crate::server::Server;
+use crate::server::{Server, free_port};
 use crate::{claim, completion, fails, is_won, request};
 
 /// A primary, a replica that follows it over a wire, and three Sentinels.
@@ -168,7 +168,8 @@ async fn an_old_primary_that_nobody_has_told_serves_no_longer_than_its_replicas_
     })
     .await;
     let took = split.elapsed();
-    assert!(stopped.message.contains("NOREPLICAS"), "{stopped}");
+    // It said that it has no replicas, and nobody was there to say who is the primary.
+    assert!(stopped.message.contains("no Sentinel names the primary"), "{stopped}");
     assert!(took < window * 5, "{took:?}");
     assert!(!granted.is_empty(), "it was never split");
     scene.sentinels.name(scene.replica.port()).await;
@@ -204,4 +205,15 @@ async fn what_is_no_sentinel_and_who_knows_nobody_is_named() {
     let address = format!("redis://127.0.0.1:{}", scene.sentinels.ports()[0]);
     let direct = RedisStore::connect(&address, Duration::from_secs(2)).unwrap();
     fails(direct.describe().await, FaultKind::Refused, "set redis.mode to \"sentinel\"");
+}
+
+#[tokio::test]
+async fn a_minority_of_the_sentinels_names_nobody() {
+    let scene = Scene::start(&[]).await;
+    let ports = scene.sentinels.ports();
+    let alone = RedisStore::open(&behind(&[ports[0], free_port(), free_port()]), "oncewise").unwrap();
+    fails(claim(&alone, &request("k")).await, FaultKind::Unavailable, "1 of 3 Sentinels answered");
+    fails(alone.describe().await, FaultKind::Unavailable, "1 of 3 Sentinels answered");
+    let two = RedisStore::open(&behind(&[ports[0], ports[1], free_port()]), "oncewise").unwrap();
+    is_won(claim(&two, &request("k")).await);
 }

@@ -37,7 +37,8 @@ pub struct RedisSettings {
     pub sentinel_username: Option<String>,
     /// The password of the Sentinels themselves.
     pub sentinel_password: Option<Secret>,
-    /// So many replicas have to have what ended before its record is settled.
+    /// So many replicas have to have what ended before its record is settled; all of them, or a failover may promote
+    /// one that has not.
     pub wait_replicas: u32,
     /// How long a round trip may wait for them.
     pub wait_timeout: Duration,

@@ -10,6 +10,8 @@ use crate::redis::node::Node;
 
 /// A node that does not answer is not asked about more often than this.
 const AT_MOST: Duration = Duration::from_millis(50);
+/// What a node says of the map is not believed for so long after it did not serve, where others say something.
+const SUSPECTED: Duration = Duration::from_secs(5);
 
 /// A node and its address.
 pub(super) type Found = (String, Arc<Node>);
@@ -22,6 +24,8 @@ pub(super) struct Map {
     learnt: Option<Instant>,
     /// Something has shown that it may be wrong.
     doubted: bool,
+    /// When a node last did not serve: it may be cut off, and know nothing of what has changed.
+    suspects: HashMap<String, Instant>,
 }
 
 impl Map {
@@ -36,6 +40,12 @@ impl Map {
     /// It is asked for again before it is used.
     pub(super) fn doubt(&mut self) {
         self.doubted = true;
+    }
+
+    /// The same, because of this node.
+    pub(super) fn suspect(&mut self, address: &str) {
+        self.doubt();
+        self.suspects.insert(address.to_owned(), Instant::now());
     }
 
     /// The node at an address, made where there is none yet.
@@ -72,8 +82,10 @@ impl Map {
         Some((address.to_string(), Arc::clone(node)))
     }
 
-    pub(super) fn addresses(&self) -> Vec<String> {
-        self.nodes.keys().cloned().collect()
+    /// The addresses of all nodes; apart from them, of those that are suspected.
+    pub(super) fn addresses(&mut self) -> (Vec<String>, Vec<String>) {
+        self.suspects.retain(|_, since| since.elapsed() < SUSPECTED);
+        self.nodes.keys().cloned().partition(|address| !self.suspects.contains_key(address))
     }
 
     /// The nodes that have slots; one that slots are only moving to may be known besides.

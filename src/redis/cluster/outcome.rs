@@ -11,6 +11,8 @@ pub(in crate::redis) struct Visit {
     pub(in crate::redis) asking: bool,
     /// A call may not carry several keys: they may be at two nodes.
     pub(in crate::redis) alone: bool,
+    /// A bucket whose slot is not among those asked for, for what is written to be waited for.
+    pub(in crate::redis) aside: Option<u8>,
 }
 
 /// What became of one request.
