@@ -40,6 +40,7 @@ impl Wiring<'_> {
                 store: Arc::clone(&self.parts.store),
                 topic_ids: self.parts.kafka.tells_topic_ids(),
                 control: self.control.handle(),
+                unwritten: Default::default(),
             },
             service: Arc::clone(&run),
             topics: topics.into_iter().map(|topic| (topic.name.to_string(), topic)).collect(),
