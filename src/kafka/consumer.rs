@@ -277,7 +277,7 @@ impl Poller {
         while !group.assignment().is_drained() && Instant::now() < deadline {
             self.turn();
         }
-        self.commit(CommitMode::Sync);
+        group.last_commit(&self.consumer, deadline);
         group.forget_all();
         if group.assignment().is_drained() { Ended::Drained } else { Ended::CutOff }
     }

@@ -13,7 +13,7 @@ use rdkafka::{
     ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult},
     types::RDKafkaRespErr,
 };
 use tokio::runtime::Handle;
@@ -204,10 +204,8 @@ impl Group {
             }
         }
         crate::crash::crash_point("in_revoke");
-        if !partitions.is_empty()
-            && let Err(error) = self.assignment().commit(consumer, CommitMode::Sync)
-        {
-            self.commit_failed(&error);
+        if !partitions.is_empty() {
+            self.last_commit(consumer, deadline);
         }
     }
 
@@ -216,12 +214,6 @@ impl Group {
         let mut assignment = self.assignment();
         let names: Vec<Name> = assignment.running.keys().cloned().collect();
         names.iter().for_each(|name| assignment.end(name));
-    }
-
-    /// Never fatal: a later commit covers this one, and the next owner skips what the store knows.
-    pub(super) fn commit_failed(&self, error: &KafkaError) {
-        self.service.status.metrics.commit(CommitOutcome::Failed);
-        tracing::warn!(%error, "a commit failed; a later one covers it");
     }
 }
 
@@ -241,7 +233,6 @@ impl ConsumerContext for Group {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => self.assignment().all_committed(),
             Err(error) => {
                 self.commit_failed(&error);
                 self.assignment().not_committed(&error, offsets);
