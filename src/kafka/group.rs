@@ -62,8 +62,6 @@ pub(crate) struct Group {
     pub(crate) assignment: Mutex<Assignment>,
     /// Something was assigned: what has to be looked after should not wait for its time.
     pub(crate) look_now: AtomicBool,
-    /// Kafka's client has said that some position is not in its log.
-    pub(crate) loss_seen: AtomicBool,
 }
 
 impl Group {

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long Kafka may take to answer one question; the loop that polls waits for it.
-const KAFKA_ANSWERS: Duration = Duration::from_secs(5);
+pub(super) const KAFKA_ANSWERS: Duration = Duration::from_secs(5);
 /// The same once a partition's leader has not answered: the others' may, but not one after the other.
 const KAFKA_ANSWERS_BRIEFLY: Duration = Duration::from_millis(500);
 /// How long the store may take to answer one question.
@@ -154,17 +154,6 @@ impl Positions {
         patience: Duration,
     ) -> Option<String> {
         if self.topic_ids { topic_id(consumer.client(), topic, patience) } else { None }
-    }
-
-    /// Whether the log still has what this partition reads next.
-    pub(super) fn is_in_log(
-        consumer: &GroupConsumer,
-        topic: &str,
-        partition: i32,
-        next: i64,
-    ) -> Result<bool, KafkaError> {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS)?;
-        Ok((low..=high).contains(&next))
     }
 
     fn first_start(

@@ -55,7 +55,6 @@ impl Wiring<'_> {
             watcher: Watcher::default(),
             assignment: Default::default(),
             look_now: Default::default(),
-            loss_seen: Default::default(),
             control: self.control.handle(),
             stop: self.stop.clone(),
         };
