@@ -197,7 +197,8 @@ impl Poller {
     /// Looks after what has waited: lost positions, held partitions, and beginnings that Kafka or the store do not
     /// have yet.
     fn look(&mut self, group: &Group, now: Instant) {
-        if !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::None) {
+        let has_protocol = !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::None);
+        if has_protocol && !group.is_outside.load(Relaxed) {
             // A member without partitions is never told that it has joined.
             group.service.status.health.joined(true);
         }

@@ -60,6 +60,8 @@ pub(crate) struct Group {
     pub(crate) stop: CancellationToken,
     pub(crate) watcher: Watcher,
     pub(crate) assignment: Mutex<Assignment>,
+    /// The group has gone on without this member, and nothing was assigned to it since.
+    pub(crate) is_outside: AtomicBool,
     /// Something was assigned: what has to be looked after should not wait for its time.
     pub(crate) look_now: AtomicBool,
 }
@@ -92,6 +94,7 @@ impl Group {
         for (name, position) in starts {
             self.begin_or_hold(&mut assignment, name, position);
         }
+        self.is_outside.store(false, Relaxed);
         self.service.status.health.joined(true);
         self.service.status.metrics.rebalance(RebalanceKind::Assigned);
         self.look_now.store(true, Relaxed);
@@ -175,6 +178,10 @@ impl Group {
             self.service.status.health.moves(&name.0, name.1);
         }
         drop(assignment);
+        if lost {
+            self.is_outside.store(true, Relaxed);
+            self.service.status.health.joined(false);
+        }
         let kind = if lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
         self.service.status.metrics.rebalance(kind);
         consumer.incremental_unassign(revoked)
@@ -259,6 +266,11 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
+        if self.is_outside.load(Relaxed) {
+            // It may be back without partitions.
+            let is_member = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
+            self.service.status.health.joined(is_member);
+        }
         for ((topic, partition), running) in &mut self.assignment().running {
             let known = statistics.topics.get(&**topic).and_then(|topic| topic.partitions.get(partition));
             running.fetched = known.map(|known| Fetched { next: known.next_offset, ready: known.fetchq_cnt });

@@ -54,6 +54,7 @@ impl Wiring<'_> {
             runtime: self.handlers.clone(),
             watcher: Watcher::default(),
             assignment: Default::default(),
+            is_outside: Default::default(),
             look_now: Default::default(),
             control: self.control.handle(),
             stop: self.stop.clone(),
