@@ -6,7 +6,11 @@ use std::{
     time::Instant,
 };
 
-use rdkafka::{TopicPartitionList, consumer::Consumer, error::KafkaError};
+use rdkafka::{
+    TopicPartitionList,
+    consumer::Consumer,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 
 use super::{
     committing::note_of,
@@ -56,6 +60,10 @@ pub(super) struct Running {
     pub(super) topic_id: Option<String>,
     /// Nothing is fetched, for it may not begin yet.
     is_paused: bool,
+    /// Kafka's client has said that what is next is not in the log, and fetches nothing any more.
+    is_lost: bool,
+    /// The last error in the place of its next record.
+    pub(super) trouble: Option<String>,
     pub(super) metrics: PartitionMetrics,
     /// What Kafka's client has told since it moved last.
     pub(super) fetched: Option<Fetched>,
@@ -108,17 +116,12 @@ impl Running {
             topic_partitions,
             topic_id,
             is_paused: true,
+            is_lost: false,
+            trouble: None,
             metrics,
             fetched: None,
             stillness: Stillness::default(),
         }
-    }
-
-    /// The consumer has been assigned this partition anew, at its own next record: paused, and without the
-    /// position that was handed over.
-    pub(super) fn assigned_anew(&mut self) {
-        self.is_paused = true;
-        self.not_stored();
     }
 
     /// Whether records may come.
@@ -172,6 +175,27 @@ impl Assignment {
         running.map(|(name, running)| (name.clone(), due(running))).collect()
     }
 
+    /// Something other than a record has come from this partition.
+    pub(super) fn failed(&mut self, name: &Name, error: &KafkaError) {
+        if let Some(running) = self.running.get_mut(name) {
+            running.is_lost |= is_loss(error);
+            running.trouble = Some(error.to_string());
+        }
+    }
+
+    /// Records have come from it.
+    pub(super) fn flows(&mut self, name: &Name) {
+        if let Some(running) = self.running.get_mut(name) {
+            running.trouble = None;
+        }
+    }
+
+    /// Partitions whose next records are not in their logs, as Kafka's client says, and which those are.
+    pub(super) fn suspects(&self) -> Vec<(Name, i64)> {
+        let lost = self.running.iter().filter(|(_, running)| running.is_lost);
+        lost.map(|(name, running)| (name.clone(), running.partition.next_offset())).collect()
+    }
+
     /// Forgets a partition. What runs there may finish and completes its claims, but commits nothing.
     pub(super) fn end(&mut self, name: &Name) {
         self.ending.retain(|partition| !partition.is_stopped());
@@ -188,6 +212,11 @@ impl Assignment {
         let mut all = self.running.values().map(|running| &running.partition).chain(&self.ending);
         all.all(|partition| partition.is_stopped())
     }
+}
+
+/// Whether Kafka's client says that what it is to fetch is not in the log.
+pub(super) fn is_loss(error: &KafkaError) -> bool {
+    *error == KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)
 }
 
 /// These partitions, without offsets.

@@ -13,20 +13,43 @@ use rdkafka::{
 use super::{
     assignment::{Assignment, Beginning, Name, Running},
     commits,
-    group::GroupConsumer,
+    group::{Group, GroupConsumer},
     notes::{Point, list_of},
 };
 use crate::{
     crash::crash_point,
     evidence::{self, Happened, Note, note},
     pipeline::{Committable, Partition, finished::Place},
+    telemetry::metrics::CommitOutcome,
 };
 
+/// Between two tries of a last commit.
+const AGAIN: Duration = Duration::from_millis(200);
 /// What is finished beyond an offset that stays is written down no more often than this: it is of use after a crash only,
 /// and then only if the store has lost its memory.
 const NOTE_AGAIN: Duration = Duration::from_secs(1);
 /// A commit that has not been answered for so long is made again: Kafka's client may have lost it with its connection.
 const UNANSWERED: Duration = Duration::from_secs(10);
+
+impl Group {
+    /// Commits, and does it again until `deadline` where that may help: nobody here commits after this.
+    pub(super) fn last_commit(&self, consumer: &GroupConsumer, deadline: Instant) {
+        while let Err(error) = self.assignment().commit(consumer, CommitMode::Sync) {
+            self.commit_failed(&error);
+            if !commits::may_pass(&error) || Instant::now() + AGAIN >= deadline {
+                return;
+            }
+            self.service.status.health.tick();
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// Never fatal: a later commit covers this one, and the next owner skips what the store knows.
+    pub(super) fn commit_failed(&self, error: &KafkaError) {
+        self.service.status.metrics.commit(CommitOutcome::Failed);
+        tracing::warn!(%error, "a commit failed; a later one covers it");
+    }
+}
 
 impl Assignment {
     /// Commits the watermarks that have moved, and what is finished beyond them.
@@ -39,49 +62,48 @@ impl Assignment {
     }
 
     fn try_commit(&mut self, consumer: &GroupConsumer, mode: CommitMode) -> Result<(), KafkaError> {
-        let points = self.points(mode);
-        if points.is_empty() && matches!(mode, CommitMode::Async) {
+        let mut points = self.points(mode);
+        if points.is_empty() || consumer.assignment_lost() {
             return Ok(());
         }
-        let offsets = list_of(&points)?;
-        // Answers `Ok` if it stored any of them, and refuses those that are no longer ours: each is looked at.
-        if offsets.count() > 0 {
-            drop(consumer.store_offsets(&offsets));
+        // Kafka's client answers `Ok` if it stored any of them, and refuses each that is no longer ours.
+        let stored = list_of(&points)?;
+        drop(consumer.store_offsets(&stored));
+        points.retain(|Point { name: (topic, partition), .. }| {
+            stored.find_partition(topic, *partition).is_some_and(|place| place.error().is_ok())
+        });
+        if points.is_empty() {
+            return Ok(());
         }
-        let mut notes = Vec::new();
-        for point in points {
-            let Point { name, offset, note } = &point;
-            let stored = offsets.find_partition(&name.0, name.1).is_some_and(|place| place.error().is_ok());
-            let (true, Some(running)) = (stored, self.running.get_mut(name)) else { continue };
-            // Kafka's client leaves out what does not lie beyond its last commit, also where there is a new note.
-            let moved = running.stored.is_some_and(|(before, _)| before < *offset);
-            let waits = running.stored.is_none() && matches!(mode, CommitMode::Async);
-            running.stored = Some((*offset, Instant::now()));
+        let now = Instant::now();
+        for Point { name, offset, note } in &points {
+            let Some(running) = self.running.get_mut(name) else { continue };
+            running.stored = Some((*offset, now));
+            running.noted = Some(note.clone());
             note_of(Happened::Stored, &running.partition, *offset);
-            if moved {
-                running.noted = Some(note.clone());
-            } else if !waits && !note.is_empty() {
-                notes.push(point);
-            }
         }
         crash_point("before_commit");
+        // One by one: of all that was stored, Kafka's client leaves out what does not lie beyond its own last commit.
+        // That may be one of an earlier assignment, and the group may have gone back since then.
+        let offsets = list_of(&points)?;
         let committed = match mode {
-            CommitMode::Async => commits::commit(consumer, None),
-            CommitMode::Sync => consumer.commit_consumer_state(mode),
+            CommitMode::Async => commits::commit(consumer, &offsets),
+            CommitMode::Sync => commits::commit_and_wait(consumer, &offsets),
         };
-        match committed {
+        match (&committed, mode) {
             // The answer has come; that of the others comes to `committed`.
-            Ok(()) if matches!(mode, CommitMode::Sync) => {
-                let taken = offsets.elements();
-                taken.iter().filter(|element| element.error().is_ok()).for_each(|element| {
-                    self.note_committed(element);
+            (Ok(()), CommitMode::Sync) => {
+                self.committed(&offsets);
+            }
+            (Ok(()), CommitMode::Async) => {}
+            (Err(_), _) => {
+                let failed = points.iter().map(|point| &point.name);
+                failed.for_each(|name| {
+                    self.running.get_mut(name).map(Running::not_stored);
                 });
             }
-            Ok(()) => {}
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => self.all_committed(),
-            other => return other,
         }
-        self.commit_notes(consumer, mode, &notes)
+        committed
     }
 
     /// What is worth a commit: offsets that have moved, and now and then notes about what lies beyond those that stay.
@@ -92,41 +114,20 @@ impl Assignment {
             self.next_notes = Some(now + NOTE_AGAIN);
         }
         let point = |(name, running): (&Name, &Running)| {
-            if !with_notes && !running.is_due(running.partition.watermark()) {
+            let is_due = |watermark| {
+                running.is_due(watermark) || matches!(mode, CommitMode::Sync) && running.is_unanswered()
+            };
+            if !with_notes && !is_due(running.partition.watermark()) {
                 return None;
             }
             let committable = running.partition.committable();
             let note = if self.notes_refused { String::new() } else { running.note(name, &committable) };
             let is_new = !note.is_empty() && running.noted.as_ref() != Some(&note);
             let offset = committable.watermark;
-            let is_worth_it = running.is_due(offset) || with_notes && is_new;
+            let is_worth_it = is_due(offset) || with_notes && is_new;
             is_worth_it.then(|| Point { name: name.clone(), offset, note })
         };
         self.running.iter().filter(|(_, running)| running.may_begin()).filter_map(point).collect()
-    }
-
-    /// Commits offsets that Kafka has already once more, with other notes. Never beside an assignment: what belongs to
-    /// others by now has gone on.
-    fn commit_notes(
-        &mut self,
-        consumer: &GroupConsumer,
-        mode: CommitMode,
-        notes: &[Point],
-    ) -> Result<(), KafkaError> {
-        if notes.is_empty() || consumer.assignment_lost() {
-            return Ok(());
-        }
-        let offsets = list_of(notes)?;
-        match mode {
-            CommitMode::Async => commits::commit(consumer, Some(&offsets))?,
-            CommitMode::Sync => commits::commit_and_wait(consumer, &offsets)?,
-        }
-        for Point { name, note, .. } in notes {
-            if let Some(running) = self.running.get_mut(name) {
-                running.noted = Some(note.clone());
-            }
-        }
-        Ok(())
     }
 
     /// Writes no notes any more if that is what the brokers have refused; whether it is, and is news.
@@ -156,7 +157,7 @@ impl Assignment {
         if beginnings.is_empty() || consumer.assignment_lost() {
             return Ok(());
         }
-        commits::commit(consumer, Some(&list_of(&beginnings)?))
+        commits::commit(consumer, &list_of(&beginnings)?)
     }
 
     /// Kafka has these offsets, or says what is wrong with some of them. Answers whether a new partition's beginning
@@ -183,13 +184,6 @@ impl Assignment {
             }
         }
         begun
-    }
-
-    /// Kafka has everything that was handed over.
-    pub(super) fn all_committed(&mut self) {
-        for running in self.running.values_mut() {
-            running.acknowledged = running.stored.map(|(stored, _)| stored);
-        }
     }
 
     fn note_committed(&self, element: &TopicPartitionListElem<'_>) {
@@ -229,8 +223,13 @@ impl Running {
     /// Whether this watermark is to be handed over for committing.
     fn is_due(&self, watermark: i64) -> bool {
         let Some((stored, then)) = self.stored else { return true };
-        let is_unanswered = self.acknowledged.is_none_or(|acknowledged| acknowledged < stored);
-        stored < watermark || is_unanswered && then.elapsed() >= UNANSWERED
+        stored < watermark || self.is_unanswered() && then.elapsed() >= UNANSWERED
+    }
+
+    /// Whether it was handed over, and Kafka has not said yet that it has it.
+    fn is_unanswered(&self) -> bool {
+        let Some((stored, _)) = self.stored else { return false };
+        self.acknowledged.is_none_or(|acknowledged| acknowledged < stored)
     }
 
     /// What is finished beyond the watermark, for the next owner. Without the topic's id nobody could tell whether it

@@ -17,15 +17,8 @@ use super::{
     headers::record_of,
     queues::Queues,
 };
-use crate::{
-    crash::{is_deaf, stall_point},
-    telemetry::metrics::Component,
-};
-use rdkafka::{
-    Message,
-    consumer::{CommitMode, Consumer, RebalanceProtocol},
-    error::{KafkaError, RDKafkaErrorCode},
-};
+use crate::crash::{is_deaf, stall_point};
+use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
 
 /// How long the loop waits for a record.
 const POLL: Duration = Duration::from_millis(20);
@@ -138,10 +131,10 @@ impl Poller {
         stall_point("poll");
         let group = Arc::clone(self.consumer.context());
         group.service.status.health.tick();
-        self.note(self.serve());
+        group.serve(&self.consumer);
         let served = Instant::now();
         if !group.stop.is_cancelled() {
-            self.note(group.assignment().resume(&self.consumer));
+            group.note(group.assignment().resume(&self.consumer));
         }
         self.queues.follow(&group.assignment(), &self.consumer, &std::thread::current());
         match self.fetch(&group) {
@@ -158,22 +151,6 @@ impl Poller {
             self.next_look = now + LOOK_AGAIN;
             self.look(&group, now);
         }
-    }
-
-    /// Serves what is not a record: assignments, answers to commits, errors.
-    fn serve(&self) -> Result<(), KafkaError> {
-        while let Some(polled) = self.consumer.poll(Duration::ZERO) {
-            match polled {
-                Ok(message) => {
-                    let (topic, partition) = (message.topic(), message.partition());
-                    // It may have been overtaken by others, and would be committed past.
-                    let why = format!("a record of {topic}/{partition} came by a queue that is not its own");
-                    self.group().service.status.fail(why);
-                }
-                Err(error) => self.polled(error)?,
-            }
-        }
-        Ok(())
     }
 
     /// Hands records to the partitions that have room.
@@ -199,50 +176,34 @@ impl Poller {
                         records.push(record);
                     }
                     Some(Err(error)) => {
-                        failed = self.polled(error);
+                        group.assignment().failed(name, &error);
+                        failed = group.polled(&self.consumer, error);
                         break;
                     }
                 }
             }
             if !records.is_empty() {
+                if failed.is_ok() {
+                    group.assignment().flows(name)
+                }
                 partition.take(records);
                 fetched = Fetched::Some;
             }
-            self.note(failed);
+            group.note(failed);
         }
         fetched
-    }
-
-    fn polled(&self, error: KafkaError) -> Result<(), KafkaError> {
-        match error {
-            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => {
-                self.group().loss_seen.store(true, Relaxed);
-                self.group().look_now.store(true, Relaxed);
-                Ok(())
-            }
-            KafkaError::MessageConsumptionFatal(_) => {
-                self.group().look_for_the_end(&self.consumer);
-                Ok(())
-            }
-            error => Err(error),
-        }
     }
 
     /// Looks after what has waited: lost positions, held partitions, and beginnings that Kafka or the store do not
     /// have yet.
     fn look(&mut self, group: &Group, now: Instant) {
-        if !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::None) {
+        let has_protocol = !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::None);
+        if has_protocol && !group.is_outside.load(Relaxed) {
             // A member without partitions is never told that it has joined.
             group.service.status.health.joined(true);
         }
-        if group.loss_seen.load(Relaxed) {
-            // Kafka's client says it once: it counts as seen only after every partition was looked at.
-            match group.look_for_losses(&self.consumer) {
-                Ok(()) => group.loss_seen.store(false, Relaxed),
-                Err(error) => self.note(Err(error)),
-            }
-        }
-        self.note(group.leave_unknown_topics(&self.consumer));
+        group.note(group.look_for_losses(&self.consumer));
+        group.note(group.leave_unknown_topics(&self.consumer));
         if now >= self.next_topics {
             self.next_topics = now + LOOK_AT_TOPICS;
             group.look_at_topics(&self.consumer);
@@ -251,14 +212,14 @@ impl Poller {
             match group.retry_held(&self.consumer) {
                 Ok(false) => self.ask_pause = ASK_AGAIN.0,
                 Ok(true) => self.ask_pause = (self.ask_pause * 2).min(ASK_AGAIN.1),
-                Err(error) => self.note(Err(error)),
+                Err(error) => group.note(Err(error)),
             }
             self.next_ask = Instant::now() + self.ask_pause;
         }
         group.look_for_stalls(&self.consumer, now);
         group.look_for_the_end(&self.consumer);
         group.remember_beginnings();
-        self.note(group.assignment().commit_beginnings(&self.consumer));
+        group.note(group.assignment().commit_beginnings(&self.consumer));
     }
 
     fn commit(&self, mode: CommitMode) {
@@ -273,20 +234,13 @@ impl Poller {
         group.service.status.health.draining();
         let deadline = Instant::now() + group.drain_timeout;
         let names: Vec<Name> = group.assignment().running.keys().cloned().collect();
-        self.note(self.consumer.pause(&list(names.iter().map(|(topic, partition)| (&**topic, *partition)))));
+        group.note(self.consumer.pause(&list(names.iter().map(|(topic, partition)| (&**topic, *partition)))));
         while !group.assignment().is_drained() && Instant::now() < deadline {
             self.turn();
         }
-        self.commit(CommitMode::Sync);
+        group.last_commit(&self.consumer, deadline);
         group.forget_all();
         if group.assignment().is_drained() { Ended::Drained } else { Ended::CutOff }
-    }
-
-    fn note(&self, outcome: Result<(), KafkaError>) {
-        if let Err(error) = outcome {
-            self.group().service.status.metrics.fault(Component::Kafka);
-            tracing::warn!(%error, "Kafka");
-        }
     }
 
     fn group(&self) -> &Group {

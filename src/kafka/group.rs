@@ -13,7 +13,7 @@ use rdkafka::{
     ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext},
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult},
     types::RDKafkaRespErr,
 };
 use tokio::runtime::Handle;
@@ -60,10 +60,10 @@ pub(crate) struct Group {
     pub(crate) stop: CancellationToken,
     pub(crate) watcher: Watcher,
     pub(crate) assignment: Mutex<Assignment>,
+    /// The group has gone on without this member, and nothing was assigned to it since.
+    pub(crate) is_outside: AtomicBool,
     /// Something was assigned: what has to be looked after should not wait for its time.
     pub(crate) look_now: AtomicBool,
-    /// Kafka's client has said that some position is not in its log.
-    pub(crate) loss_seen: AtomicBool,
 }
 
 impl Group {
@@ -94,6 +94,7 @@ impl Group {
         for (name, position) in starts {
             self.begin_or_hold(&mut assignment, name, position);
         }
+        self.is_outside.store(false, Relaxed);
         self.service.status.health.joined(true);
         self.service.status.metrics.rebalance(RebalanceKind::Assigned);
         self.look_now.store(true, Relaxed);
@@ -177,6 +178,10 @@ impl Group {
             self.service.status.health.moves(&name.0, name.1);
         }
         drop(assignment);
+        if lost {
+            self.is_outside.store(true, Relaxed);
+            self.service.status.health.joined(false);
+        }
         let kind = if lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
         self.service.status.metrics.rebalance(kind);
         consumer.incremental_unassign(revoked)
@@ -204,10 +209,8 @@ impl Group {
             }
         }
         crate::crash::crash_point("in_revoke");
-        if !partitions.is_empty()
-            && let Err(error) = self.assignment().commit(consumer, CommitMode::Sync)
-        {
-            self.commit_failed(&error);
+        if !partitions.is_empty() {
+            self.last_commit(consumer, deadline);
         }
     }
 
@@ -216,12 +219,6 @@ impl Group {
         let mut assignment = self.assignment();
         let names: Vec<Name> = assignment.running.keys().cloned().collect();
         names.iter().for_each(|name| assignment.end(name));
-    }
-
-    /// Never fatal: a later commit covers this one, and the next owner skips what the store knows.
-    pub(super) fn commit_failed(&self, error: &KafkaError) {
-        self.service.status.metrics.commit(CommitOutcome::Failed);
-        tracing::warn!(%error, "a commit failed; a later one covers it");
     }
 }
 
@@ -241,7 +238,6 @@ impl ConsumerContext for Group {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => self.assignment().all_committed(),
             Err(error) => {
                 self.commit_failed(&error);
                 self.assignment().not_committed(&error, offsets);
@@ -270,6 +266,11 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
+        if self.is_outside.load(Relaxed) {
+            // It may be back without partitions.
+            let is_member = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
+            self.service.status.health.joined(is_member);
+        }
         for ((topic, partition), running) in &mut self.assignment().running {
             let known = statistics.topics.get(&**topic).and_then(|topic| topic.partitions.get(partition));
             running.fetched = known.map(|known| Fetched { next: known.next_offset, ready: known.fetchq_cnt });

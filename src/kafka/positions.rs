@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long Kafka may take to answer one question; the loop that polls waits for it.
-const KAFKA_ANSWERS: Duration = Duration::from_secs(5);
+pub(super) const KAFKA_ANSWERS: Duration = Duration::from_secs(5);
 /// The same once a partition's leader has not answered: the others' may, but not one after the other.
 const KAFKA_ANSWERS_BRIEFLY: Duration = Duration::from_millis(500);
 /// How long the store may take to answer one question.
@@ -38,6 +38,8 @@ pub(crate) struct Positions {
     pub(crate) topic_ids: bool,
     /// Where nothing waits for handlers.
     pub(crate) control: Handle,
+    /// Logs that have lost their end, as long as the store could not be told.
+    pub(crate) unwritten: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
 /// Where one partition begins, and how many its topic has.
@@ -95,8 +97,17 @@ impl Positions {
             })?;
             let first_start = self.first_start(consumer, topic, partition, log).map_err(kafka)?;
             let topic_id = id.as_deref();
-            let start = Known { topic, partition, log, committed, anchors, first_start, topic_id }.start();
-            let is_committed = committed.get(&partition).is_some_and(|offset| start == Start::At(*offset));
+            let known = Known { topic, partition, log, committed, anchors, first_start, topic_id };
+            // Before anything else: when it is asked the next time, the log may have grown past the offset.
+            if let Some(from) = known.lost_from() {
+                self.lost(topic, partition, from)?;
+            }
+            let start = known.start();
+            // What was noted about a log that has lost its end since then is about other records: the place is
+            // committed once more, without a note.
+            let is_committed = !anchors.lost.contains_key(&partition)
+                && known.lost_from().is_none()
+                && committed.get(&partition).is_some_and(|offset| start == Start::At(*offset));
             let finished = match (notes.get(&partition), topic_id, &start) {
                 (Some(note), Some(topic_id), Start::At(offset)) if is_committed => {
                     finished(topic, note, &Place { topic_id, partition, offset: *offset }, log.1)
@@ -127,7 +138,12 @@ impl Positions {
         }
         let id = self.topic_id(consumer, topic, KAFKA_ANSWERS);
         let committed = committed(consumer, topic, count).map_err(kafka)?;
-        Ok(Topic { count, id, committed, anchors: self.anchors(topic)? })
+        let mut anchors = self.anchors(topic)?;
+        for (partition, from) in self.unwritten(topic) {
+            self.lost(topic, partition, from)?;
+            anchors.lost.entry(partition).or_insert(from);
+        }
+        Ok(Topic { count, id, committed, anchors })
     }
 
     /// The topic's id, if the broker tells it within `patience`.
@@ -138,17 +154,6 @@ impl Positions {
         patience: Duration,
     ) -> Option<String> {
         if self.topic_ids { topic_id(consumer.client(), topic, patience) } else { None }
-    }
-
-    /// Whether the log still has what this partition reads next.
-    pub(super) fn is_in_log(
-        consumer: &GroupConsumer,
-        topic: &str,
-        partition: i32,
-        next: i64,
-    ) -> Result<bool, KafkaError> {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, KAFKA_ANSWERS)?;
-        Ok((low..=high).contains(&next))
     }
 
     fn first_start(
@@ -178,6 +183,26 @@ impl Positions {
     /// Lets the store remember that this group has begun on these partitions.
     pub(super) fn anchor(&self, topic: &str, partitions: i32, started: &[(i32, i64)]) -> Result<(), String> {
         self.ask_store("that the group began", self.store.anchor(&self.group, topic, partitions, started))
+    }
+
+    /// The log of a partition has lost its end, and has other records from `from` on. Should the store not answer, this
+    /// is kept in mind until it does.
+    pub(super) fn lost(&self, topic: &str, partition: i32, from: i64) -> Result<(), String> {
+        let name = (topic.to_owned(), partition);
+        self.all_unwritten().entry(name.clone()).or_insert(from);
+        self.ask_store("to remember a loss", self.store.lost(&self.group, topic, partition, from))?;
+        self.all_unwritten().remove(&name);
+        Ok(())
+    }
+
+    fn unwritten(&self, topic: &str) -> Vec<(i32, i64)> {
+        let unwritten = self.all_unwritten();
+        let of_topic = unwritten.iter().filter(|((name, _), _)| name == topic);
+        of_topic.map(|((_, partition), from)| (*partition, *from)).collect()
+    }
+
+    fn all_unwritten(&self) -> MutexGuard<'_, BTreeMap<(String, i32), i64>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A partition has begun, in the topic of this id.

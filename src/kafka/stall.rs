@@ -103,6 +103,8 @@ impl Group {
     /// Tells the probes of partitions that stand still for no reason.
     pub(super) fn look_for_stalls(&self, consumer: &GroupConsumer, now: Instant) {
         let Some(patience) = self.stall_after else { return };
+        // Where one leader does not answer, others may not either, and the loop that polls waits for each.
+        let mut answers = true;
         let is_explained = self.stop.is_cancelled() || self.service.status.store_is_down();
         for (name, running) in &mut self.assignment().running {
             let sight = running.sight();
@@ -115,7 +117,12 @@ impl Group {
                 self.moves(name, running);
                 continue;
             }
-            let ask = || consumer.fetch_watermarks(&name.0, name.1, ANSWERS).ok().map(|(_, end)| end);
+            let ask = || {
+                let answer =
+                    answers.then(|| consumer.fetch_watermarks(&name.0, name.1, ANSWERS).ok()).flatten();
+                answers = answer.is_some();
+                answer.map(|(_, end)| end)
+            };
             match running.stillness.waiting(sight, now, patience, ask) {
                 Some(what) if running.stillness.since(now) >= patience => {
                     self.stands_still(name, running, &what, patience);
@@ -132,6 +139,7 @@ impl Group {
         if running.stillness.moves() {
             tracing::info!(%topic, partition, "moves again");
             self.service.status.health.moves(topic, *partition);
+            self.service.status.health.resume(topic, *partition);
         }
     }
 
@@ -140,11 +148,13 @@ impl Group {
         if !std::mem::replace(&mut running.stillness.is_told, true) {
             let patience = humantime::format_duration(patience);
             tracing::error!(%topic, partition, %what, %patience, "stands still although records wait");
-            self.service.status.health.stalled(
-                topic,
-                *partition,
-                format!("{what}, for more than {patience}"),
-            );
+            let health = &self.service.status.health;
+            let why = format!("{what}, for more than {patience}");
+            match &running.trouble {
+                // A new process would meet it as well, and all other partitions would pay for the restart.
+                Some(trouble) => health.pause(topic, *partition, format!("{why}: {trouble}")),
+                None => health.stalled(topic, *partition, why),
+            }
         }
     }
 }

@@ -42,6 +42,12 @@ impl Known<'_> {
         }
     }
 
+    /// Where the log ends, if that is before what the group has committed: from there on it will have other records.
+    pub(crate) fn lost_from(&self) -> Option<i64> {
+        let end = self.log.1;
+        self.committed.get(&self.partition).filter(|committed| **committed > end).map(|_| end)
+    }
+
     fn accepted(&self, accepted: Accepted) -> Start {
         let (low, high) = self.log;
         match accepted {
@@ -62,8 +68,16 @@ impl Known<'_> {
         {
             return self.hold("the topic was deleted and created again: offsets of the old one mean nothing");
         }
+        let lost = self.anchors.lost.get(&self.partition);
         match self.committed.get(&self.partition) {
-            Some(offset) if (low..=high).contains(offset) => Start::At(*offset),
+            Some(offset) if (low..=high).contains(offset) => match lost {
+                // The log has grown past the offset since then, with records that nobody has had. An offset that was
+                // moved back to before them passes over nothing.
+                Some(from) if offset > from => self.hold(&format!(
+                    "its log had lost its end: records from {from} on may be others than those that were handled, and {offset} is committed"
+                )),
+                _ => Start::At(*offset),
+            },
             Some(offset) if *offset < low => {
                 self.hold(&format!("records {offset} to {} were deleted before they were handled", low - 1))
             }
@@ -123,7 +137,7 @@ mod tests {
             partitions: Some(partitions),
             started: started.iter().map(|partition| (*partition, 0)).collect(),
             topic_ids: started.iter().map(|partition| (*partition, "id".to_owned())).collect(),
-            accepted: BTreeMap::new(),
+            ..Anchors::default()
         }
     }
 
@@ -161,6 +175,40 @@ mod tests {
         let case = Case { log: (5, 50), committed: vec![(0, 4), (1, 51)], anchors: anchors(2, &[0, 1]) };
         assert!(reason(case.partition(0)).starts_with("records 4 to 4 were deleted"));
         assert!(reason(case.partition(1)).starts_with("the committed offset 51 is beyond the end"));
+    }
+
+    #[test]
+    fn a_log_that_has_grown_past_the_offset_after_it_lost_its_end_is_still_a_loss() {
+        let lost = |committed, accepted: &[(i32, Accepted)]| {
+            let lost = BTreeMap::from([(0, 60)]);
+            let accepted = accepted.iter().copied().collect();
+            let anchors = Anchors { lost, accepted, ..anchors(1, &[0]) };
+            Case { log: (5, 200), committed: vec![(0, committed)], anchors }.partition(0)
+        };
+        assert!(reason(lost(99, &[])).starts_with("its log had lost its end: records from 60 on"));
+        assert_eq!(lost(60, &[]), Start::At(60), "moved back by a person");
+        assert_eq!(lost(99, &[(0, Accepted::Offset(60))]), Start::At(60));
+        assert_eq!(lost(99, &[(0, Accepted::Offset(99))]), Start::At(99));
+    }
+
+    #[test]
+    fn where_a_log_has_lost_its_end_is_known_only_while_it_is_shorter() {
+        let from = |end, committed: &[(i32, i64)]| {
+            let (committed, anchors) = (committed.iter().copied().collect(), Anchors::default());
+            let log = (5, end);
+            Known {
+                topic: "t",
+                partition: 0,
+                log,
+                committed: &committed,
+                anchors: &anchors,
+                first_start: 5,
+                topic_id: None,
+            }
+            .lost_from()
+        };
+        assert_eq!(from(60, &[(0, 99)]), Some(60));
+        assert_eq!([from(99, &[(0, 99)]), from(60, &[]), from(60, &[(0, 4)])], [None; 3]);
     }
 
     #[test]

@@ -76,6 +76,8 @@ impl Lanes {
         if let Some(waiting) = self.by_key.get(&key).and_then(|lane| self.waiting.get_mut(lane.0)) {
             return waiting.records.push_back(delivered);
         }
+        // A lane outlives its records, and a key shares the memory of its record's value.
+        let key = Bytes::copy_from_slice(&key);
         let lane = self.unused.pop().unwrap_or_else(|| {
             self.waiting.push(Waiting::default());
             Lane(self.waiting.len() - 1)
@@ -231,6 +233,20 @@ mod tests {
         assert!(lanes.by_key.is_empty() && !lanes.is_ready());
         lanes.push(record(1, Some("a")));
         assert_eq!(taken(&mut lanes, 9, 9), [(A, vec![1])]);
+    }
+
+    #[test]
+    fn a_lane_does_not_keep_the_memory_of_its_first_record() {
+        let mut value = Bytes::from(b"key and a large value".to_vec());
+        let key = value.split_to(3);
+        let mut first = record(0, None);
+        let record = Arc::get_mut(&mut first.record).unwrap();
+        (record.key, record.value) = (Some(key), None);
+        let mut lanes = Lanes::new(Ordering::Key);
+        lanes.push(first);
+        drop(lanes.take(1, 1));
+        assert!(lanes.by_key.contains_key(&b"key"[..]), "it is at work");
+        assert!(value.is_unique());
     }
 
     #[test]

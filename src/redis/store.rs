@@ -225,6 +225,13 @@ impl DedupeStore for RedisStore {
         self.servers.query::<Vec<u64>>(&key, &write).await.map(|_| ())
     }
 
+    async fn lost(&self, group: &str, topic: &str, partition: i32, from: i64) -> Result<(), StoreFault> {
+        let key = self.anchors_key(group, topic);
+        let mut write = Pipeline::with_capacity(1);
+        write.hset_nx(&key, format!("lost:{partition}"), from);
+        self.servers.query::<Vec<u64>>(&key, &write).await.map(|_| ())
+    }
+
     async fn begun(
         &self,
         group: &str,
@@ -238,7 +245,7 @@ impl DedupeStore for RedisStore {
         if let Some(id) = topic_id {
             write.hset(&key, format!("topic:{partition}"), id);
         }
-        write.hdel(&key, format!("accepted:{partition}"));
+        write.hdel(&key, &[format!("accepted:{partition}"), format!("lost:{partition}")]);
         self.servers.query::<Vec<u64>>(&key, &write).await.map(|_| ())
     }
 
@@ -277,6 +284,9 @@ fn read_field(anchors: &mut Anchors, field: &str, value: &str) -> Option<()> {
         }
         Some(("accepted", partition)) => {
             anchors.accepted.insert(partition.parse().ok()?, value.parse().ok()?);
+        }
+        Some(("lost", partition)) => {
+            anchors.lost.insert(partition.parse().ok()?, value.parse().ok()?);
         }
         _ => return None,
     }

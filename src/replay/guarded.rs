@@ -102,6 +102,10 @@ impl DedupeStore for Guarded {
         self.store.accept(group, topic, partition, at).await
     }
 
+    async fn lost(&self, group: &str, topic: &str, partition: i32, from: i64) -> Result<(), StoreFault> {
+        self.store.lost(group, topic, partition, from).await
+    }
+
     async fn begun(
         &self,
         group: &str,

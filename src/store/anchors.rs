@@ -11,6 +11,8 @@ pub struct Anchors {
     pub topic_ids: BTreeMap<i32, String>,
     /// Losses that a person has accepted and no worker has acted upon yet, by partition.
     pub accepted: BTreeMap<i32, Accepted>,
+    /// Where each log that had lost its end went on with other records, by partition, until a person has decided.
+    pub lost: BTreeMap<i32, i64>,
 }
 
 /// Where a partition goes on after a person has accepted that its position was lost.

@@ -217,6 +217,11 @@ impl DedupeStore for MemoryStore {
         Ok(())
     }
 
+    async fn lost(&self, group: &str, topic: &str, partition: i32, from: i64) -> Result<(), StoreFault> {
+        self.desk().anchors(group, topic).lost.entry(partition).or_insert(from);
+        Ok(())
+    }
+
     async fn begun(
         &self,
         group: &str,
@@ -227,6 +232,7 @@ impl DedupeStore for MemoryStore {
         let mut desk = self.desk();
         let anchors = desk.anchors(group, topic);
         anchors.accepted.remove(&partition);
+        anchors.lost.remove(&partition);
         anchors.topic_ids.extend(topic_id.map(|id| (partition, id.to_owned())));
         Ok(())
     }

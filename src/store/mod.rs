@@ -91,8 +91,12 @@ pub trait DedupeStore: Send + Sync + std::fmt::Debug {
         position: Accepted,
     ) -> Result<(), StoreFault>;
 
+    /// Writes down that the log of a partition had lost its end: from offset `from` on it holds other records than those
+    /// that the group has had. The first time counts, until the partition has [`begun`](Self::begun) again.
+    async fn lost(&self, group: &str, topic: &str, partition: i32, from: i64) -> Result<(), StoreFault>;
+
     /// A partition has begun, in the topic of this id: that is remembered, and what a person had accepted for it is
-    /// forgotten, for it was acted upon.
+    /// forgotten, for it was acted upon, as is the end that its log had lost.
     async fn begun(
         &self,
         group: &str,

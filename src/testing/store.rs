@@ -95,6 +95,10 @@ impl DedupeStore for LinedStore {
         self.open().await?.accept(group, topic, partition, position).await
     }
 
+    async fn lost(&self, group: &str, topic: &str, partition: i32, from: i64) -> Result<(), StoreFault> {
+        self.open().await?.lost(group, topic, partition, from).await
+    }
+
     async fn begun(
         &self,
         group: &str,

@@ -40,6 +40,7 @@ impl Wiring<'_> {
                 store: Arc::clone(&self.parts.store),
                 topic_ids: self.parts.kafka.tells_topic_ids(),
                 control: self.control.handle(),
+                unwritten: Default::default(),
             },
             service: Arc::clone(&run),
             topics: topics.into_iter().map(|topic| (topic.name.to_string(), topic)).collect(),
@@ -53,8 +54,8 @@ impl Wiring<'_> {
             runtime: self.handlers.clone(),
             watcher: Watcher::default(),
             assignment: Default::default(),
+            is_outside: Default::default(),
             look_now: Default::default(),
-            loss_seen: Default::default(),
             control: self.control.handle(),
             stop: self.stop.clone(),
         };

@@ -1,11 +1,11 @@
-//! A pod that starts again under its old name is another owner.
+//! A pod that starts again under its old name is another owner, and one that was away finds the group elsewhere.
 
 use std::time::{Duration, Instant};
 
 use crate::{
     TEST_WORKER,
     support::{
-        kafka::{Record, TestTopic},
+        kafka::{Record, TestTopic, move_offset},
         pod::Pods,
         redis::store_records,
         wait::until,
@@ -57,4 +57,22 @@ async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it(
     assert_eq!((first.attempt, second.attempt), (1, 2));
     assert!(second.token > first.token, "{} does not fence {} off", second.token, first.token);
     assert_eq!((pods.effects().count("slow"), pods.effects().count("quick")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_pod_that_wakes_up_after_the_group_went_back_commits_what_it_meets_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    let pods = Pods::of(topic.name(), folder.path()).with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "1500");
+    let ids = ["a", "b", "c", "d"];
+    topic.produce_all(ids.map(|id| Record::new(id, format!(r#"{{"id":"{id}"}}"#)))).await;
+    let pod = pods.start(TEST_WORKER);
+    pods.commit(&topic, 4, PATIENCE).await;
+    pod.freeze();
+    // As soon as the group has lost its only member.
+    move_offset(&pods.group, &topic, 0, 1).await;
+    pods.commit(&topic, 1, PATIENCE).await;
+    pod.thaw();
+    pods.commit(&topic, 4, PATIENCE).await;
+    assert!(ids.iter().all(|id| pods.effects().count(id) == 1), "{:?}", pods.effects().counts());
 }

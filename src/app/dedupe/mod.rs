@@ -116,6 +116,9 @@ fn forgettable(inspected: &Inspected, has_ledger: bool) -> Result<Option<Stamp>,
     }
 }
 
+const AGAIN: &str = "When this event is delivered again, it takes effect again, unless the group's commit notes it as finished: \
+                     such a record is passed over by its place alone, until the group is taken back with `rewind`.";
+
 const FOREIGN: &str = "its record was not written by this version, and is left alone";
 
 fn busy(left: std::time::Duration) -> String {
@@ -131,7 +134,7 @@ fn confirmed(shown: &Shown<'_>) -> Result<(), ExitCode> {
         return Err(refuse("add --yes to let it be forgotten: there is no terminal to ask at"));
     }
     eprintln!("{}\n", shown.text());
-    eprint!("When this event is delivered again, it takes effect again. Forget it? [y/N] ");
+    eprint!("{AGAIN} Forget it? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stderr().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
     match read {
@@ -202,7 +205,7 @@ fn told(event: &Event, shown: &Shown<'_>, went: Result<(), String>) -> ExitCode 
     match went {
         Ok(()) => {
             if !event.json {
-                println!("Forgotten: when this event is delivered again, it takes effect again.");
+                println!("Forgotten. {AGAIN}");
             }
             ExitCode::from(FINE)
         }

@@ -26,10 +26,20 @@ pub(super) fn kafka(reader: &mut Reader, settings: &KafkaSettings) {
     let protocol = property("security.protocol").unwrap_or_else(|| "plaintext".to_owned());
     let brokers = || settings.brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty());
     let remote = || brokers().filter(|broker| !is_loopback(host(after_scheme(broker).1)));
+    let other =
+        |broker: &&str| after_scheme(broker).0.is_some_and(|scheme| !scheme.eq_ignore_ascii_case(&protocol));
+    if let Some(broker) = brokers().find(other) {
+        reader.problem(
+            "kafka.brokers",
+            format!(
+                "{broker} would be left out, for \"security.protocol\" is {protocol:?}; allowed is HOST:PORT, with the protocol under [kafka.properties]"
+            ),
+        );
+    }
     if settings.allow_plaintext {
         return;
     }
-    let open = remote().find(|broker| is_plaintext(after_scheme(broker).0.unwrap_or(&protocol)));
+    let open = remote().next().filter(|_| is_plaintext(&protocol));
     if let Some(open) = open {
         let login = if property("sasl.mechanism").or_else(|| property("sasl.mechanisms")).is_some() {
             "sasl_ssl"
@@ -47,7 +57,7 @@ pub(super) fn kafka(reader: &mut Reader, settings: &KafkaSettings) {
         return;
     }
     for (name, trusting, why) in TRUSTING {
-        if property(name).is_some_and(|value| value == trusting) {
+        if property(name).is_some_and(|value| as_read(&value) == trusting) {
             reader.problem(&format!("kafka.properties.{name}"), format!("{why}; leave it out, {allow}"));
         }
     }
@@ -72,7 +82,16 @@ fn is_plaintext(protocol: &str) -> bool {
     protocol.eq_ignore_ascii_case("plaintext") || protocol.eq_ignore_ascii_case("sasl_plaintext")
 }
 
-/// Kafka's client takes brokers as `ssl://host:port`, too; that counts before `security.protocol`.
+/// A value as Kafka's client reads it, which takes more than one word for yes and no.
+fn as_read(value: &str) -> &str {
+    match value.trim() {
+        "t" | "1" => "true",
+        "f" | "0" => "false",
+        other => other,
+    }
+}
+
+/// Kafka's client takes brokers as `ssl://host:port`, too, and leaves out those with another protocol than its own.
 fn after_scheme(broker: &str) -> (Option<&str>, &str) {
     broker.split_once("://").map_or((None, broker), |(scheme, rest)| (Some(scheme), rest))
 }
@@ -130,12 +149,37 @@ mod tests {
             protocol("SASL_SSL"),
             format!("{brokers}kafka.allow_plaintext = true\n"),
             "kafka.brokers = \"localhost:9092,[::1]:9092\"\n".to_owned(),
-            "kafka.brokers = \"ssl://kafka:9092\"\n".to_owned(),
+            protocol("ssl").replace("kafka:9092", "SSL://kafka:9092"),
         ] {
             assert_eq!(problems(&fine), [""; 0], "{fine}");
         }
-        let scheme = protocol("ssl").replace("kafka:9092", "plaintext://kafka:9092");
-        assert_eq!(problems(&scheme), [why("ssl").replace("kafka:9092", "plaintext://kafka:9092")]);
+    }
+
+    #[test]
+    fn a_broker_that_the_client_would_leave_out_is_refused() {
+        for text in [
+            "kafka.brokers = \"ssl://kafka:9092, localhost:9092\"\n",
+            "kafka.brokers = \"ssl://localhost:9092\"\nkafka.allow_plaintext = true\n",
+            "kafka.brokers = \"plaintext://kafka:9092\"\nkafka.properties.\"security.protocol\" = \"ssl\"\n",
+        ] {
+            let problems = problems(text);
+            assert!(problems.iter().any(|problem| problem.contains("would be left out")), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn yes_and_no_are_read_as_the_client_reads_them() {
+        for (name, value) in [
+            ("enable.ssl.certificate.verification", "0"),
+            ("enable.ssl.certificate.verification", "\"F\""),
+            ("enable.sasl.oauthbearer.unsecure.jwt", "1"),
+            ("enable.sasl.oauthbearer.unsecure.jwt", "\"t\""),
+        ] {
+            let text = format!(
+                "kafka.brokers = \"kafka:9092\"\n[kafka.properties]\n\"security.protocol\" = \"ssl\"\n{name:?} = {value}\n"
+            );
+            assert_eq!(problems(&text).len(), 1, "{text}");
+        }
     }
 
     #[test]

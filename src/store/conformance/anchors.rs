@@ -13,6 +13,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         the_first_start_is_remembered_number_by_number,
         where_a_loss_is_accepted_reading_begins_anew,
         an_accepted_position_is_kept_until_it_is_done,
+        an_end_that_was_lost_is_remembered_until_reading_has_begun_again,
         the_topic_that_a_partition_began_in_is_the_last_one_told,
         anchors_of_one_group_and_topic_are_no_others,
         notes_are_kept_by_kind_and_name_until_they_are_taken_away,
@@ -71,6 +72,18 @@ async fn an_accepted_position_is_kept_until_it_is_done(bench: &Bench<'_>) -> Ver
     }
     let left = Anchors { accepted: BTreeMap::from([(2, Accepted::Offset(7))]), ..Anchors::default() };
     same(bench.store.anchors(group, "topic").await?, left)
+}
+
+async fn an_end_that_was_lost_is_remembered_until_reading_has_begun_again(bench: &Bench<'_>) -> Verdict {
+    let group = bench.space();
+    for (partition, from) in [(0, 60), (1, 0), (0, 70)] {
+        bench.store.lost(group, "topic", partition, from).await?;
+    }
+    bench.store.accept(group, "topic", 0, Accepted::Latest).await?;
+    bench.store.anchor(group, "topic", 2, &[(0, 90)]).await?;
+    same(bench.store.anchors(group, "topic").await?.lost, BTreeMap::from([(0, 60), (1, 0)]))?;
+    bench.store.begun(group, "topic", 0, None).await?;
+    same(bench.store.anchors(group, "topic").await?.lost, BTreeMap::from([(1, 0)]))
 }
 
 async fn the_topic_that_a_partition_began_in_is_the_last_one_told(bench: &Bench<'_>) -> Verdict {

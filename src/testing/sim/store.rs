@@ -213,6 +213,10 @@ impl DedupeStore for Claims {
         self.now().accept(group, topic, partition, position).await
     }
 
+    async fn lost(&self, group: &str, topic: &str, partition: i32, from: i64) -> Result<(), StoreFault> {
+        self.now().lost(group, topic, partition, from).await
+    }
+
     async fn begun(
         &self,
         group: &str,
