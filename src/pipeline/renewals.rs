@@ -118,7 +118,7 @@ mod tests {
         let claims = Claims::new(Arc::clone(&store) as _, Layout::Keys, Arc::new(status), Handle::current());
         let owners = OwnerFactory::new();
         let request = ClaimRequest {
-            key: StoreKey::new("oncewise", "group", "handler", "event".to_owned()),
+            key: StoreKey::new("oncewise", "group", "handler", "event"),
             owner: owners.delivery(1, "topic", 0, 0),
             lease: LEASE,
             retention: LEASE,

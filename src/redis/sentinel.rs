@@ -98,7 +98,8 @@ impl Sentinels {
             return Err(StoreFault::unavailable("the Sentinels that answer know less than they did before"));
         }
         if is_older {
-            Line::connect(&target, true).await?;
+            let connected = timeout(target.connect_timeout, Line::connect(&target, true)).await;
+            connected.map_err(|_| target.silent())??;
         }
         let mut told = self.lock();
         if told.address.as_ref().is_some_and(|before| *before != target.address) {
