@@ -47,6 +47,7 @@ async fn a_batch_that_cannot_be_unpacked_costs_its_partition_and_not_the_process
     let pods = Pods::of(topic.name(), folder.path())
         .with("HTTP__LISTEN", &format!("127.0.0.1:{port}"))
         .with("KAFKA__PROPERTIES__STATISTICS_INTERVAL_MS", "500")
+        .with("KAFKA__PROPERTIES__MESSAGE_MAX_BYTES", "100000")
         .with("KAFKA__PROPERTIES__FETCH_MAX_BYTES", "100000")
         .with("KAFKA__PROPERTIES__FETCH_MESSAGE_MAX_BYTES", "100000")
         .with("KAFKA__PROPERTIES__RECEIVE_MESSAGE_MAX_BYTES", "101000")
