@@ -12,7 +12,9 @@ use super::{
 
 /// How long Kafka may take to say where a log ends; the loop that polls waits for it.
 const ANSWERS: Duration = Duration::from_millis(500);
-/// While a partition stands still, Kafka is asked so many times whether records wait before it counts as stuck.
+/// While a partition stands still, Kafka is asked so many times whether records wait before it counts as stuck. It is not
+/// asked at once: over a slow line an answer comes behind what is being fetched, and one that is not waited for costs the
+/// connection, and with it all of that.
 const QUESTIONS: u32 = 4;
 
 /// What changes whenever a partition moves.
@@ -55,6 +57,14 @@ impl Stillness {
         was_told
     }
 
+    /// It stands still for a reason. Whether that is news.
+    fn is_explained(&mut self) -> bool {
+        let next_question = self.next_question;
+        let was_told = self.moves();
+        self.next_question = next_question;
+        was_told
+    }
+
     /// Takes a look; whether anything has changed since the last one.
     fn look(&mut self, sight: Sight) -> bool {
         let seen = Sight { fetched: None, ..sight };
@@ -83,8 +93,11 @@ impl Stillness {
         if fetched.ready > 0 {
             return Some(format!("{} records are fetched, and not taken in", fetched.ready));
         }
-        if self.next_question.is_none_or(|next| next <= now) {
+        let due = self.next_question.is_some_and(|next| next <= now);
+        if due || self.next_question.is_none() {
             self.next_question = Some(now + patience / QUESTIONS);
+        }
+        if due {
             let behind = |end: &i64| *end > next.max(fetched.next);
             self.waiting = ask().filter(behind).map(|end| {
                 format!("the log goes on from {} to {end}, and nothing is fetched", next.max(fetched.next))
@@ -128,19 +141,24 @@ impl Group {
                     self.stands_still(name, running, &what, patience);
                 }
                 Some(_) => {}
-                None => self.moves(name, running),
+                None if running.stillness.is_explained() => self.goes_on(name),
+                None => {}
             }
             // However many there are to ask about, the loop turns.
             self.service.status.health.tick();
         }
     }
 
-    fn moves(&self, (topic, partition): &Name, running: &mut Running) {
+    fn moves(&self, name: &Name, running: &mut Running) {
         if running.stillness.moves() {
-            tracing::info!(%topic, partition, "moves again");
-            self.service.status.health.moves(topic, *partition);
-            self.service.status.health.resume(topic, *partition);
+            self.goes_on(name);
         }
+    }
+
+    fn goes_on(&self, (topic, partition): &Name) {
+        tracing::info!(%topic, partition, "moves again");
+        self.service.status.health.moves(topic, *partition);
+        self.service.status.health.resume(topic, *partition);
     }
 
     /// Said once.
@@ -168,7 +186,9 @@ mod tests {
         Sight { next: 10, watermark: 10, unsettled: 0, fetched: Some(Fetched { next: 10, ready: 0 }) };
 
     fn waiting(sight: Sight, end: Option<i64>) -> Option<String> {
-        Stillness::default().waiting(sight, Instant::now(), PATIENCE, || end)
+        let (mut still, began) = (Stillness::default(), Instant::now());
+        let at_first = still.waiting(sight, began, PATIENCE, || panic!("asked at once"));
+        at_first.or_else(|| still.waiting(sight, began + PATIENCE, PATIENCE, || end))
     }
 
     #[test]
@@ -203,9 +223,10 @@ mod tests {
                 end
             })
         };
-        assert!(at(0, Some(11)).is_some());
-        assert!((1..30).all(|second| at(second, None).is_some()), "the last answer stands");
-        assert_eq!(at(30, None), None);
+        assert!((0..30).all(|second| at(second, Some(11)).is_none()), "not at once");
+        assert!(at(30, Some(11)).is_some());
+        assert!((31..60).all(|second| at(second, None).is_some()), "the last answer stands");
+        assert_eq!(at(60, None), None);
         assert_eq!(asked, 2);
     }
 
@@ -223,5 +244,19 @@ mod tests {
             assert!(still.look(moved), "{moved:?}");
         }
         assert!(still.moves() && !still.moves());
+    }
+
+    #[test]
+    fn what_has_been_explained_is_not_asked_again_at_once() {
+        let (began, mut still, mut asked) = (Instant::now(), Stillness::default(), 0);
+        for second in 0..=60 {
+            let now = began + Duration::from_secs(second);
+            let waits = still.waiting(IDLE, now, PATIENCE, || {
+                asked += 1;
+                Some(10)
+            });
+            assert!(waits.is_none() && !still.is_explained());
+        }
+        assert_eq!(asked, 2);
     }
 }
