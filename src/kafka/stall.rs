@@ -12,9 +12,9 @@ use super::{
 
 /// How long Kafka may take to say where a log ends; the loop that polls waits for it.
 const ANSWERS: Duration = Duration::from_millis(500);
-/// While a partition stands still, Kafka is asked so many times whether records wait before it counts as stuck. It is not
-/// asked at once: over a slow line an answer comes behind what is being fetched, and one that is not waited for costs the
-/// connection, and with it all of that.
+/// Once records are known to wait, Kafka is asked so many times more before a partition counts as stuck. For the first time
+/// it is asked when a partition has stood still for as long as it may: over a slow line an answer comes behind what is being
+/// fetched, and one that is not waited for costs the connection, and with it all of that.
 const QUESTIONS: u32 = 4;
 
 /// What changes whenever a partition moves.
@@ -93,15 +93,13 @@ impl Stillness {
         if fetched.ready > 0 {
             return Some(format!("{} records are fetched, and not taken in", fetched.ready));
         }
-        let due = self.next_question.is_some_and(|next| next <= now);
-        if due || self.next_question.is_none() {
-            self.next_question = Some(now + patience / QUESTIONS);
-        }
-        if due {
+        if *self.next_question.get_or_insert(now + patience) <= now {
             let behind = |end: &i64| *end > next.max(fetched.next);
             self.waiting = ask().filter(behind).map(|end| {
                 format!("the log goes on from {} to {end}, and nothing is fetched", next.max(fetched.next))
             });
+            let pause = if self.waiting.is_some() { patience / QUESTIONS } else { patience };
+            self.next_question = Some(now + pause);
         }
         self.waiting.clone()
     }
@@ -223,10 +221,10 @@ mod tests {
                 end
             })
         };
-        assert!((0..30).all(|second| at(second, Some(11)).is_none()), "not at once");
-        assert!(at(30, Some(11)).is_some());
-        assert!((31..60).all(|second| at(second, None).is_some()), "the last answer stands");
-        assert_eq!(at(60, None), None);
+        assert!((0..120).all(|second| at(second, Some(11)).is_none()), "not at once");
+        assert!(at(120, Some(11)).is_some());
+        assert!((121..150).all(|second| at(second, None).is_some()), "the last answer stands");
+        assert_eq!(at(150, None), None);
         assert_eq!(asked, 2);
     }
 
@@ -249,7 +247,7 @@ mod tests {
     #[test]
     fn what_has_been_explained_is_not_asked_again_at_once() {
         let (began, mut still, mut asked) = (Instant::now(), Stillness::default(), 0);
-        for second in 0..=60 {
+        for second in 0..=240 {
             let now = began + Duration::from_secs(second);
             let waits = still.waiting(IDLE, now, PATIENCE, || {
                 asked += 1;
