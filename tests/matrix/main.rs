@@ -10,6 +10,7 @@ mod checker;
 
 mod broker;
 mod case;
+mod clocks;
 mod crash;
 mod group;
 mod groups;
@@ -19,6 +20,7 @@ mod mistakes;
 mod process;
 mod records;
 mod rig;
+mod rights;
 mod rolling;
 mod soak;
 mod still;

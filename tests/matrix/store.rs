@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::rig::{PATIENCE, Rig, STALL, passes};
-use crate::support::clock::Clock;
 use crate::support::disk::SmallDisk;
 use crate::support::kafka::{Record, committed};
 use crate::support::proxy::Proxy;
@@ -12,10 +11,10 @@ use crate::support::redis::RedisServer;
 use crate::support::wait::until;
 
 /// What a worker cannot begin without.
-const DOWN: &str = "the dedupe store cannot be used";
+pub(super) const DOWN: &str = "the dedupe store cannot be used";
 
 /// A Redis of its own, which appends to a file, and a topic whose pods use it.
-async fn with_redis(partitions: i32) -> (RedisServer, Rig) {
+pub(super) async fn with_redis(partitions: i32) -> (RedisServer, Rig) {
     let redis = RedisServer::start(true).await;
     let rig = Rig::new(partitions).await.with("REDIS__URL", &redis.url()).with("WORKER__CONCURRENCY", "8");
     (redis, rig)
@@ -211,123 +210,6 @@ async fn row_44_a_store_that_begins_to_evict_is_an_alarm() {
     redis.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
     pod.says("the dedupe store is not what it was", PATIENCE).await;
     pod.says("allkeys-lru", PATIENCE).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_45_functions_that_vanish_under_load_are_loaded_again() {
-    for layout in ["keys", "compact"] {
-        let (redis, rig) = with_redis(2).await;
-        let mut rig = rig.with("DEDUPE__LAYOUT", layout);
-        rig.load(1200, 15).await;
-        let pod = rig.start();
-        for _ in 0..10 {
-            rig.more_effects(50, STALL).await;
-            redis.command::<()>(&["FUNCTION", "FLUSH", "SYNC"]).await;
-            redis.command::<()>(&["SCRIPT", "FLUSH"]).await;
-        }
-        rig.settles_once().await;
-        drop(pod);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_46_rights_that_are_taken_away_pause_the_work_until_they_are_given_back() {
-    let (redis, mut rig) = with_redis(2).await;
-    redis.command::<()>(&["ACL", "SETUSER", "pod", "on", ">sesame", "~*", "+@all"]).await;
-    let url = format!("redis://pod:sesame@127.0.0.1:{}/", redis.port());
-    rig = rig.with("REDIS__URL", &url);
-    rig.send(4, |_| r#","sleep_ms":12000"#.to_owned()).await;
-    rig.load(1000, 20).await;
-    let mut pod = rig.start();
-    for (taken, given, length) in
-        [("-set", "+set", 12), ("-fcall", "+fcall", 6), ("off", "on", 6), ("-@all", "+@all", 6)]
-    {
-        rig.more_effects(50, PATIENCE).await;
-        // Enough to be left when the rights are gone.
-        rig.load(1000, 20).await;
-        redis.command::<()>(&["ACL", "SETUSER", "pod", taken]).await;
-        if taken == "off" {
-            // Who is in already, stays.
-            redis.command::<i64>(&["CLIENT", "KILL", "USER", "pod"]).await;
-        }
-        rig.answers("/readyz", 503, DOWN).await;
-        // Claims that are new go without functions; what they cannot do waits.
-        if taken != "-fcall" {
-            rig.keeps_answering("/readyz", 503, Duration::from_secs(length)).await;
-        }
-        redis.command::<()>(&["ACL", "SETUSER", "pod", given]).await;
-    }
-    rig.settles_once().await;
-    rig.answers("/readyz", 200, "ok").await;
-    assert!(!pod.output().contains("sesame"), "a secret was shown");
-    assert_eq!(pod.ended(), None);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_46_a_database_that_is_not_there_is_named_at_the_start() {
-    let (redis, rig) = with_redis(1).await;
-    let rig = rig.with("REDIS__URL", &format!("redis://127.0.0.1:{}/99", redis.port()));
-    let mut pod = rig.start();
-    assert_eq!(pod.wait(PATIENCE).await.code(), Some(1));
-    assert!(pod.output().contains("has no such database"), "{}", pod.output());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_47_a_store_whose_clock_is_set_doubles_and_loses_nothing() {
-    let clock = Clock::new();
-    let environment = clock.environment();
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let redis = RedisServer::start_with(tempfile::tempdir().unwrap(), false, &[], &environment).await;
-    let mut rig = Rig::new(2).await.with("REDIS__URL", &redis.url()).with("WORKER__CONCURRENCY", "8");
-    // Each of these comes twice, so that somebody waits for it.
-    rig.send(4, |_| r#","sleep_ms":8000"#.to_owned()).await;
-    let again = |n: usize| {
-        let value = format!(r#"{{"id":"event-{n}","sleep_ms":8000}}"#);
-        Record::new(format!("again-{n}"), value).to(i32::try_from(n + 1).unwrap() % 2)
-    };
-    rig.topic.produce_all((0..4).map(again)).await;
-    rig.load(1500, 15).await;
-    let mut pods = [rig.start(), rig.start_another()];
-    for seconds in [3_600, 0, -3_600, 0] {
-        rig.more_effects(100, STALL).await;
-        clock.set(seconds);
-    }
-    let counts = until("all events to take effect", 2 * PATIENCE, async || {
-        let counts = rig.pods.effects().counts();
-        if counts.len() == rig.sent { Ok(counts) } else { Err(counts.len()) }
-    })
-    .await;
-    rig.pods.commit(&rig.topic, i64::try_from(rig.sent + 4).unwrap(), PATIENCE).await;
-    // A lease that is over by a clock that was set may be taken over once.
-    let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
-    println!("doubled: {doubled:?}");
-    let waited_for = |id: &str| ["event-0", "event-1", "event-2", "event-3"].contains(&id);
-    assert!(doubled.iter().all(|(id, count)| **count == 2 && waited_for(id)), "{doubled:?}");
-    for pod in &mut pods {
-        pod.says("the clock of Redis was set", PATIENCE).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn row_48_a_worker_whose_clock_is_set_goes_on_as_if_nothing_had_happened() {
-    let clock = Clock::new();
-    let (_redis, mut rig) = with_redis(2).await;
-    for (name, value) in clock.environment() {
-        rig.pods = rig.pods.variable(&name, &value);
-    }
-    let mut rig = rig.with("RETRY__MAX_ATTEMPTS", "20").with("RETRY__BUDGET", "10m");
-    // Retried before, while and after the clock is set: neither time nor attempts are used up by that.
-    rig.send(20, |_| r#","fail":8,"retry_after_ms":1000"#.to_owned()).await;
-    let pod = rig.start();
-    for seconds in [3_600, -3_600, 86_400] {
-        rig.load(100, 20).await;
-        rig.more_effects(50, STALL).await;
-        clock.set(seconds);
-        passes(Duration::from_secs(1)).await;
-        rig.answers("/livez", 200, "").await;
-    }
-    rig.settles_once().await;
-    drop(pod);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

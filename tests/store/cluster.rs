@@ -7,11 +7,12 @@ use oncewise::config::{RedisMode, RedisSettings, Secret};
 use oncewise::redis::RedisStore;
 use oncewise::store::{
     Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Inspected, KnownState, Layout,
-    OwnerFactory, Renewal, Renewed, Run, StoreKey, conformance,
+    Renewal, Renewed, Run, conformance,
 };
 
 use crate::adapter::Adapter;
 use crate::deployment::{Cluster, ask, until};
+use crate::load::Load;
 use crate::server::Server;
 use crate::{HOUR, claim, completion, fails, is_won, request};
 
@@ -37,100 +38,6 @@ async fn a_cluster_keeps_the_contract() {
     let single = RedisSettings { nodes: Vec::new(), ..single };
     let single = RedisStore::open(&single, "oncewise").unwrap();
     fails(single.describe().await, FaultKind::Refused, "set redis.mode to \"standalone\"");
-}
-
-/// Events in batches, each of which two stores want to run: how often each was granted, and how long a call stalled.
-struct Load {
-    cluster: Cluster,
-    layouts: &'static [Layout],
-    over: AtomicBool,
-    batches: AtomicUsize,
-}
-
-const BATCH: usize = 100;
-
-impl Load {
-    /// Repeats a call until it has an answer; remembers the longest time.
-    async fn insist<T>(
-        &self,
-        longest: &mut Duration,
-        mut call: impl AsyncFnMut() -> Result<T, oncewise::store::StoreFault>,
-    ) -> T {
-        let began = Instant::now();
-        loop {
-            match call().await {
-                Ok(answer) => {
-                    *longest = (*longest).max(began.elapsed());
-                    return answer;
-                }
-                Err(fault) => {
-                    assert_eq!(fault.kind, FaultKind::Unavailable, "{fault}");
-                    assert!(began.elapsed() < Duration::from_secs(30), "stalled: {fault}");
-                }
-            }
-        }
-    }
-
-    async fn run(&self, worker: usize) -> (Vec<StoreKey>, Duration) {
-        let [one, other] = [self.cluster.store(), self.cluster.store()];
-        let owners = OwnerFactory::new();
-        let (mut keys, mut longest) = (Vec::new(), Duration::ZERO);
-        while !self.over.load(Ordering::Relaxed) {
-            let batch = self.batches.fetch_add(1, Ordering::Relaxed);
-            let layout = self.layouts[batch % self.layouts.len()];
-            let requests: Vec<ClaimRequest> = (0..BATCH)
-                .map(|n| ClaimRequest {
-                    key: StoreKey::new("oncewise", "group", "handler", format!("{batch}/{n}")),
-                    owner: owners.delivery(1, "topic", worker as i32, (batch * BATCH + n) as i64),
-                    lease: HOUR,
-                    retention: HOUR,
-                    max_deliveries: 3,
-                    fingerprint: None,
-                })
-                .collect();
-            let theirs: Vec<ClaimRequest> = requests
-                .iter()
-                .map(|request| ClaimRequest { owner: crate::request("").owner, ..request.clone() })
-                .collect();
-            // Both want it at the same moment, and only one may have it.
-            let mut stalls = [Duration::ZERO; 2];
-            let [mine_stall, theirs_stall] = &mut stalls;
-            let (ours, others) = tokio::join!(
-                self.insist(mine_stall, async || one.claim(&requests).await),
-                self.insist(theirs_stall, async || other.claim(&theirs).await)
-            );
-            longest = stalls.into_iter().fold(longest, Duration::max);
-            let mut ends = Vec::new();
-            let mut renewals = Vec::new();
-            for (n, (ours, others)) in ours.iter().zip(&others).enumerate() {
-                let (request, grant) = match (ours, others) {
-                    (Claim::Won(grant), Claim::Busy { .. }) => (&requests[n], grant),
-                    (Claim::Busy { .. }, Claim::Won(grant)) => (&theirs[n], grant),
-                    doubled_or_lost => panic!("{n}: {doubled_or_lost:?}"),
-                };
-                let end = Completion { layout, ..completion(request, grant.token, End::Done) };
-                renewals.push(Renewal {
-                    held: end.held.clone(),
-                    lease: HOUR,
-                    retention: HOUR,
-                    attempts: 0,
-                    first_failure_ms: None,
-                    run: Run::Unknown,
-                    fingerprint: None,
-                });
-                ends.push(end);
-                keys.push(request.key.clone());
-            }
-            let kept = self.insist(&mut longest, async || one.renew(&renewals).await).await;
-            assert_eq!(kept, [Renewed::Kept; BATCH]);
-            let done = self.insist(&mut longest, async || one.complete(&ends).await).await;
-            assert_eq!(done, [Completed::Recorded; BATCH]);
-            // Whoever comes later finds that it has ended.
-            let late = self.insist(&mut longest, async || other.claim(&theirs).await).await;
-            assert_eq!(late, [Claim::Done; BATCH]);
-        }
-        (keys, longest)
-    }
 }
 
 /// Moves so many slots from the first node to the second, and as many from there to the third.

@@ -14,6 +14,7 @@ mod adapter;
 mod cluster;
 mod deployment;
 mod kept;
+mod load;
 mod pages;
 mod plain;
 #[path = "../support/proxy/mod.rs"]

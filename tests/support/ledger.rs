@@ -5,7 +5,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// An append-only file with one line for each effect: `id attempt token pid`.
+/// How long a line is. That many fit into a page without a rest, so that no line lies in two: Linux copies a `write`
+/// page by page, and whoever reads meanwhile, or a kill, may come between two of them.
+const LINE: usize = 256;
+
+/// An append-only file with one line for each effect: `id attempt token pid`, and spaces up to the line's length.
 #[derive(Debug, Clone)]
 pub struct Effects {
     path: PathBuf,
@@ -38,7 +42,9 @@ impl Effects {
     /// Adds one effect of this process in one `write`, so that a kill leaves a whole line or none.
     pub fn add(&self, id: &str, attempt: u32, token: u64) {
         assert!(!id.is_empty() && !id.contains(char::is_whitespace), "{id:?} does not fit into a line");
-        let line = format!("{id} {attempt} {token} {}\n", std::process::id());
+        let line = format!("{id} {attempt} {token} {}", std::process::id());
+        let line = format!("{line:0$}\n", LINE - 1);
+        assert_eq!(line.len(), LINE, "{id:?} does not fit into a line");
         let mut file =
             OpenOptions::new().create(true).append(true).open(&self.path).expect("the effects' file");
         let written = file.write(line.as_bytes()).expect("an effect written");
@@ -75,7 +81,7 @@ impl Effects {
 }
 
 fn parse(line: &str) -> Effect {
-    let fields: Vec<&str> = line.split(' ').collect();
+    let fields: Vec<&str> = line.split_whitespace().collect();
     let [id, attempt, token, pid] = fields[..] else { panic!("not an effect: {line:?}") };
     let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("not an effect: {line:?}"));
     Effect { id: id.into(), attempt: number(attempt) as u32, token: number(token), pid: number(pid) as u32 }
