@@ -50,6 +50,7 @@ mod shutdown;
 mod slow_handler;
 mod stall;
 mod store_outage;
+mod telemetry;
 mod too_large;
 mod topics;
 mod two_groups;
