@@ -1,5 +1,4 @@
-//! The manifests: what pods are told is what the worker understands, what objects name is there, and nobody is killed or
-//! let in who should not be.
+//! The manifests: what pods are told is what the worker understands, and what objects name is there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,17 +7,13 @@ use oncewise::telemetry::metrics::definitions;
 use serde_json::{Value, json};
 
 use crate::{
-    compose::{Compose, Container, seconds},
-    dockerfile::last,
+    compose::{Compose, Container},
     manifests::{Manifests, container, pod, selects},
     root, services,
 };
 
 /// Where the secrets are mounted.
 const SECRETS: &str = "/run/secrets/oncewise";
-/// After the drain deadline, a worker may take this long to leave its groups.
-const LEAVE: u64 = 5;
-
 /// What only those who run it in production know.
 const THEIRS: [(&str, &str); 4] = [
     ("redis_url", "rediss://worker:password@redis.example.com:6379"),
@@ -28,7 +23,7 @@ const THEIRS: [(&str, &str); 4] = [
 ];
 
 /// Both overlays.
-fn overlays() -> [(&'static str, Manifests); 2] {
+pub(crate) fn overlays() -> [(&'static str, Manifests); 2] {
     Manifests::OVERLAYS.map(|overlay| (overlay, Manifests::render(overlay)))
 }
 
@@ -105,75 +100,6 @@ fn every_secret_that_pods_ask_for_is_made_or_asked_for() {
         assert!(names.len() >= 5, "{overlay}: {names:?}");
         for name in names {
             assert!(there(name), "{overlay}: nobody is told of the secret {name}");
-        }
-    }
-}
-
-#[test]
-fn no_pod_is_killed_while_it_may_still_drain() {
-    for (overlay, manifests) in overlays() {
-        for (service, deployment) in manifests.workers() {
-            let drain = &manifests.environment(deployment)["ONCEWISE__WORKER__DRAIN_TIMEOUT"];
-            let grace = pod(deployment)["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
-            assert!(grace > seconds(drain).as_secs() + LEAVE, "{overlay}: {service}: {grace} s");
-            assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
-        }
-    }
-}
-
-#[test]
-fn probes_ask_the_worker_what_it_answers() {
-    for (overlay, manifests) in overlays() {
-        for (service, deployment) in manifests.workers() {
-            let container = container(deployment);
-            let port = &container["ports"][0];
-            assert_eq!(
-                (port["name"].as_str(), port["containerPort"].to_string()),
-                (Some("http"), last("EXPOSE"))
-            );
-            for (probe, path) in
-                [("startupProbe", "/startupz"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]
-            {
-                let asked = &container[probe]["httpGet"];
-                assert_eq!(asked, &json!({"path": path, "port": "http"}), "{overlay}: {service}: {probe}");
-            }
-            let scraped = &pod(deployment)["metadata"]["annotations"];
-            assert_eq!(scraped["prometheus.io/port"].as_str(), Some(last("EXPOSE").as_str()));
-        }
-    }
-}
-
-#[test]
-fn pods_may_do_nothing_that_they_need_not() {
-    for (overlay, manifests) in overlays() {
-        for (service, deployment) in manifests.workers() {
-            let (spec, container) = (&pod(deployment)["spec"], container(deployment));
-            let user: u64 = last("USER").split(':').next().unwrap().parse().unwrap();
-            assert_eq!(spec["automountServiceAccountToken"], false, "{overlay}: {service}");
-            let of_pod = &spec["securityContext"];
-            assert_eq!((&of_pod["runAsNonRoot"], &of_pod["runAsUser"]), (&json!(true), &json!(user)));
-            assert_eq!(of_pod["seccompProfile"], json!({"type": "RuntimeDefault"}));
-            assert_eq!(
-                container["securityContext"],
-                json!({
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                })
-            );
-            assert!(container["resources"]["limits"]["memory"].is_string(), "{overlay}: {service}");
-            assert!(container["resources"]["requests"]["cpu"].is_string(), "{overlay}: {service}");
-            for mount in container["volumeMounts"].as_array().unwrap() {
-                assert_eq!(mount["readOnly"], true, "{overlay}: {service}: {mount}");
-            }
-            // Somebody's policy says whom they may speak to, in both directions.
-            let labels = &pod(deployment)["metadata"]["labels"];
-            let policies = manifests.of_kind("NetworkPolicy").into_values();
-            let own: Vec<_> =
-                policies.filter(|policy| selects(&policy["spec"]["podSelector"], labels)).collect();
-            let closed =
-                own.iter().any(|policy| policy["spec"]["policyTypes"] == json!(["Ingress", "Egress"]));
-            assert!(closed, "{overlay}: {service}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod containers;
 mod dockerfile;
 mod image;
 mod manifests;
+mod pods;
 mod schemas;
 mod stage;
 mod tools;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     stage::Stage,
-    support::{http, wait::until},
+    support::{http, mail_server::MailServer, wait::until},
 };
 
 /// Until what was sent is settled everywhere.
@@ -24,7 +24,8 @@ async fn sum(port: u16, metric: &str) -> f64 {
 
 #[tokio::test]
 async fn the_composition_works_as_plain_processes() {
-    let mut stage = Stage::set();
+    let mail = MailServer::start().await;
+    let mut stage = Stage::set(mail.address.port());
     for service in SERVICES {
         stage.up(service).await;
     }
@@ -45,6 +46,8 @@ async fn the_composition_works_as_plain_processes() {
         })
         .await;
     }
+
+    assert!(!mail.mails().is_empty(), "who paid is told so");
 
     // The API is open to whoever has the secret, and to nobody else.
     let (console, token) = (stage.port("payments", 9465), stage.secret("admin_token"));

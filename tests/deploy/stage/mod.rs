@@ -3,6 +3,8 @@
 //! Commands, environment, secrets and health checks are those of the file. Only addresses and paths are others, because
 //! all of it shares one network and one file system here.
 
+mod images;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +16,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    WORKER,
     compose::{Compose, make_secrets, seconds, texts},
     root,
     support::{free_ports, process::Worker, wait::until},
@@ -44,12 +45,13 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn set() -> Stage {
+    /// With a mail server of the test's at this port.
+    pub(crate) fn set(mail: u16) -> Stage {
         let folder = tempfile::tempdir().unwrap();
         // PostgreSQL's user has to reach what is its own.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o711)).unwrap();
         let all = PORTS.iter().flat_map(|(name, ports)| ports.iter().map(move |port| (*name, *port)));
-        let ports = all.map(|at| (at, free_ports(1))).collect();
+        let ports = all.map(|at| (at, if at.0 == "mail" { mail } else { free_ports(1) })).collect();
         let secrets = make_secrets(folder.path());
         let stage = Stage { folder, secrets, ports, compose: Compose::read(), running: BTreeMap::new() };
         for secret in fs::read_dir(&stage.secrets).unwrap() {
@@ -101,55 +103,6 @@ impl Stage {
     fn translate_file(&self, container: &str, path: &Path) {
         let text = fs::read_to_string(path).unwrap();
         fs::write(path, self.translate(container, &text)).unwrap();
-    }
-
-    /// The commands that images have and this machine has elsewhere, or with another port.
-    fn bring_images(&self) {
-        let kafka = "java -Xmx128m -cp \"$ONCEWISE_TEST_KAFKA_CLASSPATH\" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn";
-        let (redis, postgres) = (self.port("redis", 6379), self.port("postgres", 5432));
-        let data = self.folder.path().join("redis");
-        fs::create_dir_all(&data).unwrap();
-        for (name, command) in [
-            ("worker", WORKER.to_owned()),
-            ("kafka-topics.sh", format!("{kafka} org.apache.kafka.tools.TopicCommand")),
-            (
-                "kafka-broker-api-versions.sh",
-                format!("{kafka} org.apache.kafka.tools.BrokerApiVersionsCommand"),
-            ),
-            ("redis-cli", format!("/usr/bin/redis-cli -p {redis}")),
-            (
-                "pg_isready",
-                format!(
-                    "$(find /usr/lib/postgresql -name pg_isready | sort -V | tail -n 1) -h 127.0.0.1 -p {postgres}"
-                ),
-            ),
-        ] {
-            self.bring(name, &format!("exec {command} \"$@\""));
-        }
-        let data = data.display();
-        self.bring(
-            "redis-server",
-            &format!("exec /usr/bin/redis-server \"$@\" --port {redis} --bind 127.0.0.1 --dir {data}"),
-        );
-        for (name, more) in [("kafka", String::new()), ("postgres", postgres.to_string())] {
-            let (script, data) =
-                (root().join("tests/deploy/images").join(name), self.folder.path().join(name));
-            self.bring(name, &format!("exec {} {} {more}", script.display(), data.display()));
-        }
-        let etc = self.folder.path().join("prometheus/etc");
-        fs::create_dir_all(&etc).unwrap();
-        for file in fs::read_dir(root().join("deploy/prometheus")).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), etc.join(file.file_name())).unwrap();
-        }
-        self.translate_file("", &etc.join("prometheus.yaml"));
-    }
-
-    fn bring(&self, name: &str, script: &str) {
-        let path = self.folder.path().join("bin").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, format!("#!/usr/bin/env bash\nset -euo pipefail\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// The program and the arguments of a container; an image without either is started by what stands for it.
