@@ -87,7 +87,11 @@ fn every_secret_that_pods_ask_for_is_made_or_asked_for() {
         let said = said.unwrap();
         let there = |name: &str| match overlay {
             "dev" => made.join(name).is_file(),
-            _ => said.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains(name)),
+            _ => said
+                .lines()
+                .take_while(|line| line.starts_with('#'))
+                .flat_map(|line| line.split([' ', ',']))
+                .any(|word| word.trim_end_matches('.') == name),
         };
         let text: String = manifests.all().iter().map(Value::to_string).collect();
         let mounted = format!("{SECRETS}/");
