@@ -9,6 +9,7 @@ use super::{
     capacity::Capacity,
     dedupe::Claims,
     dispatch::Crowd,
+    gate::{Gate, Gates},
     limits::Limits,
     produce::Producer,
     replaying::Replaying,
@@ -53,6 +54,8 @@ pub(crate) struct ServiceRun {
     /// Places for events whose handlers run or will run soon: so many have claims.
     pub(crate) near: Arc<Capacity>,
     pub(crate) crowd: Crowd,
+    /// What its handlers' attempts pass.
+    pub(crate) gates: Gates,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,
     /// What times are read from: first failures, and letters.
@@ -133,6 +136,7 @@ pub(crate) struct Route {
     /// What the store calls its events.
     pub(crate) keys: KeySpace,
     pub(crate) settings: RouteSettings,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: HandlerMetrics,
 }
 
@@ -148,6 +152,8 @@ pub(crate) struct RouteSettings {
     pub(crate) max_deliveries: u32,
     /// How long one attempt may take.
     pub(crate) timeout: Duration,
+    /// How old a record is at its first attempt.
+    pub(crate) first_delay: Duration,
 }
 
 impl fmt::Debug for Topic {
