@@ -21,6 +21,8 @@ pub(crate) struct Breaker {
     /// How many answers there were at the last failure, and how many failures before the first since then.
     row: Seen,
     window: VecDeque<Part>,
+    /// The events that failed last, each once, and which failure that was and when; no more of them than matter.
+    recent: VecDeque<(u128, u64, Duration)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,6 @@ struct Part {
     began: Duration,
     answers_before: u64,
     failures: u64,
-    /// The event that failed, and whether there was another one.
-    event: u128,
-    are_several: bool,
 }
 
 /// How many attempts had been answered and had failed at one moment.
@@ -86,6 +85,7 @@ impl Breaker {
             failures: 0,
             row: Seen::default(),
             window: VecDeque::new(),
+            recent: VecDeque::new(),
         }
     }
 
@@ -156,7 +156,7 @@ impl Breaker {
             self.count(event, answers, now);
         }
         if self.is_closed() {
-            let opens = answer == Answer::Failed && self.is_too_much(answers);
+            let opens = answer == Answer::Failed && self.is_too_much(answers, now);
             return opens.then(|| self.open(self.settings.probe_every, now));
         }
         // It began in another state, and says nothing about this one.
@@ -196,14 +196,15 @@ impl Breaker {
         }
     }
 
-    /// The attempts of an event are spent, of which it has made `own` since `before`. Opens if that was no fault of the
-    /// event: nobody else has had an answer either, others have failed beside it, and often enough.
-    pub(crate) fn spent(&mut self, before: Seen, own: u64, answers: u64, now: Duration) -> Option<Change> {
+    /// The attempts of an event are spent, which failed first after `before`. Opens if that was no fault of the event: nobody
+    /// has had an answer since, and others have failed, too.
+    pub(crate) fn spent(&mut self, before: Seen, answers: u64, now: Duration) -> Option<Change> {
         if !self.is_closed() || answers != self.row.answers {
             return None;
         }
-        let in_a_row = self.failures - before.failures.max(self.row.failures);
-        let opens = in_a_row > own && in_a_row >= u64::from(self.settings.minimum);
+        let since = before.failures.max(self.row.failures);
+        let opens = self.failures - since >= u64::from(self.settings.minimum)
+            && self.are_several(|number, _| number > since);
         opens.then(|| self.open(self.settings.probe_every, now))
     }
 
@@ -212,37 +213,34 @@ impl Breaker {
             self.row = Seen { answers, failures: self.failures };
         }
         self.failures += 1;
-        if !self.is_closed() {
-            return;
+        self.recent.retain(|(other, ..)| *other != event);
+        self.recent.push_back((event, self.failures, now));
+        if self.recent.len() > self.settings.events as usize {
+            self.recent.pop_front();
         }
         let Self { window: parts, settings: BreakerSettings { window, .. }, .. } = self;
         while parts.front().is_some_and(|part| part.began + *window <= now) {
             parts.pop_front();
         }
         match parts.back_mut().filter(|part| now < part.began + *window / PARTS) {
-            Some(part) => {
-                part.failures += 1;
-                part.are_several |= part.event != event;
-            }
-            None => parts.push_back(Part {
-                began: now,
-                answers_before: answers,
-                failures: 1,
-                event,
-                are_several: false,
-            }),
+            Some(part) => part.failures += 1,
+            None => parts.push_back(Part { began: now, answers_before: answers, failures: 1 }),
         }
     }
 
-    /// Whether the window shows an outage. One event that fails by itself is none, however often it is tried.
-    fn is_too_much(&self, answers: u64) -> bool {
+    /// Whether the window shows an outage. Few events that fail by themselves are none, however often they are tried.
+    fn is_too_much(&self, answers: u64, now: Duration) -> bool {
         let Some(first) = self.window.front() else { return false };
-        let are_several = self.window.iter().any(|part| part.are_several || part.event != first.event);
         let failures: u64 = self.window.iter().map(|part| part.failures).sum();
         let attempts = failures + (answers - first.answers_before);
-        are_several
-            && attempts >= u64::from(self.settings.minimum)
+        attempts >= u64::from(self.settings.minimum)
             && failures * 100 >= attempts * u64::from(self.settings.percent)
+            && self.are_several(|_, at| now < at + self.settings.window)
+    }
+
+    fn are_several(&self, matter: impl Fn(u64, Duration) -> bool) -> bool {
+        let events = self.recent.iter().filter(|(_, number, at)| matter(*number, *at));
+        events.count() >= self.settings.events as usize
     }
 
     fn open(&mut self, pause: Duration, now: Duration) -> Change {

@@ -6,6 +6,7 @@ const SETTINGS: BreakerSettings = BreakerSettings {
     enabled: true,
     window: Duration::from_secs(10),
     minimum: 10,
+    events: 3,
     percent: 80,
     probe_every: Duration::from_secs(1),
     probe_at_least_every: Duration::from_secs(5),
@@ -15,6 +16,10 @@ const SETTINGS: BreakerSettings = BreakerSettings {
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
 }
 
 /// A breaker, and how many answers there were.
@@ -58,11 +63,13 @@ fn it_opens_when_enough_attempts_of_several_events_fail_in_its_window() {
 }
 
 #[test]
-fn one_event_that_fails_by_itself_opens_nothing_however_often_it_is_tried() {
+fn two_events_that_fail_by_themselves_open_nothing_however_often_they_are_tried() {
     let mut tried = Tried::new();
     let before = tried.breaker.seen(0);
-    assert!((0..1_000).all(|attempt| tried.fails(7, Duration::from_millis(attempt)).is_none()));
-    assert_eq!(tried.breaker.spent(before, 1_000, 0, seconds(2)), None);
+    assert!((0..1_000).all(|attempt| tried.fails(u128::from(attempt % 2), millis(attempt)).is_none()));
+    assert_eq!(tried.breaker.spent(before, 0, seconds(2)), None);
+    assert_eq!(tried.fails(2, seconds(60)), None, "too late to be a part of it");
+    assert_eq!(tried.breaker.spent(before, 0, seconds(60)), Some(Change::Opened));
 }
 
 #[test]
@@ -77,24 +84,28 @@ fn what_is_answered_now_and_then_does_not_open_it() {
 #[test]
 fn an_event_is_spent_for_nothing_where_nobody_else_is_answered_either() {
     // So slow that the window never sees enough of them.
-    let mut tried = Tried::new();
-    tried.is_answered(seconds(0));
-    let before = tried.breaker.seen(1);
-    for round in 0..5 {
-        assert_eq!(tried.fails(1, seconds(60 * round)), None);
-        assert_eq!(tried.fails(2, seconds(60 * round)), None);
-    }
-    assert_eq!(tried.breaker.spent(before, 10, 1, seconds(301)), None, "all failures are its own");
-    assert_eq!(tried.breaker.spent(before, 5, 2, seconds(301)), None, "somebody was answered");
-    assert_eq!(tried.breaker.spent(before, 5, 1, seconds(301)), Some(Change::Opened));
-    let mut later = Tried::new();
-    (0..5).for_each(|round| _ = later.fails(round, seconds(0)));
-    let before = later.breaker.seen(0);
-    (0..5).for_each(|_| _ = later.fails(1, seconds(60)));
+    let slow = || {
+        let mut tried = Tried::new();
+        tried.is_answered(seconds(0));
+        let before = tried.breaker.seen(1);
+        for round in 0..5 {
+            (0..3).for_each(|event| assert_eq!(tried.fails(event, seconds(60 * round)), None));
+        }
+        (tried, before)
+    };
+    let (mut tried, before) = slow();
+    assert_eq!(tried.breaker.spent(before, 2, seconds(301)), None, "somebody was answered");
+    let midst = Seen { failures: 6, ..before };
+    assert_eq!(tried.breaker.spent(midst, 1, seconds(301)), None, "what failed before it is another matter");
+    assert_eq!(tried.breaker.spent(before, 1, seconds(301)), Some(Change::Opened));
+
+    let (mut tried, before) = slow();
+    tried.is_answered(seconds(302));
+    tried.fails(1, seconds(303));
     assert_eq!(
-        later.breaker.spent(before, 5, 0, seconds(61)),
+        tried.breaker.spent(before, 2, seconds(303)),
         None,
-        "what failed before it is another matter"
+        "somebody was answered in the midst of it"
     );
 }
 

@@ -213,11 +213,11 @@ impl Gate {
         !self.is_open() && self.state().breaker.as_ref().is_some_and(|breaker| breaker.excuses(self.now()))
     }
 
-    /// The attempts of an event are spent, of which it has made `own` since `before`. Whether that was no fault of its own.
-    pub(crate) fn excuses_spent(&self, before: Seen, own: u64) -> bool {
+    /// The attempts of an event are spent, which failed first after `before`. Whether that was no fault of its own.
+    pub(crate) fn excuses_spent(&self, before: Seen) -> bool {
         let (answers, now) = (self.answers(), self.now());
         let mut state = self.state();
-        let change = state.breaker.as_mut().and_then(|breaker| breaker.spent(before, own, answers, now));
+        let change = state.breaker.as_mut().and_then(|breaker| breaker.spent(before, answers, now));
         if let Some(change) = change {
             self.tell(&state, change);
         }

@@ -29,7 +29,6 @@ pub(super) struct Failures {
     pub(super) first: Option<Instant>,
     /// What had happened to the handler before the first one that was seen here.
     before: Option<Seen>,
-    own: u32,
     /// It has waited behind an open breaker: what was before does not count.
     are_forgiven: bool,
     had_a_last_chance: bool,
@@ -117,7 +116,6 @@ impl Delivery<'_> {
             return false;
         }
         failures.before.get_or_insert_with(|| gate.seen());
-        failures.own += 1;
         gate.failed(pass, digest);
         gate.excuses()
     }
@@ -126,12 +124,12 @@ impl Delivery<'_> {
     /// this process has seen too little of it to tell, and other events are on their way that will.
     pub(super) fn has_another_chance(&self, event: &Event, failures: &mut Failures) -> bool {
         let Some(before) = failures.before else { return false };
-        if event.route.gate.excuses_spent(before, failures.own.into()) {
+        if event.route.gate.excuses_spent(before) {
             return true;
         }
-        let has_seen_little = failures.own < event.route.settings.retry.max_attempts;
+        let has_seen_all = failures.first.is_some();
         let is_dry = event.route.gate.seen().answers == before.answers;
-        let last = has_seen_little && is_dry && !failures.had_a_last_chance && self.service().near.is_used();
+        let last = !has_seen_all && is_dry && !failures.had_a_last_chance && self.service().near.is_used();
         failures.had_a_last_chance |= last;
         last
     }

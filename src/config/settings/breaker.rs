@@ -12,8 +12,10 @@ pub struct BreakerSettings {
     pub enabled: bool,
     /// Attempts that are older do not count.
     pub window: Duration,
-    /// It takes so many attempts, of more events than one.
+    /// It takes so many attempts.
     pub minimum: u32,
+    /// So many events have to fail.
+    pub events: u32,
     /// How many of 100 attempts have to fail.
     pub percent: u32,
     /// Until the first probe; doubles with each probe that fails.
@@ -32,6 +34,7 @@ impl Default for BreakerSettings {
             enabled: true,
             window: Duration::from_secs(10),
             minimum: 10,
+            events: 3,
             percent: 80,
             probe_every: Duration::from_secs(1),
             probe_at_least_every: Duration::from_secs(5),
@@ -49,6 +52,7 @@ impl BreakerSettings {
             enabled: reader.flag(&key("enabled"), base.enabled),
             window: reader.duration(&key("window"), base.window),
             minimum: reader.integer_in(&key("minimum"), base.minimum, 2..=1_000_000),
+            events: reader.integer_in(&key("events"), base.events, 2..=100),
             percent: reader.integer_in(&key("percent"), base.percent, 1..=100),
             probe_every: reader.duration(&key("probe_every"), base.probe_every),
             probe_at_least_every: reader.duration(&key("probe_at_least_every"), base.probe_at_least_every),
