@@ -102,6 +102,7 @@ impl Assembly<'_> {
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),
             name,
+            copies_of: None,
         }
     }
 
