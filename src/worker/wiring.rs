@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Assembly, Control, Parts, Running};
+use super::{Assembly, Board, Control, Parts, Running};
 use crate::{
     Service,
     config::{ServiceSettings, Settings},
-    kafka::{Group, Poller, Positions, Watcher},
+    kafka::{Assigned, Group, Poller, Positions, Watcher},
     ledger,
     pipeline::{Bounds, Topic, sent_on::redrive_topic},
 };
@@ -21,6 +21,8 @@ pub(super) struct Wiring<'a> {
     pub(super) assembly: Assembly<'a>,
     pub(super) control: &'a Control,
     pub(super) handlers: &'a Handle,
+    /// Where its partitions can be seen.
+    pub(super) board: &'a Board,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -36,6 +38,8 @@ impl Wiring<'_> {
         let copies: Vec<_> = topics.iter().map(|topic| Arc::new(redriven(topic))).collect();
         let ours = copies.iter().map(|topic| topic.name.to_string()).collect();
         topics.extend(copies);
+        let assignment = Assigned::default();
+        self.board.show(service.name(), &assignment);
         let group = Group {
             positions: Positions {
                 group: run.group().to_owned(),
@@ -57,7 +61,7 @@ impl Wiring<'_> {
             stall_after: settings.worker.stall_after,
             runtime: self.handlers.clone(),
             watcher: Watcher::default(),
-            assignment: Default::default(),
+            assignment,
             is_outside: Default::default(),
             look_now: Default::default(),
             control: self.control.handle(),
@@ -77,7 +81,7 @@ fn redriven(topic: &Topic) -> Topic {
 }
 
 /// What this pod is called: what Kubernetes says, or the host's own name.
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     let told = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     told.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
 }
