@@ -39,6 +39,7 @@ mod replaying;
 pub mod retry;
 mod route;
 mod running;
+pub mod sent_on;
 mod settle;
 mod settled;
 mod source;

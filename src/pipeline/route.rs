@@ -7,6 +7,7 @@ use prometheus::IntCounter;
 use super::{
     How,
     capacity::Capacity,
+    decode::{Decoded, decode},
     dedupe::Claims,
     dispatch::Crowd,
     gate::{Gate, Gates},
@@ -14,6 +15,7 @@ use super::{
     produce::Producer,
     replaying::Replaying,
     retry::RetryPolicy,
+    sent_on::decode_copy,
     status::{Status, age_at},
 };
 use crate::{
@@ -121,9 +123,32 @@ pub(crate) struct Topic {
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.
     pub(crate) consumed: IntCounter,
+    /// The topic whose records come here again, of a topic of ours.
+    pub(crate) copies_of: Option<Arc<str>>,
 }
 
 impl Topic {
+    /// The topic of this name, which holds copies of ours of this topic's records. They are counted together.
+    pub(crate) fn of_copies(&self, name: String) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            name: name.into(),
+            table: self.table.clone(),
+            limits: self.limits,
+            nobody: self.nobody.clone(),
+            consumed: self.consumed.clone(),
+            copies_of: Some(Arc::clone(&self.name)),
+        }
+    }
+
+    /// Decodes one of its records. Also answers the handler it is for, as far as that is known.
+    pub(super) fn decode(&self, record: &Arc<Record>) -> (Option<&Arc<Route>>, Decoded) {
+        match &self.copies_of {
+            None => decode(&self.table, self.limits, record),
+            Some(source) => decode_copy(&self.table, self.limits, source, record),
+        }
+    }
+
     /// Where a record is counted that this handler takes, or nobody.
     pub(crate) fn metrics<'a>(&'a self, route: Option<&'a Route>) -> &'a HandlerMetrics {
         route.map_or(&self.nobody, |route| &route.metrics)

@@ -103,6 +103,7 @@ impl Assembly<'_> {
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),
             name,
+            copies_of: None,
         }
     }
 

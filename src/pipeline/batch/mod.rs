@@ -20,7 +20,7 @@ use self::{
 use super::{
     How,
     capacity::Places,
-    decode::{Decoded, Event, decode},
+    decode::{Decoded, Event},
     dedupe::Stopped,
     delivery::Delivery,
     dispatch::{Attempt, Running, Stay},
@@ -151,7 +151,7 @@ impl<'a> Batch<'a> {
     fn decode_one(&mut self, lane: usize, delivered: Delivered) -> Option<(Delivered, Event)> {
         let partition = self.partition;
         let replay = partition.topic.service.replay.as_deref();
-        let (route, decoded) = decode(&partition.topic.table, partition.topic.limits, &delivered.record);
+        let (route, decoded) = partition.topic.decode(&delivered.record);
         let how = match decoded {
             Decoded::Event(event) if replay.is_none() || event.route.handler.replayable() => {
                 let delivery = Delivery { partition, record: &delivered.record };
