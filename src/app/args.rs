@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
+    new::New,
     produce::{ProduceRecipe, Rate},
     replay::Replay,
     rewind::Rewind,
@@ -57,6 +58,8 @@ pub(super) enum Verb {
     /// Looks at what is remembered of one event, or lets it be forgotten
     #[command(subcommand)]
     Dedupe(Dedupe),
+    /// Writes a project to begin with: a service with one handler and its test
+    New(New),
     /// Runs a range of the past again: only what has never taken effect does so now
     Replay(Replay),
     /// Moves the offsets of a stopped group back, so that it meets everything from there on once more
