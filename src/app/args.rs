@@ -180,6 +180,19 @@ impl Args {
         Flags { config: self.config.clone(), profile: self.profile.clone(), topics }
     }
 
+    /// What the traces of this process are called, if its verb has any: after the service where one runs alone.
+    pub(super) fn traced_as<'a>(&'a self, otherwise: &'a str) -> Option<&'a str> {
+        match &self.verb {
+            Verb::Run { service } => match &service[..] {
+                [alone] => Some(alone),
+                _ => Some(otherwise),
+            },
+            Verb::Produce(_) => Some("produce"),
+            Verb::Replay(_) => Some("replay"),
+            _ => None,
+        }
+    }
+
     /// Where `produce` is to send to, and what `replay` and `rewind` are about: names without the `=` of a mapping. No name of a
     /// topic holds one.
     pub(super) fn targets(&self) -> Vec<String> {

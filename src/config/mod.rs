@@ -44,7 +44,8 @@ pub(crate) use settings::is_topic;
 pub use settings::{
     AdminSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, InstanceId,
     KafkaSettings, LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode, RedisSettings,
-    RetryOverrides, ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings, WorkerSettings,
+    RetryOverrides, ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings, TraceRatio,
+    WorkerSettings,
 };
 pub use sources::{Flags, Sources};
 

@@ -22,7 +22,7 @@ use crate::{
     publication::Names,
     routes::Table,
     store::{Clock, KeySpace, OwnerFactory},
-    telemetry::{HandlerMetrics, metrics::Outcome},
+    telemetry::{HandlerMetrics, metrics::Outcome, spans::Process},
 };
 
 /// Hears of every record that is settled, and how.
@@ -121,6 +121,12 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
+    /// The span of the work on a record that begins, where somebody records it.
+    #[inline]
+    pub(super) fn span(&self, record: &Arc<Record>, route: Option<&Route>) -> Option<Arc<Process>> {
+        Process::begin(record, &self.service.names, route.map(|route| route.handler.name()))
+    }
+
     /// Where a record is counted that this handler takes, or nobody.
     pub(crate) fn metrics<'a>(&'a self, route: Option<&'a Route>) -> &'a HandlerMetrics {
         route.map_or(&self.nobody, |route| &route.metrics)

@@ -131,7 +131,8 @@ impl<'a> Batch<'a> {
                     self.lanes[lane].later.push_back(delivered);
                     continue;
                 }
-                let Some((delivered, event)) = self.decode_one(lane, delivered) else { continue };
+                let Some((delivered, mut event)) = self.decode_one(lane, delivered) else { continue };
+                event.span = self.partition.topic.span(&delivered.record, Some(&event.route));
                 let delivery = Delivery { partition: self.partition, record: &delivered.record };
                 let request = delivery.claim_request(&event);
                 if keys.insert(request.key.digest()) {
@@ -174,7 +175,7 @@ impl<'a> Batch<'a> {
                 return None;
             }
         };
-        self.over.push(Over { delivered, route: route.cloned(), key: None, how });
+        self.over.push(Over { delivered, route: route.cloned(), key: None, span: None, how });
         None
     }
 
@@ -194,7 +195,8 @@ impl<'a> Batch<'a> {
             }
             _ => return self.go_on_alone(lane, delivered, event, asked, None),
         };
-        self.over.push(Over { delivered, route: Some(event.route), key: Some(asked.request.key), how });
+        let Event { route, span, .. } = event;
+        self.over.push(Over { delivered, route: Some(route), key: Some(asked.request.key), span, how });
     }
 
     /// Whether a handler may begin here and now.
@@ -247,7 +249,8 @@ impl<'a> Batch<'a> {
                 let attempts = ctx.attempt();
                 let completion = Completion { held, end, retention, attempts, fingerprint, layout };
                 self.handled.completions.push(completion);
-                self.handled.over.push(Over { delivered, route: Some(event.route), key: entered, how });
+                let Event { route, span, .. } = event;
+                self.handled.over.push(Over { delivered, route: Some(route), key: entered, span, how });
                 if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {
                     self.tell(Vec::new());
                 }
