@@ -18,6 +18,7 @@ mod positions;
 mod producer;
 mod publish;
 mod queues;
+mod seen;
 mod seen_end;
 mod stall;
 mod start;
@@ -34,6 +35,7 @@ pub(crate) use log_reader::{LogReader, Read};
 pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};
+pub(crate) use seen::{Assigned, Seen};
 pub(crate) use stretch::Stretch;
 pub(crate) use watcher::Watcher;
 

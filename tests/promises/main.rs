@@ -17,6 +17,7 @@ mod broker_outage;
 mod canary;
 mod check;
 mod commit_order;
+mod console;
 mod crash;
 mod dead_letter;
 mod dead_letter_refused;

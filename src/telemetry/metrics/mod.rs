@@ -5,6 +5,7 @@ mod families;
 mod handler;
 mod labels;
 mod partition;
+mod reading;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use labels::{
     RebalanceKind,
 };
 pub use partition::PartitionMetrics;
+pub(crate) use reading::{Reading, whole};
 pub use service::{InFlight, ServiceMetrics, Totals};
 
 /// All metrics of one process; clones share them.
