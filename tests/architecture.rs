@@ -72,8 +72,10 @@ fn only_one_file_names_opentelemetry() {
 #[test]
 fn the_pure_parts_do_no_io_and_read_no_clock() {
     for name in [
+        "src/pipeline/breaker.rs",
         "src/pipeline/commit.rs",
         "src/pipeline/finished.rs",
+        "src/pipeline/rate.rs",
         "src/pipeline/retry.rs",
         "src/kafka/start.rs",
         "src/store/record.rs",

@@ -39,6 +39,7 @@ mod polling;
 mod rebalance;
 #[cfg(feature = "matrix")]
 mod redis_deployments;
+mod redriven;
 mod replay;
 mod restart;
 mod retry;
