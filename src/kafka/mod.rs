@@ -25,6 +25,7 @@ mod stretch;
 mod topic_ids;
 mod topic_plan;
 mod topics;
+mod transactions;
 mod upkeep;
 pub(crate) mod watcher;
 
@@ -35,6 +36,7 @@ pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};
 pub(crate) use stretch::Stretch;
+pub(crate) use transactions::{TransactionError, Transactions};
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};
