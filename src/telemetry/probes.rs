@@ -68,6 +68,31 @@ impl fmt::Display for Answer {
     }
 }
 
+impl ServiceSnapshot {
+    /// Whether `/readyz` has nothing to say about this service.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let mut is_ready = true;
+        self.readiness(&mut |_| is_ready = false);
+        is_ready
+    }
+
+    fn readiness(&self, say: &mut dyn FnMut(String)) {
+        if self.stopping {
+            return say("stopping".to_owned());
+        }
+        if !self.joined {
+            say("not in its consumer group".to_owned());
+        }
+        if let Some(reason) = &self.store_down {
+            say(format!("the dedupe store cannot be used: {reason}"));
+        }
+        for Paused { topic, partition, reason } in &self.paused {
+            say(format!("partition {partition} of {topic} is paused: {reason}"));
+        }
+    }
+}
+
 impl Snapshot {
     /// `/livez`: every poll loop turns, and no partition stands still for no reason. Kafka and Redis have no say, since a
     /// restart repairs neither; nor has a service that has not begun to poll, which is what `/startupz` is for.
@@ -90,20 +115,7 @@ impl Snapshot {
     /// `/readyz`: every service is in its group and can reach its store, and no partition waits for a person.
     #[must_use]
     pub fn readyz(&self) -> Answer {
-        self.once_registered(|service, say| {
-            if service.stopping {
-                return say("stopping".to_owned());
-            }
-            if !service.joined {
-                say("not in its consumer group".to_owned());
-            }
-            if let Some(reason) = &service.store_down {
-                say(format!("the dedupe store cannot be used: {reason}"));
-            }
-            for Paused { topic, partition, reason } in &service.paused {
-                say(format!("partition {partition} of {topic} is paused: {reason}"));
-            }
-        })
+        self.once_registered(ServiceSnapshot::readiness)
     }
 
     /// `/startupz`: every service has been in its group.

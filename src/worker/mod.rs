@@ -1,6 +1,7 @@
 //! Services at work: wires the steps together, starts them, drains them, stops them.
 
 mod assembly;
+mod board;
 mod continuity;
 mod control;
 pub(crate) mod memory;
@@ -17,8 +18,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use assembly::Assembly;
+pub(crate) use board::Board;
 pub(crate) use control::Control;
-pub(crate) use wiring::{group_of, ledger_of};
+pub(crate) use wiring::{group_of, hostname, ledger_of};
 
 use crate::{
     Service,
@@ -91,6 +93,7 @@ impl Worker {
         let control = Control::start()?;
         control.serve(settings.http.listen, parts).await?;
         let crowd = Crowd::default();
+        let board = Board::default();
         let stage = Stage {
             settings: settings.clone(),
             services: services.to_vec(),
@@ -98,6 +101,7 @@ impl Worker {
             handlers: handlers.clone(),
             control: control.handle(),
             crowd: crowd.clone(),
+            board: board.clone(),
         };
         let admin = Admin::start(stage, &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
@@ -121,6 +125,7 @@ impl Worker {
             },
             control: &control,
             handlers,
+            board: &board,
             stop: &stop,
         };
         let (memories, keepers) =
