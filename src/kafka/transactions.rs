@@ -73,13 +73,11 @@ impl Transactions {
         }
     }
 
-    /// A partition that the topic does not have is left to the key.
     fn send(&self, record: &NewRecord) -> Result<(), KafkaError> {
-        let mut partition = record.partition;
         loop {
             let mut message =
                 BaseRecord::<[u8], [u8]>::to(&record.topic).headers(headers::write(&record.headers));
-            message.partition = partition;
+            message.partition = record.partition;
             message.key = record.key.as_deref();
             message.payload = record.value.as_deref();
             message.timestamp = record.timestamp;
@@ -87,9 +85,6 @@ impl Transactions {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
                     std::thread::sleep(QUEUE_FULL_PAUSE)
-                }
-                Err((KafkaError::MessageProduction(Code::UnknownPartition), _)) if partition.is_some() => {
-                    partition = None;
                 }
                 Err((error, _)) => return Err(error),
             }

@@ -85,9 +85,10 @@ impl Drawer {
         let (topic, handler) = self.target(letter)?;
         let told = &letter.told;
         let (key, value, headers) = (record.key.clone(), record.value.clone(), record.headers.clone());
-        let partition = Some(told.partition.unwrap_or(letter.place.partition));
+        let partition = told.partition.unwrap_or(letter.place.partition);
         if told.redrives >= cap {
             let (topic, timestamp) = (parking_topic(topic, &self.group), record.timestamp);
+            let partition = Some(partition);
             return Ok(Sent::Parked(NewRecord { topic, partition, timestamp, key, value, headers }));
         }
         let mut headers = letter.format.original(&headers);
@@ -96,7 +97,7 @@ impl Drawer {
         let offset = told.offset.unwrap_or_else(|| NO_PLACE.saturating_add(letter.place.offset));
         let timestamp = told.timestamp.or(letter.timestamp);
         ours("original-topic", topic.to_owned());
-        ours("original-partition", partition.unwrap_or_default().to_string());
+        ours("original-partition", partition.to_string());
         ours("original-offset", offset.to_string());
         if let Some(timestamp) = timestamp {
             ours("original-timestamp", timestamp.to_string());
@@ -111,7 +112,7 @@ impl Drawer {
         ours("redrive-count", told.redrives.saturating_add(1).to_string());
         ours("hop", told.hop.saturating_add(1).to_string());
         let value = edit.map_or(value, |edit| Some(edit.0.clone()));
-        let topic = redrive_topic(topic, &self.group);
+        let (topic, partition) = (redrive_topic(topic, &self.group), Some(partition));
         Ok(Sent::Copy(NewRecord { topic, partition, timestamp, key, value, headers }))
     }
 }

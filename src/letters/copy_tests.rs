@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::{letters::Place, pipeline::dead_letter::dead_letter_topic};
+use crate::pipeline::dead_letter::dead_letter_topic;
 
 fn drawer() -> Drawer {
     let handlers = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();

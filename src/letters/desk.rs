@@ -7,11 +7,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -19,26 +17,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Drawer, Edit, Filter, Letter, LettersError, Mark, Place, State,
     copy::{Sent, Unfit},
-    reading::{Ledger, read_all},
+    work::Work,
 };
 use crate::{
     Record,
     config::TopicsSettings,
-    crash::crash_point,
-    kafka::{Ensured, KafkaClient, KafkaFault, TopicAdmin, TopicPlan, TransactionError, Transactions},
-    pipeline::NewRecord,
-    replay::Allowance,
+    kafka::{Ensured, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, Transactions},
 };
 
-/// Letters of one transaction, at most.
-const TOGETHER: usize = 500;
-/// And their bytes.
-const TOGETHER_BYTES: usize = 4 << 20;
-/// How often in a row the transaction may be taken away before nothing was written in between.
-const TURNS: u32 = 20;
 /// How long the broker may take for each answer about a topic.
 const PATIENCE: Duration = Duration::from_secs(10);
-const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// What is done with letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +68,7 @@ impl Done {
         self.redriven + self.parked + self.discarded
     }
 
-    fn refuse(&mut self, why: &Unfit, place: Place) {
+    pub(super) fn refuse(&mut self, why: &Unfit, place: Place) {
         self.refused.entry(why.to_string()).or_insert((0, place)).0 += 1;
     }
 }
@@ -100,24 +88,6 @@ pub(crate) struct Desk {
     /// Where questions about topics are asked.
     pub(crate) runtime: Handle,
     pub(crate) cancel: CancellationToken,
-}
-
-/// A letter that is dealt with in this transaction.
-struct Entry {
-    place: Place,
-    state: State,
-    records: Vec<NewRecord>,
-}
-
-/// One act on one drawer.
-struct Work<'a> {
-    desk: &'a Desk,
-    drawer: &'a Drawer,
-    transactions: Transactions,
-    ledger: Ledger,
-    batch: Vec<Entry>,
-    done: Done,
-    tell: &'a mut dyn FnMut(&Done),
 }
 
 impl Desk {
@@ -190,7 +160,7 @@ impl Desk {
     }
 
     /// What is to be written for a letter; nothing but its mark where it is discarded.
-    fn sent(
+    pub(super) fn sent(
         &self,
         drawer: &Drawer,
         act: Act,
@@ -216,7 +186,7 @@ impl Desk {
     }
 
     /// A topic of ours is made where it is missing and the configuration lets us.
-    fn ensure(&self, plan: &TopicPlan) -> Result<(), LettersError> {
+    pub(super) fn ensure(&self, plan: &TopicPlan) -> Result<(), LettersError> {
         let ensured = self.runtime.block_on(async {
             TopicAdmin::new(&self.client, PATIENCE)?.ensure(plan, self.topics.create).await
         })?;
@@ -230,157 +200,16 @@ impl Desk {
         }
     }
 
-    fn describe(&self, topic: &str) -> Result<Option<crate::kafka::TopicInfo>, KafkaFault> {
+    pub(super) fn describe(&self, topic: &str) -> Result<Option<TopicInfo>, KafkaFault> {
         self.runtime.block_on(async { TopicAdmin::new(&self.client, PATIENCE)?.describe(topic).await })
     }
 }
 
 /// Whether a letter may be dealt with. Who names a discarded one means it.
-fn is_open(mark: Option<&Mark>, act: Act, wish: &Wish, place: Place) -> bool {
+pub(super) fn is_open(mark: Option<&Mark>, act: Act, wish: &Wish, place: Place) -> bool {
     match mark.map(|mark| mark.state) {
         None => true,
         Some(State::Discarded) => act == Act::Redrive && wish.places.contains(&place),
         Some(_) => false,
-    }
-}
-
-impl Work<'_> {
-    fn through(&mut self, act: Act, wish: &Wish, by: &By) -> Result<(), LettersError> {
-        let (desk, drawer) = (self.desk, self.drawer);
-        let Some((reader, stretches)) = drawer.stretches(&desk.client, &wish.places)? else { return Ok(()) };
-        let mut allowance = wish.rate.map(|rate| Allowance::new(rate, Instant::now()));
-        let mut ensured: BTreeSet<String> = BTreeSet::new();
-        let (mut meant, mut bytes) = (0, 0);
-        let read = read_all(reader, &stretches, &desk.cancel, |record| {
-            let letter = Letter::read(&record, drawer.format);
-            let place = letter.place;
-            let is_named = wish.places.is_empty() || wish.places.contains(&place);
-            if !is_named || !wish.filter.takes(&letter) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            if !is_open(self.ledger.marks.get(place), act, wish, place) {
-                self.done.before += 1;
-                return Ok(ControlFlow::Continue(()));
-            }
-            let sent = match desk.sent(drawer, act, wish, &letter, &record)? {
-                Ok(sent) => sent,
-                Err(why) => {
-                    self.done.refuse(&why, place);
-                    return Ok(ControlFlow::Continue(()));
-                }
-            };
-            while allowance.as_mut().is_some_and(|allowance| allowance.left(Instant::now()) == 0) {
-                self.write(act, wish)?;
-                if desk.cancel.is_cancelled() {
-                    return Err(LettersError::Interrupted);
-                }
-                thread::sleep(A_MOMENT);
-            }
-            if let Some(allowance) = &mut allowance {
-                allowance.take(1);
-            }
-            let entry = self.entry(place, sent, wish, by);
-            if let [copy, _mark] = &entry.records[..] {
-                if !ensured.contains(&copy.topic) {
-                    self.ensure(&letter, &copy.topic)?;
-                    ensured.insert(copy.topic.clone());
-                }
-                bytes += copy.value.as_ref().map_or(0, bytes::Bytes::len);
-            }
-            self.batch.push(entry);
-            meant += 1;
-            if TOGETHER <= self.batch.len() || TOGETHER_BYTES <= bytes {
-                self.write(act, wish)?;
-                bytes = 0;
-            }
-            Ok(if wish.max.is_some_and(|max| max <= meant) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            })
-        });
-        match read {
-            Ok(()) | Err(LettersError::Interrupted) => self.write(act, wish).and(read),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn entry(&self, place: Place, sent: Option<Sent>, wish: &Wish, by: &By) -> Entry {
-        let (state, copy) = match sent {
-            Some(Sent::Copy(record)) => (State::Redriven, Some(record)),
-            Some(Sent::Parked(record)) => (State::Parked, Some(record)),
-            None => (State::Discarded, None),
-        };
-        let edited = wish.edit.as_ref().filter(|_| state == State::Redriven);
-        let mark = Mark {
-            state,
-            at: Timestamp::now(),
-            who: by.who.clone(),
-            act: by.act.clone(),
-            topic_id: self.ledger.marks.topic_id().map(str::to_owned),
-            edited: edited.map(|edit| Edit::digest(&edit.0)),
-        };
-        let records = copy.into_iter().chain([mark.record(&self.drawer.marks, place)]).collect();
-        Entry { place, state, records }
-    }
-
-    /// As many partitions as the source has, so that a copy keeps its own.
-    fn ensure(&self, letter: &Letter, topic: &str) -> Result<(), LettersError> {
-        let source = self.drawer.target(letter).map(|(source, _)| source);
-        let source = source.map_err(|why| LettersError::Order(why.to_string()))?;
-        let shape = match self.desk.describe(source)? {
-            Some(source) => Some(source),
-            None => self.desk.describe(&self.drawer.letters)?,
-        };
-        let Some(shape) = shape else {
-            return Err(LettersError::Order(format!("topic {source} does not exist, nor do its letters")));
-        };
-        let copies = self.desk.topics.replication_factor;
-        self.desk.ensure(&TopicPlan::copy_of(&shape, topic.to_owned(), copies))
-    }
-
-    /// Writes what there is; what another has dealt with meanwhile is left out.
-    fn write(&mut self, act: Act, wish: &Wish) -> Result<(), LettersError> {
-        for turn in 1.. {
-            if self.batch.is_empty() {
-                break;
-            }
-            let records: Vec<NewRecord> = self.batch.iter().flat_map(|entry| entry.records.clone()).collect();
-            crash_point("before_redrive");
-            match self.transactions.write(&records) {
-                Ok(()) => {
-                    crash_point("after_redrive");
-                    for Entry { state, .. } in self.batch.drain(..) {
-                        *match state {
-                            State::Redriven => &mut self.done.redriven,
-                            State::Parked => &mut self.done.parked,
-                            _ => &mut self.done.discarded,
-                        } += 1;
-                    }
-                    (self.tell)(&self.done);
-                }
-                Err(TransactionError::OpenAgain(fault)) if turn < TURNS => {
-                    tracing::debug!(%fault, turn, "the transaction is opened again");
-                    self.take_turn(act, wish)?;
-                }
-                Err(TransactionError::OpenAgain(fault) | TransactionError::Refused(fault)) => {
-                    return Err(fault.into());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets the other go on for a while, then takes the name back and finds out what was written.
-    fn take_turn(&mut self, act: Act, wish: &Wish) -> Result<(), LettersError> {
-        thread::sleep(Duration::from_millis(rand::random_range(50..1_000)));
-        let (desk, drawer) = (self.desk, self.drawer);
-        self.transactions = Transactions::open(&desk.client, &drawer.marks)?;
-        // Whoever cancels waits for what is on its way.
-        drawer.read_on(&desk.client, &mut self.ledger, &CancellationToken::new())?;
-        let (marks, before) = (&self.ledger.marks, self.batch.len());
-        self.batch.retain(|entry| is_open(marks.get(entry.place), act, wish, entry.place));
-        self.done.before += (before - self.batch.len()) as u64;
-        Ok(())
     }
 }

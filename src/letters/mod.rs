@@ -10,7 +10,7 @@
 //! | `drawer`     | the letters of one topic: its names, and where its letters may go            |
 //! | `reading`    | reads them                                                                   |
 //! | `copy`       | from a letter to the record that is sent                                     |
-//! | `desk`       | redrives and discards, a transaction for some letters at a time              |
+//! | `desk`       | where letters are redriven and discarded; `work` is one act, a transaction for some at a time |
 //!
 //! Nothing is ever taken out of a dead-letter topic.
 
@@ -24,6 +24,7 @@ mod letter;
 mod mark;
 mod reading;
 mod sentence;
+mod work;
 
 pub(crate) use copy::Edit;
 pub(crate) use desk::{Act, By, Desk, Done, Wish};

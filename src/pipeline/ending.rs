@@ -12,6 +12,7 @@ use super::{
     held::Claimed,
     produce::ProduceError,
     route::Route,
+    spring,
 };
 use crate::{
     DedupeKey,
@@ -95,6 +96,9 @@ impl Delivery<'_> {
             failed: end.failed,
         };
         let mut letter = letter(self.record, &verdict, service.clock.now());
+        if service.spring_headers {
+            spring::add_headers(&mut letter);
+        }
         let mut disposition = end.disposition;
         let mut is_whole = true;
         let mut pause = SEND_AGAIN.0;

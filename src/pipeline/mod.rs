@@ -38,6 +38,7 @@ mod running;
 mod settle;
 mod settled;
 mod source;
+pub(crate) mod spring;
 mod stage;
 mod status;
 mod turns;

@@ -17,6 +17,9 @@ use crate::{
     letters::{Act, By, Desk, Done, Drawer, Edit, LettersError, Wish},
 };
 
+/// What was done by topic, and what ended it before its time.
+type Went = (Vec<(String, Done)>, Option<LettersError>);
+
 /// What is to be redriven.
 pub(super) struct Acting {
     pub(super) wish: Wish,
@@ -130,12 +133,7 @@ impl Verb<'_> {
     }
 
     /// What was done, and what ended it before its time.
-    async fn carry_out(
-        &self,
-        act: Act,
-        wish: &Wish,
-        by: By,
-    ) -> Result<(Vec<(String, Done)>, Option<LettersError>), LettersError> {
+    async fn carry_out(&self, act: Act, wish: &Wish, by: By) -> Result<Went, LettersError> {
         let (told, news) = watch::channel(0);
         let shown = tokio::spawn(progress::show(news));
         let wish = wish.clone();
@@ -161,7 +159,7 @@ fn through(
     drawers: &[Drawer],
     wish: &Wish,
     mut each: impl FnMut(&Drawer, &Wish) -> Result<(Done, Option<LettersError>), LettersError>,
-) -> Result<(Vec<(String, Done)>, Option<LettersError>), LettersError> {
+) -> Result<Went, LettersError> {
     let (mut all, mut left) = (Vec::new(), wish.max);
     for drawer in drawers {
         if left == Some(0) {

@@ -1,12 +1,14 @@
 //! The headers of other frameworks.
 
+use crate::pipeline::spring::SPRING_PREFIX;
+
 use super::{
     Format, Told,
     headers::{Headers, big_integer, int, long, moment, name, number, text},
 };
 
 /// Dead-letter topics have these names, retry topics the same without `dlt-`, but for the group.
-const SPRING: [&str; 2] = ["kafka_dlt-", "kafka_"];
+const SPRING: [&str; 2] = [SPRING_PREFIX, "kafka_"];
 const SPRING_GROUP: &str = "kafka_dlt-original-consumer-group";
 /// What Spring's retry topics keep their books with.
 const SPRING_RETRY: &str = "retry_topic-";
