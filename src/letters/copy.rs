@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{
-    Drawer, Format, Letter,
-    drawer::{parking_topic, redrive_topic},
+use super::{Drawer, Format, Letter, drawer::parking_topic};
+use crate::{
+    Header, Record,
+    pipeline::{NewRecord, dead_letter::HEADER_PREFIX, sent_on::redrive_topic},
 };
-use crate::{Header, Record, pipeline::NewRecord, pipeline::dead_letter::HEADER_PREFIX};
 
 /// A letter that does not tell the place of its record gets one that no record of the source can have: otherwise it
 /// could be taken for another one.

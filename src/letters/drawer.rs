@@ -50,11 +50,6 @@ pub(crate) struct Wanted {
     pub(crate) foreign: Option<Foreign>,
 }
 
-/// The topic of a group's copies of letters.
-pub(crate) fn redrive_topic(topic: &str, group: &str) -> String {
-    format!("{topic}.{group}.redrive")
-}
-
 /// The topic of letters that were redriven too often.
 pub(crate) fn parking_topic(topic: &str, group: &str) -> String {
     format!("{topic}.{group}.parking")

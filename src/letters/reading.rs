@@ -10,11 +10,12 @@ use std::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Drawer, Letter, Mark, Place, State, drawer::redrive_topic, mark::Marks};
+use super::{Drawer, Letter, Mark, Place, State, mark::Marks};
 use crate::{
     Record,
     audit::AuditError,
     kafka::{KafkaClient, KafkaFault, LogReader, Read, Stretch},
+    pipeline::sent_on::redrive_topic,
 };
 
 /// How long one look at Kafka waits.

@@ -7,6 +7,7 @@ use super::{
     dedupe::Stopped,
     delivery::Delivery,
     dispatch::{Attempt, Running, was_applied},
+    gate::Pass,
     held::Claimed,
     stage::BegunState,
 };
@@ -16,6 +17,15 @@ use crate::{Context, Handled, store::Run};
 const TAKEOVERS_BEFORE_MARK: u32 = 1;
 /// After so many, it runs with nothing else in flight.
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
+
+/// What became of a run.
+pub(super) enum Ran {
+    Over(Attempt, Pass),
+    /// It did not begin: by then the claim was no longer certain.
+    Uncertain,
+    /// It did not begin: by then the handler's gate was shut.
+    Shut,
+}
 
 impl Delivery<'_> {
     /// Lets a handler end that has begun.
@@ -28,14 +38,15 @@ impl Delivery<'_> {
         }
     }
 
-    /// Waits for a place and runs the handler once. `None`: by then the claim was no longer certain.
+    /// Waits for a place and runs the handler once.
     pub(super) async fn run(
         &self,
         event: &Event,
         ctx: &Context,
         claimed: &Claimed,
+        pass: Option<Pass>,
         in_doubt: &mut bool,
-    ) -> Result<Option<Attempt>, Stopped> {
+    ) -> Result<Ran, Stopped> {
         let (route, service, job) = (&event.route, self.service(), &event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
         let _place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
@@ -50,22 +61,24 @@ impl Delivery<'_> {
         if self.partition.stop.is_cancelled() {
             return Err(Stopped);
         }
+        let pass = pass.or_else(|| route.gate.try_pass()).filter(|pass| route.gate.holds(pass));
+        let Some(pass) = pass else { return Ok(Ran::Shut) };
         let limit = route.settings.timeout;
         if *in_doubt {
             match was_applied(job, ctx, limit).await {
-                Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
+                Ok(true) => return Ok(Ran::Over(Attempt::Handled(Handled::Done), pass)),
                 Ok(false) => {
                     *in_doubt = false;
                     ctx.outbox().clear();
                 }
-                Err(failed) => return Ok(Some(Attempt::Failed(failed))),
+                Err(failed) => return Ok(Ran::Over(Attempt::Failed(failed), pass)),
             }
         }
         // Asking may have taken longer than the lease, with the store out of reach.
         if !claimed.is_certain() {
-            return Ok(None);
+            return Ok(Ran::Uncertain);
         }
         claimed.begin(ctx.attempt());
-        Ok(Some(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await))
+        Ok(Ran::Over(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await, pass))
     }
 }

@@ -29,6 +29,7 @@ struct State {
     store_down: Option<String>,
     paused: BTreeMap<(String, i32), String>,
     stalled: BTreeMap<(String, i32), String>,
+    notes: BTreeMap<String, String>,
 }
 
 impl Health {
@@ -109,6 +110,16 @@ impl ServiceHealth {
         lock(&self.0).stalled.remove(&(topic.to_owned(), partition));
     }
 
+    /// Something that costs no readiness and is worth knowing, such as what waits for somebody else.
+    pub fn note(&self, about: &str, what: impl Into<String>) {
+        lock(&self.0).notes.insert(about.to_owned(), what.into());
+    }
+
+    /// What was noted is over.
+    pub fn unnote(&self, about: &str) {
+        lock(&self.0).notes.remove(about);
+    }
+
     /// The service has begun to drain: not ready any more, alive as long as its poll loop turns.
     pub fn draining(&self) {
         lock(&self.0).stopping = true;
@@ -138,6 +149,7 @@ impl ServiceHealth {
             store_down: state.store_down.clone(),
             paused: state.paused.iter().map(paused).collect(),
             stalled: state.stalled.iter().map(paused).collect(),
+            notes: state.notes.iter().map(|(about, what)| format!("{about}: {what}")).collect(),
         }
     }
 }
@@ -201,6 +213,19 @@ mod tests {
         assert_eq!(answer.reasons, ["payments: partition 2 of orders.created stands still: 7 records wait"]);
         payments.moves("orders.created", 2);
         assert!(health.snapshot().livez().is_ok());
+    }
+
+    #[test]
+    fn a_note_is_shown_and_costs_no_readiness() {
+        let health = Health::default();
+        let payments = health.service("payments");
+        payments.joined(true);
+        payments.note("breaker of charge", "it is open");
+        let answer = health.snapshot().readyz();
+        assert!(answer.is_ok());
+        assert_eq!(answer.to_string(), "ok\npayments: breaker of charge: it is open\n");
+        payments.unnote("breaker of charge");
+        assert_eq!(health.snapshot().readyz().to_string(), "ok\n");
     }
 
     #[test]

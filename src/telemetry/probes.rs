@@ -31,6 +31,8 @@ pub struct ServiceSnapshot {
     pub paused: Vec<Paused>,
     /// Partitions that stand still although records wait for them.
     pub stalled: Vec<Paused>,
+    /// What costs no readiness and is worth knowing.
+    pub notes: Vec<String>,
 }
 
 /// A partition that does not go on: it waits for a person, or stands still.
@@ -49,6 +51,8 @@ pub struct Paused {
 pub struct Answer {
     /// One line each; empty when all is well.
     pub reasons: Vec<String>,
+    /// What is worth knowing all the same, one line each.
+    pub notes: Vec<String>,
 }
 
 impl Answer {
@@ -62,9 +66,9 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_ok() {
-            return writeln!(f, "ok");
+            writeln!(f, "ok")?;
         }
-        self.reasons.iter().try_for_each(|reason| writeln!(f, "{reason}"))
+        self.reasons.iter().chain(&self.notes).try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
@@ -112,10 +116,14 @@ impl Snapshot {
         })
     }
 
-    /// `/readyz`: every service is in its group and can reach its store, and no partition waits for a person.
+    /// `/readyz`: every service is in its group and can reach its store, and no partition waits for a person. What waits for
+    /// others, as behind an open breaker, is said and costs nothing: no restart and no other pod would change it.
     #[must_use]
     pub fn readyz(&self) -> Answer {
-        self.once_registered(ServiceSnapshot::readiness)
+        let note = |service: &ServiceSnapshot, note: &String| one_line(&format!("{}: {note}", service.name));
+        let notes =
+            self.services.iter().flat_map(|service| service.notes.iter().map(move |it| note(service, it)));
+        Answer { notes: notes.collect(), ..self.once_registered(ServiceSnapshot::readiness) }
     }
 
     /// `/startupz`: every service has been in its group.
@@ -130,7 +138,8 @@ impl Snapshot {
 
     fn once_registered(&self, check: impl Fn(&ServiceSnapshot, &mut dyn FnMut(String))) -> Answer {
         if self.services.is_empty() {
-            return Answer { reasons: vec!["no service has been started yet".to_owned()] };
+            let reasons = vec!["no service has been started yet".to_owned()];
+            return Answer { reasons, notes: Vec::new() };
         }
         self.answer(check)
     }
@@ -141,7 +150,7 @@ impl Snapshot {
             let mut say = |reason: String| reasons.push(one_line(&format!("{}: {reason}", service.name)));
             check(service, &mut say);
         }
-        Answer { reasons }
+        Answer { reasons, notes: Vec::new() }
     }
 }
 

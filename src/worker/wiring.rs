@@ -11,7 +11,7 @@ use crate::{
     config::{ServiceSettings, Settings},
     kafka::{Assigned, Group, Poller, Positions, Watcher},
     ledger,
-    pipeline::{Bounds, Topic},
+    pipeline::{Bounds, Topic, sent_on::redrive_topic},
 };
 
 /// What all services of a process share.
@@ -32,15 +32,19 @@ impl Wiring<'_> {
         let settings = self.settings.service(service.name());
         let run = self.assembly.run(service);
         let topic = |(topic, table)| Arc::new(self.assembly.topic(&run, topic, table));
-        let topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
+        let mut topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
         // Ends with the runtime it runs on.
         drop(self.assembly.keep_claims_alive(&run, &topics));
+        let copies: Vec<_> = topics.iter().map(|topic| Arc::new(redriven(topic))).collect();
+        let ours = copies.iter().map(|topic| topic.name.to_string()).collect();
+        topics.extend(copies);
         let assignment = Assigned::default();
         self.board.show(service.name(), &assignment);
         let group = Group {
             positions: Positions {
                 group: run.group().to_owned(),
                 start_from: settings.worker.start_from,
+                ours,
                 store: Arc::clone(&self.parts.store),
                 topic_ids: self.parts.kafka.tells_topic_ids(),
                 control: self.control.handle(),
@@ -69,6 +73,11 @@ impl Wiring<'_> {
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
         Ok(Running { run, poller })
     }
+}
+
+/// Where dead letters of this topic come again.
+fn redriven(topic: &Topic) -> Topic {
+    topic.of_copies(redrive_topic(&topic.name, topic.service.group()))
 }
 
 /// What this pod is called: what Kubernetes says, or the host's own name.
