@@ -13,6 +13,7 @@ use super::{
     produce::ProduceError,
     route::Route,
     sent_on::SentOn,
+    spring,
 };
 use crate::{
     DedupeKey,
@@ -113,6 +114,9 @@ impl Delivery<'_> {
         let mut letter = letter(about, &verdict, service.clock.now());
         // Beside what the record came with: a letter has all of that, and the last one counts.
         let sending = span.and_then(|span| Sending::from(span, None, &mut letter, true));
+        if service.spring_headers {
+            spring::add_headers(&mut letter);
+        }
         let mut disposition = end.disposition;
         let mut is_whole = true;
         let mut pause = SEND_AGAIN.0;
