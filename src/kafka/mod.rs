@@ -28,6 +28,7 @@ mod topic_ids;
 mod topic_plan;
 mod topics;
 mod upkeep;
+mod waiting;
 pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};

@@ -29,6 +29,7 @@ mod first_start;
 mod foreign;
 mod forged;
 mod held_up;
+mod later;
 mod layouts;
 mod ledger;
 mod notes;
