@@ -54,7 +54,8 @@ impl Waiting {
     pub(super) fn take(&mut self, name: &Name, epoch: u64) -> (Option<Record>, bool) {
         match self.0.get(name) {
             None => (None, false),
-            Some(head) if head.epoch == epoch && head.due_ms > now_ms() => (None, true),
+            // One that is due while nothing is fetched behind it waits until that was put right.
+            Some(head) if head.epoch == epoch && (head.is_paused || head.due_ms > now_ms()) => (None, true),
             Some(_) => {
                 let head = self.0.remove(name);
                 // What an earlier assignment has read is read again.
@@ -117,6 +118,9 @@ mod tests {
         while now_ms() < waiting.0[&name].due_ms {
             std::thread::yield_now();
         }
+        waiting.0.get_mut(&name).unwrap().is_paused = true;
+        assert_eq!(waiting.take(&name, 1), (None, true), "nobody would fetch again behind it");
+        waiting.0.get_mut(&name).unwrap().is_paused = false;
         assert_eq!(waiting.take(&name, 1), (Some(soon), false));
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::{
     How,
     dead_letter::millis,
@@ -20,8 +18,9 @@ use crate::{crash::crash_point, store::End};
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 impl Delivery<'_> {
-    /// After a failed attempt: the copy is acknowledged, then the claim is moved. `None` where the broker will never take
-    /// the copy, and the event has to wait where it is.
+    /// After a failed attempt: the claim is given back until the event is due, the copy is acknowledged, then the event is
+    /// moved. Whoever takes over from a process that dies in between finds it backing off, and tries nothing early. `None`
+    /// where the broker will never take the copy, and the event has to wait where it is.
     pub(super) async fn defer(
         &self,
         event: &Event,
@@ -30,19 +29,13 @@ impl Delivery<'_> {
     ) -> Result<Option<How>, Stopped> {
         let service = self.service();
         let (attempts, first_failure_ms) = (back.attempts, back.first_failure_ms);
+        if self.delay_for(event, back.delay).is_none() {
+            return Ok(None);
+        }
+        service.claims.release(claimed, back, &self.partition.stop).await?;
         crash_point("before_copy");
-        match self.send_on(event, back.delay, attempts, first_failure_ms).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(Stopped) => {
-                // Whoever has the partition next waits for as long.
-                let never = CancellationToken::new();
-                let release = service.claims.release(claimed, back, &never);
-                if tokio::time::timeout(HAND_OVER, release).await.is_err() {
-                    tracing::debug!("a claim could not be given back; its lease ends by itself");
-                }
-                return Err(Stopped);
-            }
+        if !self.send_on(event, back.delay, attempts, first_failure_ms).await? {
+            return Ok(None);
         }
         crash_point("after_copy");
         service.claims.complete(claimed, End::Moved, attempts, first_failure_ms).await;

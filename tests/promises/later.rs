@@ -113,16 +113,10 @@ async fn a_death_on_the_way_to_later_loses_nothing_and_its_copies_run_once() {
         let waiting = waiting(&topic, &pods, "1s");
         let copies = waiting.watermarks(0).await.1;
         pods.until_committed(&waiting, 0, copies).await;
-        let (made, seen) = (numbers(&pods, "a"), (pods.effects().count("a"), copies));
-        match point {
-            // Nobody had heard of the failure, so that attempt is made again.
-            "before_copy" => assert_eq!((made, seen), (vec![1, 1, 2], (1, 1))),
-            // When the lease is over, the record and its copy both ask for the claim.
-            "after_copy" => {
-                assert!(made.ends_with(&[1, 2]) && seen.0 == 1 && copies <= 2, "{made:?} {seen:?}")
-            }
-            _ => assert_eq!((made, seen), (vec![1, 2], (1, 1))),
-        }
+        assert_eq!((numbers(&pods, "a"), pods.effects().count("a")), (vec![1, 2], 1), "{point}");
+        // Until it is due, whoever meets the record sends a copy; after that, it may be tried where it is.
+        let expected = if point == "after_moved" { 1..=1 } else { 0..=2 };
+        assert!(expected.contains(&copies), "{point}: {copies} copies");
         assert_eq!(pods.letters(&topic).read().await, [], "{point}");
     }
 }
