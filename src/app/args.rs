@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
+    fleet::{Pause, Resume, Status},
     produce::{ProduceRecipe, Rate},
     replay::Replay,
     rewind::Rewind,
@@ -21,7 +22,7 @@ pub(super) struct Args {
     /// Reads DIR/NAME.toml after default.toml
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
-    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `replay` and `rewind` take NAME alone
+    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `replay`, `rewind`, `pause` and `resume` take NAME alone
     #[arg(long = "topic", value_name = "LOGICAL=PHYSICAL", global = true)]
     topics: Vec<String>,
     #[command(subcommand)]
@@ -61,6 +62,12 @@ pub(super) enum Verb {
     Replay(Replay),
     /// Moves the offsets of a stopped group back, so that it meets everything from there on once more
     Rewind(Rewind),
+    /// Lets nothing new begin in any pod of a service, until it is resumed
+    Pause(Pause),
+    /// Lets what was paused go on
+    Resume(Resume),
+    /// Shows all pods of the services: what is paused, how far they are, and how they are
+    Status(Status),
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,10 +187,13 @@ impl Args {
         Flags { config: self.config.clone(), profile: self.profile.clone(), topics }
     }
 
-    /// Where `produce` is to send to, and what `replay` and `rewind` are about: names without the `=` of a mapping. No name of a
+    /// Where `produce` is to send to, and what the other verbs are about: names without the `=` of a mapping. No name of a
     /// topic holds one.
     pub(super) fn targets(&self) -> Vec<String> {
-        let produces = matches!(self.verb, Verb::Produce(_) | Verb::Replay(_) | Verb::Rewind(_));
-        self.topics.iter().filter(|topic| produces && !topic.contains('=')).cloned().collect()
+        let takes_names = matches!(
+            self.verb,
+            Verb::Produce(_) | Verb::Replay(_) | Verb::Rewind(_) | Verb::Pause(_) | Verb::Resume(_)
+        );
+        self.topics.iter().filter(|topic| takes_names && !topic.contains('=')).cloned().collect()
     }
 }

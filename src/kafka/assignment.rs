@@ -67,6 +67,10 @@ pub(super) struct Running {
     pub(super) metrics: PartitionMetrics,
     /// What Kafka's client has told since it moved last.
     pub(super) fetched: Option<Fetched>,
+    /// Where its log ended when Kafka's client told last.
+    pub(super) end: Option<i64>,
+    /// What the group had committed before this assignment.
+    pub(super) committed_before: Option<i64>,
     pub(super) stillness: Stillness,
 }
 
@@ -107,6 +111,7 @@ impl Running {
     pub(super) fn new(partition: Arc<Partition>, metrics: PartitionMetrics, position: &Position) -> Self {
         let beginning = if position.is_committed { Beginning::Continued } else { Beginning::Unannounced };
         let (topic_partitions, topic_id) = (position.partitions, position.topic_id.clone());
+        let committed_before = position.is_committed.then(|| partition.watermark());
         Self {
             partition,
             stored: None,
@@ -120,6 +125,8 @@ impl Running {
             trouble: None,
             metrics,
             fetched: None,
+            end: None,
+            committed_before,
             stillness: Stillness::default(),
         }
     }

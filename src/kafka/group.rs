@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -23,6 +23,7 @@ use super::{
     assignment::{Assignment, Name, Running},
     positions::{Position, Positions, Resolved},
     queues,
+    seen::Assigned,
     stall::Fetched,
     start::Start,
     watcher::Watcher,
@@ -59,7 +60,7 @@ pub(crate) struct Group {
     /// Fires when nothing new may begin at all.
     pub(crate) stop: CancellationToken,
     pub(crate) watcher: Watcher,
-    pub(crate) assignment: Mutex<Assignment>,
+    pub(crate) assignment: Assigned,
     /// The group has gone on without this member, and nothing was assigned to it since.
     pub(crate) is_outside: AtomicBool,
     /// Something was assigned: what has to be looked after should not wait for its time.
@@ -68,7 +69,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(super) fn assignment(&self) -> MutexGuard<'_, Assignment> {
-        self.assignment.lock().unwrap_or_else(PoisonError::into_inner)
+        self.assignment.lock()
     }
 
     fn assign(&self, consumer: &GroupConsumer, assigned: &TopicPartitionList) -> KafkaResult<()> {
@@ -275,6 +276,7 @@ impl ClientContext for Group {
             let known = statistics.topics.get(&**topic).and_then(|topic| topic.partitions.get(partition));
             running.fetched = known.map(|known| Fetched { next: known.next_offset, ready: known.fetchq_cnt });
             let end = known.map_or(-1, |known| known.ls_offset.max(known.hi_offset));
+            running.end = (end >= 0).then_some(end);
             running.metrics.lag(u64::try_from(end - running.partition.watermark()).unwrap_or(0));
             running
                 .metrics

@@ -9,6 +9,7 @@ use super::{
     capacity::Capacity,
     dedupe::Claims,
     dispatch::Crowd,
+    hold::Hold,
     limits::Limits,
     produce::Producer,
     replaying::Replaying,
@@ -114,6 +115,8 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) table: Table<Arc<Route>>,
     pub(crate) limits: Limits,
+    /// Closed while a person has paused it, or its whole service.
+    pub(crate) hold: Hold,
     /// Counts what no handler takes; where one takes every record, that one's.
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.

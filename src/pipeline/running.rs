@@ -17,6 +17,23 @@ const TAKEOVERS_BEFORE_MARK: u32 = 1;
 /// After so many, it runs with nothing else in flight.
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 
+/// Why a handler was not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotRun {
+    /// Its partition is to stop.
+    Stopped,
+    /// A person has paused it while it waited for a place.
+    Held,
+    /// Somebody else may have the claim by now.
+    Uncertain,
+}
+
+impl From<Stopped> for NotRun {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
 impl Delivery<'_> {
     /// Lets a handler end that has begun.
     pub(super) async fn go_on(&self, event: &Event, state: BegunState) -> Attempt {
@@ -28,17 +45,22 @@ impl Delivery<'_> {
         }
     }
 
-    /// Waits for a place and runs the handler once. `None`: by then the claim was no longer certain.
+    /// Waits for a place and runs the handler once.
     pub(super) async fn run(
         &self,
         event: &Event,
         ctx: &Context,
         claimed: &Claimed,
         in_doubt: &mut bool,
-    ) -> Result<Option<Attempt>, Stopped> {
+    ) -> Result<Attempt, NotRun> {
         let (route, service, job) = (&event.route, self.service(), &event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
-        let _place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
+        let place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch));
+        let _place = tokio::select! {
+            biased;
+            () = self.partition.topic.hold.closed() => return Err(NotRun::Held),
+            place = place => place?,
+        };
         if let Some(pace) = service.replay.as_ref().and_then(|replay| replay.pace.as_ref()) {
             self.partition.unless_stopped(pace.turn()).await?;
         }
@@ -48,24 +70,24 @@ impl Delivery<'_> {
             service.claims.mark(claimed, run, &self.partition.stop).await?;
         }
         if self.partition.stop.is_cancelled() {
-            return Err(Stopped);
+            return Err(NotRun::Stopped);
         }
         let limit = route.settings.timeout;
         if *in_doubt {
             match was_applied(job, ctx, limit).await {
-                Ok(true) => return Ok(Some(Attempt::Handled(Handled::Done))),
+                Ok(true) => return Ok(Attempt::Handled(Handled::Done)),
                 Ok(false) => {
                     *in_doubt = false;
                     ctx.outbox().clear();
                 }
-                Err(failed) => return Ok(Some(Attempt::Failed(failed))),
+                Err(failed) => return Ok(Attempt::Failed(failed)),
             }
         }
         // Asking may have taken longer than the lease, with the store out of reach.
         if !claimed.is_certain() {
-            return Ok(None);
+            return Err(NotRun::Uncertain);
         }
         claimed.begin(ctx.attempt());
-        Ok(Some(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await))
+        Ok(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await)
     }
 }

@@ -17,6 +17,7 @@ use super::{
     failure::Failed,
     held::Claimed,
     retry,
+    running::NotRun,
     source::Partition,
     stage::{Asked, Begun, Stage},
 };
@@ -95,6 +96,7 @@ impl Delivery<'_> {
             let (claim, near) = match first.take() {
                 Some(first) => first,
                 None => {
+                    self.partition.unless_held_or_stopped().await?;
                     let near =
                         self.partition.unless_stopped(service.near.place(self.partition.epoch)).await?;
                     at = Instant::now();
@@ -192,13 +194,13 @@ impl Delivery<'_> {
         let (ctx, attempt) = match begun {
             Some(Begun { ctx, state }) => {
                 claimed.begin(ctx.attempt());
-                (ctx, Ok(Some(self.go_on(event, state).await)))
+                (ctx, Ok(self.go_on(event, state).await))
             }
             None => {
                 let ctx = self.context(event, &claimed.grant, Some(claimed.cancelled().clone()));
                 let attempt = match self.announce(&claimed.key()).await {
                     Ok(()) => self.run(event, &ctx, &claimed, in_doubt).await,
-                    Err(stopped) => Err(stopped),
+                    Err(Stopped) => Err(NotRun::Stopped),
                 };
                 (ctx, attempt)
             }
@@ -206,13 +208,13 @@ impl Delivery<'_> {
         // What nobody takes, letters or events out, must not keep other events from being claimed.
         drop(near);
         let attempt = match attempt {
-            Ok(Some(attempt)) => attempt,
-            Ok(None) => return Ok(Step::AskAgain(Duration::ZERO)),
-            Err(Stopped) => {
+            Ok(attempt) => attempt,
+            Err(NotRun::Uncertain) => return Ok(Step::AskAgain(Duration::ZERO)),
+            Err(why @ (NotRun::Stopped | NotRun::Held)) => {
                 // Nothing has run: the next owner need not wait for the lease.
                 let Grant { attempts, first_failure_ms, .. } = claimed.grant;
                 self.hand_over(&claimed, attempts, first_failure_ms, *in_doubt).await;
-                return Err(Stopped);
+                return if why == NotRun::Held { Ok(Step::AskAgain(Duration::ZERO)) } else { Err(Stopped) };
             }
         };
         match attempt {

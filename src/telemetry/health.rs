@@ -27,8 +27,10 @@ struct State {
     joined: bool,
     stopping: bool,
     store_down: Option<String>,
+    not_told: Option<String>,
     paused: BTreeMap<(String, i32), String>,
     stalled: BTreeMap<(String, i32), String>,
+    notes: BTreeMap<String, String>,
 }
 
 impl Health {
@@ -87,6 +89,11 @@ impl ServiceHealth {
         lock(&self.0).store_down = Some(reason.into());
     }
 
+    /// Nothing begins yet, for what operators have paused is not known; `None` once it is.
+    pub fn not_told(&self, reason: Option<String>) {
+        lock(&self.0).not_told = reason;
+    }
+
     /// A partition waits for a person, as one with lost offsets does. A pause that somebody asked for, or that ends by
     /// itself, does not belong here.
     pub fn pause(&self, topic: &str, partition: i32, reason: impl Into<String>) {
@@ -107,6 +114,16 @@ impl ServiceHealth {
     /// A partition moves again, or is no longer ours.
     pub fn moves(&self, topic: &str, partition: i32) {
         lock(&self.0).stalled.remove(&(topic.to_owned(), partition));
+    }
+
+    /// Something that costs no readiness and is worth knowing, such as what waits for somebody else.
+    pub fn note(&self, about: &str, what: impl Into<String>) {
+        lock(&self.0).notes.insert(about.to_owned(), what.into());
+    }
+
+    /// What was noted is over.
+    pub fn unnote(&self, about: &str) {
+        lock(&self.0).notes.remove(about);
     }
 
     /// The service has begun to drain: not ready any more, alive as long as its poll loop turns.
@@ -136,8 +153,10 @@ impl ServiceHealth {
             joined: state.joined,
             stopping: state.stopping,
             store_down: state.store_down.clone(),
+            not_told: state.not_told.clone(),
             paused: state.paused.iter().map(paused).collect(),
             stalled: state.stalled.iter().map(paused).collect(),
+            notes: state.notes.iter().map(|(about, what)| format!("{about}: {what}")).collect(),
         }
     }
 }
@@ -201,6 +220,19 @@ mod tests {
         assert_eq!(answer.reasons, ["payments: partition 2 of orders.created stands still: 7 records wait"]);
         payments.moves("orders.created", 2);
         assert!(health.snapshot().livez().is_ok());
+    }
+
+    #[test]
+    fn a_note_is_shown_and_costs_no_readiness() {
+        let health = Health::default();
+        let payments = health.service("payments");
+        payments.joined(true);
+        payments.note("breaker of charge", "it is open");
+        let answer = health.snapshot().readyz();
+        assert!(answer.is_ok());
+        assert_eq!(answer.to_string(), "ok\npayments: breaker of charge: it is open\n");
+        payments.unnote("breaker of charge");
+        assert_eq!(health.snapshot().readyz().to_string(), "ok\n");
     }
 
     #[test]

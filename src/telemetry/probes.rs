@@ -27,10 +27,14 @@ pub struct ServiceSnapshot {
     pub stopping: bool,
     /// Why the dedupe store cannot be used.
     pub store_down: Option<String>,
+    /// Why nothing begins yet: what operators have paused is not known.
+    pub not_told: Option<String>,
     /// Partitions that wait for a person.
     pub paused: Vec<Paused>,
     /// Partitions that stand still although records wait for them.
     pub stalled: Vec<Paused>,
+    /// What costs no readiness and is worth knowing.
+    pub notes: Vec<String>,
 }
 
 /// A partition that does not go on: it waits for a person, or stands still.
@@ -49,6 +53,8 @@ pub struct Paused {
 pub struct Answer {
     /// One line each; empty when all is well.
     pub reasons: Vec<String>,
+    /// What is worth knowing all the same, one line each.
+    pub notes: Vec<String>,
 }
 
 impl Answer {
@@ -62,13 +68,19 @@ impl Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_ok() {
-            return writeln!(f, "ok");
+            writeln!(f, "ok")?;
         }
-        self.reasons.iter().try_for_each(|reason| writeln!(f, "{reason}"))
+        self.reasons.iter().chain(&self.notes).try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
 impl Snapshot {
+    /// Of one service alone.
+    pub(crate) fn of(&self, service: &str) -> Self {
+        let it = self.services.iter().filter(|known| known.name == service);
+        Self { stale_after: self.stale_after, services: it.cloned().collect() }
+    }
+
     /// `/livez`: every poll loop turns, and no partition stands still for no reason. Kafka and Redis have no say, since a
     /// restart repairs neither; nor has a service that has not begun to poll, which is what `/startupz` is for.
     #[must_use]
@@ -87,12 +99,19 @@ impl Snapshot {
         })
     }
 
-    /// `/readyz`: every service is in its group and can reach its store, and no partition waits for a person.
+    /// `/readyz`: every service is in its group and can reach its store, and no partition waits for a person. What waits for
+    /// others, as behind an open breaker, is said and costs nothing: no restart and no other pod would change it.
     #[must_use]
     pub fn readyz(&self) -> Answer {
-        self.once_registered(|service, say| {
+        let note = |service: &ServiceSnapshot, note: &String| one_line(&format!("{}: {note}", service.name));
+        let notes =
+            self.services.iter().flat_map(|service| service.notes.iter().map(move |it| note(service, it)));
+        let answer = self.once_registered(|service, say| {
             if service.stopping {
                 return say("stopping".to_owned());
+            }
+            if let Some(reason) = &service.not_told {
+                say(format!("nothing begins: {reason}"));
             }
             if !service.joined {
                 say("not in its consumer group".to_owned());
@@ -103,7 +122,8 @@ impl Snapshot {
             for Paused { topic, partition, reason } in &service.paused {
                 say(format!("partition {partition} of {topic} is paused: {reason}"));
             }
-        })
+        });
+        Answer { notes: notes.collect(), ..answer }
     }
 
     /// `/startupz`: every service has been in its group.
@@ -118,7 +138,8 @@ impl Snapshot {
 
     fn once_registered(&self, check: impl Fn(&ServiceSnapshot, &mut dyn FnMut(String))) -> Answer {
         if self.services.is_empty() {
-            return Answer { reasons: vec!["no service has been started yet".to_owned()] };
+            let reasons = vec!["no service has been started yet".to_owned()];
+            return Answer { reasons, notes: Vec::new() };
         }
         self.answer(check)
     }
@@ -129,7 +150,7 @@ impl Snapshot {
             let mut say = |reason: String| reasons.push(one_line(&format!("{}: {reason}", service.name)));
             check(service, &mut say);
         }
-        Answer { reasons }
+        Answer { reasons, notes: Vec::new() }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
     config::Settings,
     erased::ErasedHandler,
     pipeline::{
-        Capacity, Claims, Crowd, Limits, Producer, Replaying, Route, RouteSettings, ServiceRun, Status, Told,
-        Topic,
+        Capacity, Claims, Crowd, Hold, Limits, Producer, Replaying, Route, RouteSettings, ServiceRun, Status,
+        Told, Topic,
     },
     publication::Names,
     routes::Table,
@@ -98,6 +98,7 @@ impl Assembly<'_> {
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
             table,
+            hold: Hold::default(),
             limits: Limits::of(&self.settings.service(run.name()).worker),
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),

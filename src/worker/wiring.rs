@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Assembly, Control, Parts, Running};
+use super::{Assembly, Board, Control, Parts, Running};
 use crate::{
     Service,
     config::{ServiceSettings, Settings},
-    kafka::{Group, Poller, Positions, Watcher},
+    kafka::{Assigned, Group, Poller, Positions, Watcher},
     ledger,
     pipeline::{Bounds, Topic},
 };
@@ -21,6 +21,8 @@ pub(super) struct Wiring<'a> {
     pub(super) assembly: Assembly<'a>,
     pub(super) control: &'a Control,
     pub(super) handlers: &'a Handle,
+    /// Where its partitions can be seen.
+    pub(super) board: &'a Board,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -33,6 +35,9 @@ impl Wiring<'_> {
         let topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
         // Ends with the runtime it runs on.
         drop(self.assembly.keep_claims_alive(&run, &topics));
+        let assignment = Assigned::default();
+        self.board.show(service.name(), &assignment);
+        let topics_of_it = topics.clone();
         let group = Group {
             positions: Positions {
                 group: run.group().to_owned(),
@@ -53,22 +58,28 @@ impl Wiring<'_> {
             stall_after: settings.worker.stall_after,
             runtime: self.handlers.clone(),
             watcher: Watcher::default(),
-            assignment: Default::default(),
+            assignment,
             is_outside: Default::default(),
             look_now: Default::default(),
             control: self.control.handle(),
             stop: self.stop.clone(),
         };
+        if self.settings.topics.control.is_some() {
+            // Nothing is claimed before it is known what is paused.
+            topics_of_it.iter().for_each(|topic| {
+                topic.hold.set(true);
+            });
+        }
         let instance_id = settings.worker.instance_id.as_ref().map(|id| id.of(service.name(), &hostname()));
         let poller =
             Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, instance_id.as_deref());
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
-        Ok(Running { run, poller })
+        Ok(Running { run, topics: topics_of_it, poller })
     }
 }
 
 /// What this pod is called: what Kubernetes says, or the host's own name.
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     let told = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     told.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
 }

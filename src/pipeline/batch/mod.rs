@@ -185,7 +185,7 @@ impl<'a> Batch<'a> {
         let how = match asked.claim {
             Claim::Done => How::Duplicate,
             Claim::Dead => How::WasDead,
-            _ if self.lanes[lane].is_held || self.partition.stop.is_cancelled() => {
+            _ if self.lanes[lane].is_held || self.begins_nothing() => {
                 self.unused.extend(asked.unused());
                 return self.lanes[lane].back.push_back(delivered);
             }
@@ -195,6 +195,11 @@ impl<'a> Batch<'a> {
             _ => return self.go_on_alone(lane, delivered, event, asked, None),
         };
         self.over.push(Over { delivered, route: Some(event.route), key: Some(asked.request.key), how });
+    }
+
+    /// Whether the partition is to stop, or a person has paused it.
+    fn begins_nothing(&self) -> bool {
+        self.partition.stop.is_cancelled() || self.partition.topic.hold.is_closed()
     }
 
     /// Whether a handler may begin here and now.
