@@ -101,13 +101,22 @@ async fn work(
         retention: TTL,
         max_deliveries: 3,
         fingerprint: None,
+        hop: 0,
     };
     let requests: Vec<_> = numbers.map(request).collect();
     let answers = store.claim(&requests).await.unwrap();
     let complete = |(request, answer): (ClaimRequest, Claim)| {
         let Claim::Won(grant) = answer else { panic!("{answer:?}") };
-        let held = Held { key: request.key, owner: request.owner, token: grant.token };
-        Completion { held, end: End::Done, retention: TTL, attempts: 1, fingerprint: None, layout }
+        let held = Held { key: request.key, owner: request.owner, token: grant.token, hop: 0 };
+        Completion {
+            held,
+            end: End::Done,
+            retention: TTL,
+            attempts: 1,
+            first_failure_ms: None,
+            fingerprint: None,
+            layout,
+        }
     };
     let completions: Vec<_> = requests.into_iter().zip(answers).map(complete).collect();
     store.complete(&completions).await.unwrap();

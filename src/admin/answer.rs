@@ -95,7 +95,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 }
 
 pub(super) async fn not_here() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "nothing is here; there are /api/v1/replays and /api/v1/replays/ID")
+    Refusal::new(StatusCode::NOT_FOUND, "nothing is here; GET /api/v1/openapi.json says what there is")
 }
 
 pub(super) async fn not_so() -> Refusal {

@@ -1,11 +1,16 @@
 //! What operators do over HTTP: `/api/v1`, for whoever brings the token.
 //!
+//! Another kind of thing to do is one more module with `endpoints`, one more line in `api`, and its part of
+//! `openapi.json`.
+//!
 //! | file         | has                                                                |
 //! |--------------|--------------------------------------------------------------------|
 //! | `server`     | the listener, its limits, what belongs to every answer             |
 //! | `auth`       | the token                                                          |
 //! | `answer`     | answers and refusals, as JSON                                      |
 //! | `body`       | the body of a request, with all that is wrong with it at once      |
+//! | `endpoints`  | endpoints with their paths                                         |
+//! | `overview`   | how this process is, what waits and why                            |
 //! | `replays`    | the endpoints of replays                                           |
 //! | `looks`      | what takes longer than a request may                               |
 //! | `runner`     | the replays that run in this process                               |
@@ -15,24 +20,33 @@ mod answer;
 mod auth;
 mod body;
 mod carrying;
+#[cfg(test)]
+mod described;
+mod endpoints;
 mod looks;
+mod overview;
 mod replays;
 mod runner;
 mod server;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    middleware,
+    response::Response,
+};
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
-use self::{auth::Key, runner::Replays};
+use self::{auth::Key, endpoints::Endpoints, overview::Watched, runner::Replays};
 use crate::{
     Service,
     config::{AdminSettings, Settings},
     kafka::Ended,
     pipeline::Crowd,
-    worker::Parts,
+    worker::{Board, Parts},
 };
 
 /// The worker whose endpoints these are.
@@ -47,6 +61,8 @@ pub(crate) struct Stage {
     pub(crate) control: Handle,
     /// All that runs in this process.
     pub(crate) crowd: Crowd,
+    /// Where the partitions of the services can be seen.
+    pub(crate) board: Board,
 }
 
 /// The endpoints of one worker.
@@ -75,9 +91,11 @@ impl Admin {
                 "admin.listen = \"{address}\": cannot listen there: {error}; allowed are a free address such as \"127.0.0.1:9465\", and \"off\""
             )
         })?;
+        let watched = Watched::new(&stage);
+        drop(control.spawn(overview::sample(Arc::clone(&watched))));
         let replays = Arc::new(Replays::new(stage, stop));
         tracing::info!(%address, "the admin API");
-        drop(control.spawn(server::serve(listener, router(Key::of(&token), &replays))));
+        drop(control.spawn(server::serve(listener, router(Key::of(&token), api(&watched, &replays)))));
         Ok(Some(Self { replays }))
     }
 
@@ -87,11 +105,22 @@ impl Admin {
     }
 }
 
-fn router(key: Key, replays: &Arc<Replays>) -> Router {
-    let api = Router::new()
-        .merge(replays::routes(replays))
+/// Everything below `/api/v1`.
+fn api(watched: &Arc<Watched>, replays: &Arc<Replays>) -> Endpoints {
+    overview::endpoints(watched).and(replays::endpoints(replays))
+}
+
+fn router(key: Key, api: Endpoints) -> Router {
+    let api = api
+        .into_router()
         .fallback(answer::not_here)
         .method_not_allowed_fallback(answer::not_so)
         .layer(middleware::from_fn_with_state(key, auth::required));
-    Router::new().nest("/api/v1", api).fallback(answer::not_here)
+    Router::new().nest("/api/v1", api).fallback(answer::not_here).layer(middleware::map_response(as_it_is))
+}
+
+/// No browser is to guess what an answer is.
+async fn as_it_is(mut response: Response) -> Response {
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }

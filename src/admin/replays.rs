@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Extension,
     extract::{Path, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
@@ -17,6 +17,7 @@ use super::{
     answer::{Refusal, json},
     auth::Remote,
     body::Fields,
+    endpoints::Endpoints,
     looks::looking,
     runner::{Answered, Begun, Replays, Wanted},
 };
@@ -25,11 +26,10 @@ use crate::{
     replay::{Entry, Mode, Order, Request as Wish, RequestedMode, Tally},
 };
 
-pub(super) fn routes(replays: &Arc<Replays>) -> Router {
-    Router::new()
-        .route("/replays", get(list).post(start))
-        .route("/replays/{id}", get(show).delete(cancel))
-        .with_state(Arc::clone(replays))
+pub(super) fn endpoints(replays: &Arc<Replays>) -> Endpoints {
+    Endpoints::default()
+        .at("/replays", get(list).post(start).with_state(Arc::clone(replays)))
+        .at("/replays/{id}", get(show).delete(cancel).with_state(Arc::clone(replays)))
 }
 
 /// An answer that takes longer is told where to be asked for.

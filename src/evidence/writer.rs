@@ -124,6 +124,7 @@ mod tests {
             key: KeySpace::new("t", "payments", "charge").key("pay-of-ann"),
             owner: OwnerFactory::new().delivery(1, "orders", 2, 7),
             token: 9,
+            hop: 0,
         };
         for offset in 0..1_000 {
             writer.write(&Note { epoch: Some(3), ..Note::at(Happened::Settled, ("orders", 2), offset) });

@@ -137,6 +137,7 @@ impl Claims {
             end,
             retention: renewal.retention,
             attempts,
+            first_failure_ms: renewal.first_failure_ms,
             fingerprint: renewal.fingerprint,
             layout: self.layout,
         };

@@ -20,6 +20,7 @@ pub(super) fn claim_outcome(answer: &Claim) -> DedupeOutcome {
         Claim::TakenOver(_) => DedupeOutcome::TakenOver,
         Claim::Done => DedupeOutcome::Done,
         Claim::Dead => DedupeOutcome::Dead,
+        Claim::Moved => DedupeOutcome::Moved,
         Claim::Busy { .. } => DedupeOutcome::Busy,
         Claim::BackingOff { .. } => DedupeOutcome::BackingOff,
         Claim::Spent(_) => DedupeOutcome::Spent,
@@ -42,6 +43,7 @@ pub(super) fn note_completion(completion: &Completion, recorded: Completed) -> N
     let outcome = match (recorded, completion.end) {
         (Completed::Recorded, End::Done) => "done",
         (Completed::Recorded, End::Dead) => "dead",
+        (Completed::Recorded, End::Moved) => "moved",
         (Completed::AlreadyFinished, _) => "already_finished",
         (Completed::Stolen, _) => "stolen",
         (Completed::Lost, _) => "lost",

@@ -64,6 +64,7 @@ impl Delivery<'_> {
             retention: route.settings.ttl,
             max_deliveries: route.settings.max_deliveries,
             fingerprint: event.job.fingerprint().map(crate::Fingerprint::get),
+            hop: 0,
         }
     }
 

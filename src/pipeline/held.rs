@@ -66,7 +66,12 @@ impl HeldClaims {
         cancelled: CancellationToken,
     ) -> Claimed {
         let renewal = Renewal {
-            held: Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token },
+            held: Held {
+                key: request.key.clone(),
+                owner: request.owner.clone(),
+                token: grant.token,
+                hop: request.hop,
+            },
             lease: request.lease,
             retention: request.retention,
             attempts: grant.attempts,
@@ -103,7 +108,12 @@ impl HeldClaims {
             let age = asked.elapsed();
             let old = granted.iter().filter(|(request, _)| age >= request.lease / 3);
             renewals.extend(old.map(|(request, token)| Renewal {
-                held: Held { key: request.key.clone(), owner: request.owner.clone(), token: *token },
+                held: Held {
+                    key: request.key.clone(),
+                    owner: request.owner.clone(),
+                    token: *token,
+                    hop: request.hop,
+                },
                 lease: request.lease,
                 retention: request.retention,
                 attempts: 0,

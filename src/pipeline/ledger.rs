@@ -28,6 +28,8 @@ impl Partition {
             let said = match how.end() {
                 End::Done => Said::Done,
                 End::Dead => Said::Dead,
+                // Whoever ends it will say how.
+                End::Moved => return None,
             };
             self.entry(key, said).inspect(|_| crash_point("before_ledger"))
         };
@@ -89,6 +91,7 @@ impl How {
     fn end(self) -> End {
         match self {
             Self::DeadLettered | Self::WasDead => End::Dead,
+            Self::WasMoved => End::Moved,
             Self::Done | Self::Skipped | Self::Duplicate | Self::LeftOut => End::Done,
         }
     }

@@ -9,9 +9,22 @@ impl Claims {
     pub(super) async fn mark_before_work(&self, requests: &[ClaimRequest], answers: &[Claim]) {
         for (request, answer) in requests.iter().zip(answers) {
             let Some(grant) = granted(answer) else { continue };
-            let held = Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token };
+            let held = Held {
+                key: request.key.clone(),
+                owner: request.owner.clone(),
+                token: grant.token,
+                hop: request.hop,
+            };
             let (retention, layout) = (request.retention, self.layout);
-            let done = Completion { held, end: End::Done, retention, attempts: 1, fingerprint: None, layout };
+            let done = Completion {
+                held,
+                end: End::Done,
+                retention,
+                attempts: 1,
+                first_failure_ms: None,
+                fingerprint: None,
+                layout,
+            };
             self.complete_at_last(&done).await;
         }
     }

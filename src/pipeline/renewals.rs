@@ -124,6 +124,7 @@ mod tests {
             retention: LEASE,
             max_deliveries: 3,
             fingerprint: None,
+            hop: 0,
         };
         let (stop, asked) = (CancellationToken::new(), Instant::now());
         let Ok(Claim::Won(grant)) = claims.claim(&request, &stop).await else { panic!("not granted") };
@@ -132,10 +133,11 @@ mod tests {
         assert!(claimed.is_certain());
         // Its owner of before is alive after all, and its effect did happen.
         let end = Completion {
-            held: Held { owner: owners.delivery(2, "topic", 0, 0), key: request.key, token: 0 },
+            held: Held { owner: owners.delivery(2, "topic", 0, 0), key: request.key, token: 0, hop: 0 },
             end: End::Done,
             retention: LEASE,
             attempts: 1,
+            first_failure_ms: None,
             fingerprint: None,
             layout: Layout::Keys,
         };

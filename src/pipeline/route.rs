@@ -35,7 +35,7 @@ impl How {
         match self {
             Self::Done => Outcome::Done,
             Self::Skipped | Self::LeftOut => Outcome::Skipped,
-            Self::Duplicate | Self::WasDead => Outcome::Duplicate,
+            Self::Duplicate | Self::WasDead | Self::WasMoved => Outcome::Duplicate,
             Self::DeadLettered => Outcome::DeadLettered,
         }
     }

@@ -119,6 +119,7 @@ impl Delivery<'_> {
                 }
                 Claim::Done => return self.enter(&request.key, How::Duplicate).await,
                 Claim::Dead => return self.enter(&request.key, How::WasDead).await,
+                Claim::Moved => return Ok(How::WasMoved),
                 Claim::Busy { left } => {
                     drop(near);
                     // Whoever has it may finish at any moment.

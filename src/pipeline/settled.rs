@@ -31,6 +31,8 @@ pub enum How {
     DeadLettered,
     /// In the dead-letter topic since another delivery; for a person to send back.
     WasDead,
+    /// A copy that another delivery has sent on is what counts: it waits, or is being worked on.
+    WasMoved,
     /// A replay met an event whose handler is not to be replayed.
     LeftOut,
 }

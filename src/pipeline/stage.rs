@@ -52,10 +52,11 @@ impl Asked {
         let (Claim::Won(grant) | Claim::TakenOver(grant) | Claim::Spent(grant)) = self.claim else {
             return None;
         };
-        let ClaimRequest { key, owner, retention, .. } = self.request;
-        let is_new = grant.is_first() && matches!(self.claim, Claim::Won(_));
+        let ClaimRequest { key, owner, retention, hop, .. } = self.request;
+        // What was sent on may have ended before, and that must not be forgotten.
+        let is_new = grant.is_first() && hop == 0 && matches!(self.claim, Claim::Won(_));
         Some(Release {
-            held: Held { key, owner, token: grant.token },
+            held: Held { key, owner, token: grant.token, hop },
             delay: Duration::ZERO,
             // Nothing has happened that would have to be remembered.
             retention: if is_new { Duration::from_millis(1) } else { retention },

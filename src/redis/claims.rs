@@ -195,6 +195,8 @@ fn judge(old: &[u8], request: &ClaimRequest, now_ms: u64) -> Option<Claim> {
         // The function has it remembered for its whole time from now on.
         Record::Ended(_) => None,
         Record::Open(open) if differ(print, open.fingerprint) => Some(Claim::Mismatch),
+        // The plain way is for what was never sent on.
+        Record::Open(open) if open.sent_on => Some(Claim::Moved),
         Record::Open(open) if open.claimed && open.owner == request.owner.as_str().as_bytes() => None,
         Record::Open(open) => {
             let left = open.deadline_ms?.checked_sub(now_ms).filter(|left| *left > 0)?;

@@ -6,7 +6,7 @@ use super::compact::Contest;
 use super::fault::fault_of;
 use super::store::RedisStore;
 use super::wire::Call;
-use crate::store::{Completed, Completion, StoreFault, StoreKey};
+use crate::store::{Completed, Completion, End, StoreFault, StoreKey};
 
 impl RedisStore {
     /// Asks the function for the answers that are missing.
@@ -31,7 +31,8 @@ impl RedisStore {
         completions: &[Completion],
     ) -> Result<Vec<Completed>, StoreFault> {
         let keys = || completions.iter().map(|completion| &completion.held.key);
-        let answers = if self.suspects.any_of(keys()) {
+        let is_plain = |completion: &Completion| completion.held.hop == 0 && completion.end != End::Moved;
+        let answers = if self.suspects.any_of(keys()) || !completions.iter().all(is_plain) {
             self.call(completions).await?
         } else {
             let native = self.servers.completions(completions).await?;

@@ -2,11 +2,22 @@
 -- may: its record only shrinks.
 
 -- What a completion finds that is not simply ours: the reply, and the fingerprint to keep, nil if nothing is written.
-local function complete_known(old, token)
-  local state, _, _, _, _, _, _, _, _, _, known = string.match(old, OPEN)
+local function complete_known(old, token, hop)
+  local state, _, _, _, _, _, _, _, _, _, known = opened(old)
   if state then return 'S', known end
-  local how, by = ended(old)
-  return not how and 'E' or by == token and 'C' or 'A', nil
+  local how, by, print, hop_ended = ended(old)
+  if not how then return 'E', nil end
+  -- What was moved or dead-lettered before the event was sent on says nothing about what has become of it since.
+  if how ~= '0' and tonumber(hop) > tonumber(hop_ended) then return 'S', print end
+  return by == token and 'C' or 'A', nil
+end
+
+-- An end as a record of its own.
+local function end_of_its_own(token, how, attempts, first, print, hop)
+  if how == '2' or how == '1' and hop ~= '0' then
+    return '2' .. (how == '1' and 'X' or 'M') .. token .. ':' .. hop .. ':' .. attempts .. ':' .. first .. ':' .. print
+  end
+  return token .. how .. attempts .. (print ~= '' and ':' .. print or '')
 end
 
 -- What the keys hold, in few commands; a value that is no text looks like none.
@@ -27,35 +38,39 @@ local function complete(keys, argv, short)
   local _, ms = now()
   local call, replies, olds, written, gone, gone_keys = begin(ms), {}, short and values(keys) or {}, {}, {}, {}
   for i = 1, #keys do
-    local key, at = keys[i], i * 6 - 5
-    local token, how, keep, print = argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 5]
+    local key, at = keys[i], i * 8 - 7
+    local token, how, keep, print, hop = argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 5], argv[at + 6]
     local old = olds[i]
     if gone[key] then
       old = false
     elseif not old or written[key] then
       old = redis.pcall('GET', key)
     end
-    local ours = '1P' .. token .. ':' .. argv[at] .. ':'
+    local ours = (hop == '0' and '1P' or '2P') .. token .. ':' .. argv[at] .. ':'
     local reply, known = 'C', ''
     if not old then
       local rest = remembered(call, key)
       reply = 'L'
       if rest then reply, known = is_under(rest, token) and 'C' or 'A', nil end
     elseif type(old) == 'string' and string.sub(old, 1, #ours) == ours then
-      if string.byte(old, -1) ~= COLON then known = string.match(old, '%x*$') end
+      if hop ~= '0' then
+        known = select(11, opened(old)) or ''
+      elseif string.byte(old, -1) ~= COLON then
+        known = string.match(old, '%x*$')
+      end
     else
-      reply, known = complete_known(checked(old), token)
+      reply, known = complete_known(checked(old), token, hop)
     end
     if known then
       if print == '' then print = known end
-      if short and print == '' and fits(keep) then
+      -- What may be open again to a copy has a record of its own.
+      if short and how == '0' and print == '' and fits(keep) then
         local rest = remember(call, key, token, how, keep)
         if rest then reply = is_under(rest, token) and 'C' or 'A' end
         if old then gone[key], gone_keys[#gone_keys + 1] = true, key end
       else
-        if print ~= '' then print = ':' .. print end
         written[key] = true
-        redis.call('SET', key, token .. how .. argv[at + 4] .. print, 'PX', keep)
+        redis.call('SET', key, end_of_its_own(token, how, argv[at + 4], argv[at + 7], print, hop), 'PX', keep)
       end
     end
     replies[i] = reply
@@ -64,7 +79,8 @@ local function complete(keys, argv, short)
   return replies
 end
 
--- ARGV: owner, token, 0 done or 1 dead, retention ms, attempts as two digits, fingerprint
+-- ARGV: owner, token, 0 done, 1 dead or 2 moved, retention ms, attempts (of what is done or dead as two digits),
+--       fingerprint, hop, first failure
 -- Reply: C recorded; A finished by another before; S was stolen, recorded; L was lost, recorded; E foreign
 local function complete_long(keys, argv) return complete(keys, argv, false) end
 
@@ -101,9 +117,10 @@ local function confirm(keys, argv)
     local rest, left, page, number = remembered(call, keys[i])
     if rest then prolong(call, keys[i], argv[i], rest, left, page, number) end
     local old = rest and checked(redis.pcall('GET', keys[i]))
-    if old and string.find(old, OPEN) then redis.call('DEL', keys[i]) end
+    local is_open = old and opened(old)
+    if is_open then redis.call('DEL', keys[i]) end
     -- What ended with a key of its own, or is foreign, is told by that.
-    local told = old and not string.find(old, OPEN)
+    local told = old and not is_open
     replies[i] = rest and not told and (is_dead(rest) and 'X' or 'D') or 'W'
   end
   return replies
@@ -124,10 +141,10 @@ local function contest(keys, argv)
   return replies
 end
 
-redis.register_function{ function_name = 'oncewise_v1_complete', callback = complete_long, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v1_shorten', callback = complete_short, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v1_confirm', callback = confirm, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v1_contest', callback = contest, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v1_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v1_revision', callback = function() return 2 end,
+redis.register_function{ function_name = 'oncewise_v2_complete', callback = complete_long, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v2_shorten', callback = complete_short, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 3 end,
   flags = { 'no-writes' } }

@@ -10,13 +10,13 @@ use crate::store::StoreFault;
 
 /// The server's half of the store, for `FUNCTION LOAD`.
 pub const FUNCTIONS: &str = concat!(
-    "#!lua name=oncewise_v1\n-- revision 2\n",
+    "#!lua name=oncewise_v2\n-- revision 3\n",
     include_str!("compact/pages.lua"),
     include_str!("functions.lua"),
     include_str!("ends.lua")
 );
 
-const LIBRARY: &str = "oncewise_v1";
+const LIBRARY: &str = "oncewise_v2";
 const REVISION: &str = "-- revision ";
 
 /// Workers of two versions may both find that there are none: so often it is looked again after loading them.
@@ -39,7 +39,7 @@ async fn look(connection: &mut MultiplexedConnection, address: &str) -> Result<O
         // Who may not look may still call, when another user has loaded them.
         Err(error) if is_denied(&error) => {
             let mut ask = ::redis::cmd("FCALL");
-            ask.arg("oncewise_v1_revision").arg(0);
+            ask.arg("oncewise_v2_revision").arg(0);
             match ask.query_async::<u64>(connection).await {
                 Ok(there) if there >= revision(FUNCTIONS) => Ok(None),
                 Ok(there) => Err(missing(address, &format!("has functions of revision {there}"))),
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn newer_functions_are_left_alone_and_older_ones_replaced() {
         assert!(is_current(Some(FUNCTIONS)));
-        let of = |revision: &str| FUNCTIONS.replace("-- revision 2\n", revision);
-        assert!(is_current(Some(&of("-- revision 3\n"))));
-        for older in [of("-- revision 0\n"), of(""), of("-- revision 2\n-- changed\n")] {
+        let of = |revision: &str| FUNCTIONS.replace("-- revision 3\n", revision);
+        assert!(is_current(Some(&of("-- revision 4\n"))));
+        for older in [of("-- revision 0\n"), of(""), of("-- revision 3\n-- changed\n")] {
             assert!(!is_current(Some(&older)));
         }
         assert!(!is_current(None));
@@ -133,7 +133,7 @@ mod tests {
         let digest = blake3::hash(FUNCTIONS.as_bytes()).to_hex();
         assert_eq!(
             (revision(FUNCTIONS), &digest[..16]),
-            (2, "be553e4fa3e027c7"),
+            (3, "4ed3ee4e139b1d74"),
             "a new revision, and then its digest here"
         );
     }

@@ -21,6 +21,8 @@ pub(super) struct Open<'a> {
     /// `None` where it is beyond all that we count.
     pub(super) deadline_ms: Option<u64>,
     pub(super) fingerprint: &'a [u8],
+    /// It was claimed by a delivery that we had sent on.
+    pub(super) sent_on: bool,
 }
 
 /// An event that has ended.
@@ -32,16 +34,16 @@ pub(super) struct Ended<'a> {
 }
 
 pub(super) fn read(value: &[u8]) -> Record<'_> {
-    if let Some(ended) = ended(value) {
+    if let Some(ended) = ended(value).or_else(|| reopenable(value)) {
         return Record::Ended(ended);
     }
     open(value).map_or(Record::Foreign, Record::Open)
 }
 
 fn open(value: &[u8]) -> Option<Open<'_>> {
-    let (claimed, rest) = match value {
-        [b'1', b'P', rest @ ..] => (true, rest),
-        [b'1', b'F', rest @ ..] => (false, rest),
+    let (claimed, sent_on, rest) = match value {
+        [version @ (b'1' | b'2'), b'P', rest @ ..] => (true, *version == b'2', rest),
+        [version @ (b'1' | b'2'), b'F', rest @ ..] => (false, *version == b'2', rest),
         _ => return None,
     };
     let mut fields = rest.split(|byte| *byte == b':');
@@ -49,7 +51,9 @@ fn open(value: &[u8]) -> Option<Open<'_>> {
     let (token, owner, deadline) = (field()?, field()?, field()?);
     let counts = [field()?, field()?, field()?];
     let (first, grant, run, fingerprint) = (field()?, field()?, field()?, field()?);
+    let hop = if sent_on { field()? } else { b"0" };
     let legal = field().is_none()
+        && is_number(hop)
         && is_number(token)
         && owner.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
         && is_number(deadline)
@@ -58,7 +62,24 @@ fn open(value: &[u8]) -> Option<Open<'_>> {
         && matches!(grant, b"W" | b"T" | b"S")
         && matches!(run, b"N" | b"C" | b"A")
         && fingerprint.iter().all(u8::is_ascii_hexdigit);
-    legal.then(|| Open { claimed, owner, deadline_ms: number(deadline), fingerprint })
+    legal.then(|| Open { claimed, owner, deadline_ms: number(deadline), fingerprint, sent_on: hop != b"0" })
+}
+
+/// The ends that are open again to an event that was sent on more often.
+fn reopenable(value: &[u8]) -> Option<Ended<'_>> {
+    let (end, rest) = match value {
+        [b'2', b'X', rest @ ..] => (End::Dead, rest),
+        [b'2', b'M', rest @ ..] => (End::Moved, rest),
+        _ => return None,
+    };
+    let mut fields = rest.split(|byte| *byte == b':');
+    let mut field = || fields.next();
+    let (token, hop, attempts, first, fingerprint) = (field()?, field()?, field()?, field()?, field()?);
+    let legal = field().is_none()
+        && [token, hop, attempts].iter().all(|number| is_number(number))
+        && first.strip_prefix(b"-").unwrap_or(first).iter().all(u8::is_ascii_digit)
+        && fingerprint.iter().all(u8::is_ascii_hexdigit);
+    legal.then_some(Ended { token, end, fingerprint })
 }
 
 fn ended(value: &[u8]) -> Option<Ended<'_>> {
@@ -134,13 +155,13 @@ impl Fresh {
     }
 }
 
-/// What is kept of an event that has ended: `<token><end><attempts>[:<fingerprint>]`.
+/// What is kept of an event that is done, or dead and was never sent on: `<token><end><attempts>[:<fingerprint>]`.
 pub(super) fn end(completion: &Completion, fingerprint: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(itoa::Buffer::new().format(completion.held.token).as_bytes());
     let attempts = completion.attempts.min(99) as u8;
     let end = match completion.end {
         End::Done => b'0',
-        End::Dead => b'1',
+        End::Dead | End::Moved => b'1',
     };
     to.extend_from_slice(&[end, b'0' + attempts / 10, b'0' + attempts % 10]);
     if !fingerprint.is_empty() {

@@ -14,7 +14,7 @@ use crate::store::StoreFault;
 const ALWAYS: [(&str, &[&str]); 15] = [
     ("time", &[]),
     ("info", &[]),
-    ("fcall", &["oncewise_v1_revision", "0"]),
+    ("fcall", &["oncewise_v2_revision", "0"]),
     ("get", &[KEY]),
     ("set", &[KEY, "v"]),
     ("del", &[KEY]),

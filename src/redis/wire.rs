@@ -47,12 +47,12 @@ pub(super) fn call<'a, R: Call + 'a>(requests: impl ExactSizeIterator<Item = &'a
 }
 
 impl Call for ClaimRequest {
-    const FUNCTION: &'static str = "oncewise_v1_claim";
+    const FUNCTION: &'static str = "oncewise_v2_claim";
     type Answer = Claim;
 
     fn args(&self, call: &mut Cmd) {
         call.arg(self.owner.as_str()).arg(millis(self.lease)).arg(retention(self));
-        call.arg(self.max_deliveries).arg(hex(self.fingerprint));
+        call.arg(self.max_deliveries).arg(hex(self.fingerprint)).arg(self.hop);
     }
 
     fn answer(reply: &str) -> Option<Claim> {
@@ -65,6 +65,7 @@ impl Call for ClaimRequest {
             "O" => Claim::BackingOff { left: Duration::from_millis(rest.parse().ok()?) },
             "D" => Claim::Done,
             "X" => Claim::Dead,
+            "M" => Claim::Moved,
             "H" => Claim::Mismatch,
             "E" => Claim::Foreign,
             _ => return None,
@@ -73,7 +74,7 @@ impl Call for ClaimRequest {
 }
 
 impl Call for Renewal {
-    const FUNCTION: &'static str = "oncewise_v1_renew";
+    const FUNCTION: &'static str = "oncewise_v2_renew";
     type Answer = Renewed;
 
     fn args(&self, call: &mut Cmd) {
@@ -87,7 +88,7 @@ impl Call for Renewal {
             Run::InCrowd => "C",
             Run::Alone => "A",
         };
-        call.arg(run).arg(hex(self.fingerprint));
+        call.arg(run).arg(hex(self.fingerprint)).arg(self.held.hop);
     }
 
     fn answer(reply: &str) -> Option<Renewed> {
@@ -103,19 +104,19 @@ impl Call for Renewal {
 }
 
 impl Call for Completion {
-    const FUNCTION: &'static str = "oncewise_v1_complete";
+    const FUNCTION: &'static str = "oncewise_v2_complete";
     type Answer = Completed;
 
     fn args(&self, call: &mut Cmd) {
         held(&self.held, call);
-        let end = match self.end {
-            End::Done => "0",
-            End::Dead => "1",
+        let (end, attempts) = match self.end {
+            End::Done => ("0", format!("{:02}", self.attempts.min(99))),
+            End::Dead => ("1", format!("{:02}", self.attempts.min(99))),
+            End::Moved => ("2", self.attempts.to_string()),
         };
-        call.arg(end)
-            .arg(retention(self))
-            .arg(format!("{:02}", self.attempts.min(99)))
-            .arg(hex(self.fingerprint));
+        let first_failure_ms = self.first_failure_ms.filter(|_| self.end == End::Moved);
+        call.arg(end).arg(retention(self)).arg(attempts).arg(hex(self.fingerprint));
+        call.arg(self.held.hop).arg(optional(first_failure_ms));
     }
 
     fn answer(reply: &str) -> Option<Completed> {
@@ -131,7 +132,7 @@ impl Call for Completion {
 }
 
 impl Call for Release {
-    const FUNCTION: &'static str = "oncewise_v1_release";
+    const FUNCTION: &'static str = "oncewise_v2_release";
     type Answer = Released;
 
     fn args(&self, call: &mut Cmd) {
@@ -155,7 +156,7 @@ impl Call for Release {
 }
 
 impl Call for StoreKey {
-    const FUNCTION: &'static str = "oncewise_v1_inspect";
+    const FUNCTION: &'static str = "oncewise_v2_inspect";
     type Answer = Inspected;
 
     fn args(&self, _: &mut Cmd) {}
@@ -171,7 +172,7 @@ impl Call for StoreKey {
 }
 
 impl Call for Forget {
-    const FUNCTION: &'static str = "oncewise_v1_forget";
+    const FUNCTION: &'static str = "oncewise_v2_forget";
     type Answer = Forgotten;
 
     fn args(&self, call: &mut Cmd) {
@@ -197,7 +198,7 @@ impl Keyed for Amend {
 }
 
 impl Call for Amend {
-    const FUNCTION: &'static str = "oncewise_v1_amend";
+    const FUNCTION: &'static str = "oncewise_v2_amend";
     /// Whether it was done; otherwise somebody has changed it since.
     type Answer = bool;
 
@@ -216,7 +217,7 @@ impl Call for Amend {
 
 fn known(letter: &str, rest: &str) -> Option<Known> {
     let fields: Vec<&str> = rest.split(':').collect();
-    let [token, owner, left, attempts, takeovers, first, print, remembered, stamp] = fields[..] else {
+    let [token, owner, left, attempts, takeovers, first, print, remembered, hop, stamp] = fields[..] else {
         return None;
     };
     let left = Duration::from_millis(left.parse().ok()?);
@@ -225,6 +226,7 @@ fn known(letter: &str, rest: &str) -> Option<Known> {
         "F" => KnownState::Waiting { left },
         "D" => KnownState::Ended(End::Done),
         "X" => KnownState::Ended(End::Dead),
+        "M" => KnownState::Ended(End::Moved),
         _ => return None,
     };
     Some(Known {
@@ -237,6 +239,7 @@ fn known(letter: &str, rest: &str) -> Option<Known> {
             "" => None,
             hex => Some(u64::from_str_radix(hex, 16).ok()?),
         },
+        hop: hop.parse().ok()?,
         // A key without an expiry answers a negative number.
         remembered: remembered.parse().ok().map(Duration::from_millis),
         stamp: Stamp(stamp.to_owned()),

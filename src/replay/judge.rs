@@ -231,7 +231,9 @@ impl Judge {
 /// For how long the store knows that an event has ended.
 fn remembered(known: &Inspected) -> Option<Duration> {
     match known {
-        Inspected::Known(Known { state: KnownState::Ended(_), remembered, .. }) => *remembered,
+        Inspected::Known(Known { state: KnownState::Ended(End::Done | End::Dead), remembered, .. }) => {
+            *remembered
+        }
         _ => None,
     }
 }
@@ -245,7 +247,10 @@ fn verdict(known: &Inspected, forgotten: impl FnOnce() -> Verdict) -> Verdict {
         Inspected::Known(known) => match &known.state {
             KnownState::Ended(End::Done) => Verdict::AlreadyDone,
             KnownState::Ended(End::Dead) => Verdict::AlreadyDead,
-            KnownState::Claimed { .. } | KnownState::Waiting { .. } => Verdict::InProgress,
+            // Its copy waits for its next attempt, or is at work.
+            KnownState::Ended(End::Moved) | KnownState::Claimed { .. } | KnownState::Waiting { .. } => {
+                Verdict::InProgress
+            }
         },
     }
 }

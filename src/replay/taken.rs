@@ -60,6 +60,7 @@ impl Taken {
                 retention: RETENTION,
                 max_deliveries: u32::MAX,
                 fingerprint: None,
+                hop: 0,
             })
             .collect();
         let report = store.describe().await?;
@@ -75,6 +76,7 @@ impl Taken {
                         key: request.key.clone(),
                         owner: request.owner.clone(),
                         token: grant.token,
+                        hop: 0,
                     }),
                     Claim::Busy { left } => {
                         // A lease that grows is renewed by somebody.

@@ -16,7 +16,7 @@ pub struct Tally {
     pub dead_lettered: u64,
     /// Were dead letters before: to be sent back, not to be replayed.
     pub already_dead: u64,
-    /// Were being worked on; only in a dry run, for a replay waits for them.
+    /// Were being worked on, in a dry run, for a replay waits for them; or had been sent on, to be tried later.
     pub in_progress: u64,
     /// Skipped: tombstones, and what the handler had no use for.
     pub skipped: u64,

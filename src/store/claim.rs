@@ -21,6 +21,10 @@ pub struct ClaimRequest {
     pub max_deliveries: u32,
     /// What the event's content hashes to, for handlers that compare it.
     pub fingerprint: Option<u64>,
+    /// How often the event was sent on by us (to be tried later, or again) before this delivery of it: 0 for what
+    /// producers sent. An event belongs to the delivery that was sent on most often: to such a one, what was moved or
+    /// dead-lettered before is open again, and to all others it is not.
+    pub hop: u32,
 }
 
 /// The right to run a handler, with what is known of earlier runs.
@@ -56,6 +60,8 @@ pub enum Claim {
     Done,
     /// The event is in the dead-letter topic.
     Dead,
+    /// The event was sent on: a copy of it, which waits or is being worked on, is what counts.
+    Moved,
     /// Another delivery holds the claim.
     Busy {
         /// What is left of its lease, by the store's clock.

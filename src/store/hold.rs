@@ -11,6 +11,8 @@ pub struct Held {
     pub owner: Owner,
     /// The token it was granted.
     pub token: u64,
+    /// The hop it was claimed with.
+    pub hop: u32,
 }
 
 /// Asks to keep a claim.
@@ -67,6 +69,8 @@ pub enum End {
     Done,
     /// Its dead letter was acknowledged.
     Dead,
+    /// It was sent on, to be tried later: its copy was acknowledged. Attempts and first failure are kept for that one.
+    Moved,
 }
 
 /// How a store is to keep the end of an event. A store may know one way only.
@@ -79,7 +83,8 @@ pub enum Layout {
     /// the rest less is promised. Its attempts are not known, its token only so far that another's completion is taken
     /// for a repetition once in [`SHORT_TOKENS`](Layout::SHORT_TOKENS) times (never that of the owner right before or
     /// after, where the record was not lost in between), and it is remembered up to a sixth of its
-    /// retention longer, or a quarter of an hour. An end with a fingerprint is kept as a record of its own.
+    /// retention longer, or a quarter of an hour. An end with a fingerprint is kept as a record of its own, and so is
+    /// one that may be open again to a copy of its event.
     Compact,
 }
 
@@ -99,6 +104,8 @@ pub struct Completion {
     pub retention: Duration,
     /// Attempts in all.
     pub attempts: u32,
+    /// When the event failed for the first time, in milliseconds since 1970; only [`End::Moved`] keeps it.
+    pub first_failure_ms: Option<i64>,
     /// As in the claim; `None` keeps what is recorded.
     pub fingerprint: Option<u64>,
     /// How the end is to be kept.
@@ -112,7 +119,8 @@ pub enum Completed {
     Recorded,
     /// Another owner had finished the event before: the effect happened twice.
     AlreadyFinished,
-    /// The claim was not ours any more; recorded, so that whoever holds it finds out.
+    /// The claim was not ours any more, or the event had been moved or dead-lettered before it was sent on to us;
+    /// recorded, so that whoever holds it finds out.
     Stolen,
     /// The store had lost the claim; recorded.
     Lost,

@@ -22,14 +22,16 @@ pub struct Known {
     pub state: KnownState,
     /// The fencing token of the last claim; `None` for an end in short ([`Layout::Compact`](super::Layout::Compact)).
     pub token: Option<u64>,
-    /// Attempts as last written; at most 99 once it has ended, and `None` for an end in short.
+    /// Attempts as last written; at most 99 once it is done or dead, and `None` for an end in short.
     pub attempts: Option<u32>,
     /// How often it was taken over after a lease ran out; `None` once it has ended, for it is kept no longer.
     pub takeovers: Option<u32>,
-    /// When it failed for the first time, in milliseconds since 1970; `None` once it has ended.
+    /// When it failed for the first time, in milliseconds since 1970; `None` once it is done or dead.
     pub first_failure_ms: Option<i64>,
     /// What the event's content hashes to, for handlers that compare it.
     pub fingerprint: Option<u64>,
+    /// How often it had been sent on when it was last claimed; 0 of an event that is done, for which it means nothing.
+    pub hop: u32,
     /// How long the record is remembered from now, to the end of what an end in short is rounded up to; `None` for
     /// ever, which no worker asks for.
     pub remembered: Option<Duration>,

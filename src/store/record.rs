@@ -19,6 +19,8 @@ pub(crate) struct Record {
     solo_deaths: u32,
     first_failure_ms: Option<i64>,
     fingerprint: Option<u64>,
+    /// How often the event had been sent on when it was claimed.
+    hop: u32,
     state: State,
 }
 
@@ -53,13 +55,17 @@ impl Record {
                 solo_deaths: 0,
                 first_failure_ms: None,
                 fingerprint: request.fingerprint,
+                hop: request.hop,
                 state: leased(Answer::Won),
             };
             return fresh.granted(Answer::Won);
         };
+        if let Some(next) = old.reopened(request, now_us) {
+            return Self { state: leased(Answer::Won), ..next }.granted(Answer::Won);
+        }
         // What has ended is written again as it is, to be remembered from now on.
         let ended = matches!(old.state, State::Ended(_)).then(|| old.clone());
-        if matches!((old.fingerprint, request.fingerprint), (Some(known), Some(given)) if known != given) {
+        if differ(old.fingerprint, request.fingerprint) {
             return (ended, Claim::Mismatch);
         }
         let mut next = old.clone();
@@ -67,6 +73,8 @@ impl Record {
         match &old.state {
             State::Ended(End::Done) => (ended, Claim::Done),
             State::Ended(End::Dead) => (ended, Claim::Dead),
+            State::Ended(End::Moved) => (ended, Claim::Moved),
+            _ if request.hop < old.hop => (None, Claim::Moved),
             State::Leased { owner, answer, run, .. } if *owner == request.owner => {
                 let answer = *answer;
                 next.state = State::Leased { owner: owner.clone(), answer, run: *run, until_ms };
@@ -92,9 +100,41 @@ impl Record {
                     answer = Answer::Spent;
                 }
                 next.token = now_us.max(old.token + 1);
+                next.hop = request.hop;
                 next.state = leased(answer);
                 next.granted(answer)
             }
+        }
+    }
+
+    /// What was moved or dead-lettered, once it is sent on: the dead begins anew, and its content may be another.
+    fn reopened(&self, request: &ClaimRequest, now_us: u64) -> Option<Self> {
+        let (attempts, first_failure_ms) = match self.state {
+            _ if request.hop <= self.hop => return None,
+            State::Ended(End::Dead) => (0, None),
+            State::Ended(End::Moved) if !differ(self.fingerprint, request.fingerprint) => {
+                (self.attempts, self.first_failure_ms)
+            }
+            _ => return None,
+        };
+        Some(Self {
+            token: now_us.max(self.token + 1),
+            attempts,
+            takeovers: 0,
+            solo_deaths: 0,
+            first_failure_ms,
+            fingerprint: request.fingerprint.or(self.fingerprint),
+            hop: request.hop,
+            state: self.state.clone(),
+        })
+    }
+
+    /// Whether its event is finished for a delivery that was sent on so often.
+    fn binds(&self, hop: u32) -> bool {
+        match self.state {
+            State::Ended(End::Done) => true,
+            State::Ended(_) => hop <= self.hop,
+            _ => false,
         }
     }
 
@@ -125,7 +165,7 @@ impl Record {
         let held = &completion.held;
         let (mut next, completed) = match old {
             None => (Self::lost(held), Completed::Lost),
-            Some(old) if matches!(old.state, State::Ended(_)) => {
+            Some(old) if old.binds(held.hop) => {
                 let ours = old.token == held.token;
                 return (None, if ours { Completed::Recorded } else { Completed::AlreadyFinished });
             }
@@ -133,7 +173,9 @@ impl Record {
             Some(old) => (old.clone(), Completed::Stolen),
         };
         next.token = held.token;
+        next.hop = held.hop;
         next.attempts = completion.attempts;
+        next.first_failure_ms = completion.first_failure_ms.filter(|_| completion.end == End::Moved);
         next.fingerprint = completion.fingerprint.or(next.fingerprint);
         next.state = State::Ended(completion.end);
         (Some(next), completed)
@@ -168,13 +210,15 @@ impl Record {
             State::Ended(end) => KnownState::Ended(*end),
         };
         let open = !matches!(self.state, State::Ended(_));
+        let to_come = !matches!(self.state, State::Ended(End::Done | End::Dead));
         Known {
             state,
             token: Some(self.token),
-            attempts: Some(if open { self.attempts } else { self.attempts.min(99) }),
+            attempts: Some(if to_come { self.attempts } else { self.attempts.min(99) }),
             takeovers: open.then_some(self.takeovers),
-            first_failure_ms: self.first_failure_ms.filter(|_| open),
+            first_failure_ms: self.first_failure_ms.filter(|_| to_come),
             fingerprint: self.fingerprint,
+            hop: if matches!(self.state, State::Ended(End::Done)) { 0 } else { self.hop },
             remembered: Some(remembered),
             stamp: self.stamp(),
         }
@@ -216,6 +260,7 @@ impl Record {
             solo_deaths: 0,
             first_failure_ms: None,
             fingerprint: None,
+            hop: held.hop,
             state: State::Free { due_ms: 0, in_doubt: false },
         }
     }
@@ -234,4 +279,9 @@ impl Record {
         };
         (Some(self), claim)
     }
+}
+
+/// Whether two fingerprints are known and not the same.
+fn differ(one: Option<u64>, other: Option<u64>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one != other)
 }

@@ -66,15 +66,17 @@ fn router(metrics: Metrics, health: Health) -> Router {
         let health = health.clone();
         get(move || async move { respond(answer(&health)) })
     };
+    let state = health.clone();
     Router::new()
-        .route("/metrics", get(move || async move { render(&metrics) }))
+        .route("/metrics", get(move || async move { render(&metrics, &state) }))
         .route("/livez", probe(|health| health.snapshot().livez()))
         .route("/readyz", probe(|health| health.snapshot().readyz()))
         .route("/startupz", probe(|health| health.snapshot().startupz()))
         .fallback(|| async { (StatusCode::NOT_FOUND, PATHS) })
 }
 
-fn render(metrics: &Metrics) -> Response {
+fn render(metrics: &Metrics, health: &Health) -> Response {
+    metrics.state(&health.snapshot());
     match metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
@@ -157,7 +159,15 @@ mod tests {
             assert!(response.ends_with("\r\n\r\nok\n"), "{path}: {response}");
         }
 
+        let response = server.get("/metrics").await;
+        assert!(response.contains("\noncewise_ready{service=\"payments\"} 1\n"), "{response}");
+
         payments.store_down("connection refused");
+        let response = server.get("/metrics").await;
+        for gauge in ["ready", "store_up"] {
+            let line = format!("\noncewise_{gauge}{{service=\"payments\"}} 0\n");
+            assert!(response.contains(&line), "{gauge}: {response}");
+        }
         assert!(server.get("/livez").await.starts_with("HTTP/1.1 200 "));
         let response = server.get("/readyz").await;
         assert!(response.starts_with("HTTP/1.1 503 "), "{response}");

@@ -74,6 +74,34 @@ impl fmt::Display for Answer {
     }
 }
 
+impl ServiceSnapshot {
+    /// Whether `/readyz` has nothing to say about this service.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let mut is_ready = true;
+        self.readiness(&mut |_| is_ready = false);
+        is_ready
+    }
+
+    fn readiness(&self, say: &mut dyn FnMut(String)) {
+        if self.stopping {
+            return say("stopping".to_owned());
+        }
+        if let Some(reason) = &self.not_told {
+            say(format!("nothing begins: {reason}"));
+        }
+        if !self.joined {
+            say("not in its consumer group".to_owned());
+        }
+        if let Some(reason) = &self.store_down {
+            say(format!("the dedupe store cannot be used: {reason}"));
+        }
+        for Paused { topic, partition, reason } in &self.paused {
+            say(format!("partition {partition} of {topic} is paused: {reason}"));
+        }
+    }
+}
+
 impl Snapshot {
     /// Of one service alone.
     pub(crate) fn of(&self, service: &str) -> Self {
@@ -106,23 +134,7 @@ impl Snapshot {
         let note = |service: &ServiceSnapshot, note: &String| one_line(&format!("{}: {note}", service.name));
         let notes =
             self.services.iter().flat_map(|service| service.notes.iter().map(move |it| note(service, it)));
-        let answer = self.once_registered(|service, say| {
-            if service.stopping {
-                return say("stopping".to_owned());
-            }
-            if let Some(reason) = &service.not_told {
-                say(format!("nothing begins: {reason}"));
-            }
-            if !service.joined {
-                say("not in its consumer group".to_owned());
-            }
-            if let Some(reason) = &service.store_down {
-                say(format!("the dedupe store cannot be used: {reason}"));
-            }
-            for Paused { topic, partition, reason } in &service.paused {
-                say(format!("partition {partition} of {topic} is paused: {reason}"));
-            }
-        });
+        let answer = self.once_registered(ServiceSnapshot::readiness);
         Answer { notes: notes.collect(), ..answer }
     }
 

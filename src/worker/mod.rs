@@ -104,6 +104,7 @@ impl Worker {
             handlers: handlers.clone(),
             control: control.handle(),
             crowd: crowd.clone(),
+            board: board.clone(),
         };
         let admin = Admin::start(stage, &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)

@@ -21,13 +21,15 @@ install_missing() {
     [[ $(id -u) == 0 ]] || die "needs Debian's packages ${missing[*]}: install them, or run as root"
     apt-get update -qq >/dev/null
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${missing[@]}" >/dev/null
-    [[ " ${missing[*]} " != *" redis-server "* ]] || stop_packaged_redis
+    for pair in redis-server prometheus; do
+        [[ " ${missing[*]} " != *" $pair "* ]] || stop_packaged "$pair"
+    done
 }
 
-# Debian starts a server of its own when redis-server is installed; nobody asked for that one.
-stop_packaged_redis() {
-    service redis-server stop >/dev/null 2>&1 || true
-    update-rc.d redis-server disable >/dev/null 2>&1 || true
+# stop_packaged SERVICE: Debian starts a server of its own when its package is installed; nobody asked for that one.
+stop_packaged() {
+    service "$1" stop >/dev/null 2>&1 || true
+    update-rc.d "$1" disable >/dev/null 2>&1 || true
 }
 
 # free_ports COUNT: the first of COUNT neighbouring free ports, below the range that outgoing connections take theirs from.

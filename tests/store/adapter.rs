@@ -17,7 +17,7 @@ use redis::aio::MultiplexedConnection;
 const EXPIRE: &str = r"
 local old = redis.pcall('GET', KEYS[1])
 if type(old) ~= 'string' then return 0 end
-local before, after = string.match(old, '^(1[PF]%d+:[%w._-]*:)%d+(:%d+:%d+:%d+:%-?%d*:[WTS]:[NCA]:%x*)$')
+local before, after = string.match(old, '^([12][PF]%d+:[%w._-]*:)%d+(:%d+:%d+:%d+:%-?%d*:[WTS]:[NCA]:[%x:]*)$')
 if before then redis.call('SET', KEYS[1], before .. '0' .. after, 'KEEPTTL') end
 return 0";
 

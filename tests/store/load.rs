@@ -59,6 +59,7 @@ impl Load {
                     retention: HOUR,
                     max_deliveries: 3,
                     fingerprint: None,
+                    hop: 0,
                 })
                 .collect();
             let theirs: Vec<ClaimRequest> = requests

@@ -49,12 +49,21 @@ fn request(key: &str) -> ClaimRequest {
         retention: HOUR,
         max_deliveries: 3,
         fingerprint: None,
+        hop: 0,
     }
 }
 
 fn completion(request: &ClaimRequest, token: u64, end: End) -> Completion {
-    let held = Held { key: request.key.clone(), owner: request.owner.clone(), token };
-    Completion { held, end, retention: HOUR, attempts: 1, fingerprint: None, layout: Layout::Keys }
+    let held = Held { key: request.key.clone(), owner: request.owner.clone(), token, hop: request.hop };
+    Completion {
+        held,
+        end,
+        retention: HOUR,
+        attempts: 1,
+        first_failure_ms: None,
+        fingerprint: None,
+        layout: Layout::Keys,
+    }
 }
 
 async fn claim(store: &RedisStore, request: &ClaimRequest) -> Result<Claim, StoreFault> {
@@ -131,7 +140,7 @@ async fn functions_that_vanish_or_differ_are_loaded() {
     let server = Server::start(&[]).await;
     let mut raw = server.raw().await;
     let other =
-        "#!lua name=oncewise_v1\nredis.register_function('oncewise_v1_claim', function() return {} end)";
+        "#!lua name=oncewise_v2\nredis.register_function('oncewise_v2_claim', function() return {} end)";
     redis::cmd("FUNCTION").arg("LOAD").arg(other).exec_async(&mut raw).await.unwrap();
     let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
     is_won(claim(&store, &request("different")).await);

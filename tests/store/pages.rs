@@ -30,7 +30,9 @@ impl Store {
     async fn start() -> Self {
         let server = Server::start(&[]).await;
         let functions = FUNCTIONS
-            .replace("oncewise_v1", "oncewise_test")
+            .replace("oncewise_v2", "oncewise_test")
+            // As earlier versions did, which kept the dead in short, too.
+            .replace("short and how == '0' and", "short and")
             .replace("redis.call('TIME')", "{ redis.call('GET', 'clock') / 1000, 0 }");
         assert!(!functions.contains("'TIME'"));
         let mut redis = server.raw().await;
@@ -72,7 +74,9 @@ impl Store {
     async fn end(&mut self, numbers: &[u64], keep: u64) {
         let end = |number| {
             let dead = if is_dead(number) { "1" } else { "0" };
-            ["owner", &number.to_string(), dead, &keep.to_string(), "01", ""].map(str::to_owned).to_vec()
+            ["owner", &number.to_string(), dead, &keep.to_string(), "01", "", "0", ""]
+                .map(str::to_owned)
+                .to_vec()
         };
         let replies = self.call("shorten", numbers, end).await;
         assert!(replies.iter().all(|reply| reply == "L"), "{replies:?}");
@@ -82,7 +86,7 @@ impl Store {
     async fn known(&mut self, numbers: &[u64]) -> Vec<Option<(char, u64)>> {
         let replies = self.call("inspect", numbers, |_| Vec::new()).await;
         let read = |reply: &String| match reply.split(':').collect::<Vec<_>>()[..] {
-            [letter @ ("D" | "X"), "", "0", "", "", "", "", left, _] => {
+            [letter @ ("D" | "X"), "", "0", "", "", "", "", left, "0", _] => {
                 Some((letter.chars().next().unwrap(), left.parse().unwrap()))
             }
             ["U"] => None,
@@ -152,6 +156,23 @@ async fn an_end_in_short_is_remembered_for_its_retention_and_not_much_longer() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_dead_in_short_is_open_to_what_was_sent_on() {
+    let mut store = Store::start().await;
+    // Every seventh is dead.
+    store.end(&(0..15).collect::<Vec<_>>(), DAY).await;
+    let claim =
+        |hop: &'static str| move |_| ["me", "1000", "864000000", "3", "", hop].map(str::to_owned).to_vec();
+    assert_eq!(store.call("claim", &[7, 8], claim("0")).await, ["X", "D"]);
+    let replies = store.call("claim", &[7, 8, 14], claim("1")).await;
+    assert!(replies[0].starts_with('W') && replies[2].starts_with('W'), "{replies:?}");
+    assert_eq!(replies[1], "D");
+    // It is claimed now, and its neighbours are where they were.
+    assert_eq!(store.call("claim", &[7], claim("0")).await, ["M"]);
+    let left: Vec<u64> = (0..15).filter(|number| *number != 7 && *number != 14).collect();
+    assert!(store.known(&left).await.iter().all(Option::is_some));
 }
 
 #[tokio::test]

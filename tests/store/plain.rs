@@ -148,6 +148,10 @@ fn almost_records() -> Vec<Vec<u8>> {
         "1795000000000000001",
         "17001",
         "001",
+        "2P17:me.1.orders.0.7:9999999999999:2:1:0:-5:T:A:00000000000000ff:3",
+        "2F17::0:0:0:0::W:N::1",
+        "2X17:1:5::00000000000000ff",
+        "2M17:0:5:-5:",
     ];
     let mut all = Vec::new();
     for record in records.map(str::as_bytes) {

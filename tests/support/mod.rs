@@ -21,6 +21,7 @@ pub mod pod;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod schema;
 pub mod wait;
 
 use std::net::TcpListener;

@@ -33,12 +33,13 @@ pub(super) async fn take_away(
         retention: LEASE,
         max_deliveries: u32::MAX,
         fingerprint: None,
+        hop: 0,
     };
     let told = |fault: StoreFault| format!("the dedupe store: {fault}");
     let claimed = store.claim(std::slice::from_ref(&request)).await.map_err(told)?;
     let Some(Claim::Won(grant)) = claimed.first() else { return Ok(()) };
     let written = write(settings, topic, group, key).await;
-    let held = Held { key: key.clone(), owner: request.owner, token: grant.token };
+    let held = Held { key: key.clone(), owner: request.owner, token: grant.token, hop: 0 };
     let release = Release {
         held,
         delay: AT_ONCE,

@@ -25,7 +25,7 @@ pub(super) struct Shown<'a> {
 #[derive(Debug, Default, Serialize)]
 struct Stands {
     /// `unknown`, `claimed`, `abandoned` (the lease ran out), `waiting`, `free` (its delay is over), `done`, `dead`,
-    /// `foreign`.
+    /// `moved` (a copy is what counts), `foreign`.
     state: &'static str,
     /// The delivery that claimed it.
     owner: Option<String>,
@@ -35,6 +35,8 @@ struct Stands {
     takeovers: Option<u32>,
     first_failure_at: Option<Timestamp>,
     fingerprint: Option<bool>,
+    /// How often it had been sent on, to be tried later or again, when it was last claimed.
+    hop: Option<u32>,
     /// When the store forgets it by itself.
     forgotten_at: Option<Timestamp>,
 }
@@ -72,8 +74,17 @@ impl<'a> Shown<'a> {
 
     /// A name and a value to a line, without what does not apply.
     pub(super) fn text(&self) -> String {
-        let Stands { state, owner, until, attempts, takeovers, first_failure_at, fingerprint, forgotten_at } =
-            &self.stands;
+        let Stands {
+            state,
+            owner,
+            until,
+            attempts,
+            takeovers,
+            first_failure_at,
+            fingerprint,
+            hop,
+            forgotten_at,
+        } = &self.stands;
         let time = |time: &Option<Timestamp>| time.map(|time| time.to_string());
         let number = |number: &Option<u32>| number.map(|number| number.to_string());
         let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
@@ -86,6 +97,7 @@ impl<'a> Shown<'a> {
             ("taken over", number(takeovers)),
             ("first failure", time(first_failure_at)),
             ("fingerprint", fingerprint.map(|there| if there { "yes" } else { "no" }.to_owned())),
+            ("sent on", number(&hop.filter(|hop| *hop > 0))),
             ("forgotten at", time(forgotten_at)),
             ("Redis key", Some(self.redis_key.clone())),
         ];
@@ -108,6 +120,7 @@ impl Stands {
             KnownState::Waiting { left } => ("waiting", None, Some(*left)),
             KnownState::Ended(End::Done) => ("done", None, None),
             KnownState::Ended(End::Dead) => ("dead", None, None),
+            KnownState::Ended(End::Moved) => ("moved", None, None),
         };
         Self {
             state,
@@ -117,6 +130,7 @@ impl Stands {
             takeovers: known.takeovers,
             first_failure_at: known.first_failure_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             fingerprint: Some(known.fingerprint.is_some()),
+            hop: Some(known.hop),
             forgotten_at: known.remembered.map(from_now),
         }
     }
@@ -131,6 +145,7 @@ fn explained(state: &str) -> &str {
         "free" => "free: it failed or was given back, and is due",
         "done" => "done: it took effect, or was skipped",
         "dead" => "dead: it is in the dead-letter topic",
+        "moved" => "moved: a copy of it waits to be tried again",
         _ => "foreign: its record was not written by this version",
     }
 }
@@ -160,6 +175,7 @@ mod tests {
             takeovers: None,
             first_failure_ms: Some(0),
             fingerprint: Some(5),
+            hop: 0,
             remembered,
             stamp: Stamp("stamp".into()),
         })

@@ -125,7 +125,8 @@ fn told(acted: Result<Acted, NotDone>, json: bool, wait: Duration, done: &str) -
             } else {
                 println!("{}", shown::acted(&acted, done, wait));
             }
-            ExitCode::from(if acted.heeded.by_all { FINE } else { FAILED })
+            let is_done = !acted.scopes.is_empty() || acted.paused.is_empty();
+            ExitCode::from(if acted.heeded.by_all && is_done { FINE } else { FAILED })
         }
         Err(error) if json => {
             println!("{}", serde_json::json!({ "error": error.to_string() }));

@@ -185,6 +185,7 @@ impl<'a> Batch<'a> {
         let how = match asked.claim {
             Claim::Done => How::Duplicate,
             Claim::Dead => How::WasDead,
+            Claim::Moved => How::WasMoved,
             _ if self.lanes[lane].is_held || self.begins_nothing() => {
                 self.unused.extend(asked.unused());
                 return self.lanes[lane].back.push_back(delivered);
@@ -244,13 +245,15 @@ impl<'a> Batch<'a> {
                 crash_point("after_effect");
                 crash_point("after_publish");
                 let how = delivery.handled(answer);
-                let ClaimRequest { key, owner, retention, fingerprint, .. } = asked.request;
+                let ClaimRequest { key, owner, retention, fingerprint, hop, .. } = asked.request;
                 let entered = self.partition.topic.service.ledger.is_some().then(|| key.clone());
-                let held = Held { key, owner, token: grant.token };
+                let held = Held { key, owner, token: grant.token, hop };
                 let end = End::Done;
                 let layout = self.partition.topic.service.claims.layout();
                 let attempts = ctx.attempt();
-                let completion = Completion { held, end, retention, attempts, fingerprint, layout };
+                let first_failure_ms = None;
+                let completion =
+                    Completion { held, end, retention, attempts, first_failure_ms, fingerprint, layout };
                 self.handled.completions.push(completion);
                 self.handled.over.push(Over { delivered, route: Some(event.route), key: entered, how });
                 if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {

@@ -140,7 +140,7 @@ impl Keyed for Confirm<'_> {
 }
 
 impl Call for Confirm<'_> {
-    const FUNCTION: &'static str = "oncewise_v1_confirm";
+    const FUNCTION: &'static str = "oncewise_v2_confirm";
     /// How it has ended, if it has.
     type Answer = Option<Claim>;
 
@@ -181,7 +181,7 @@ impl Keyed for Contest<'_> {
 }
 
 impl Call for Contest<'_> {
-    const FUNCTION: &'static str = "oncewise_v1_contest";
+    const FUNCTION: &'static str = "oncewise_v2_contest";
     /// What is to be answered instead, if anything.
     type Answer = Option<Completed>;
 
@@ -210,7 +210,7 @@ impl Keyed for Shorten<'_> {
 }
 
 impl Call for Shorten<'_> {
-    const FUNCTION: &'static str = "oncewise_v1_shorten";
+    const FUNCTION: &'static str = "oncewise_v2_shorten";
     type Answer = Completed;
 
     fn args(&self, call: &mut Cmd) {

@@ -78,12 +78,20 @@ impl<'a> Bench<'a> {
     }
 
     pub(super) fn held(&self, key: usize, owner: usize, token: u64) -> Held {
-        Held { key: self.key(key), owner: self.owner(owner), token }
+        Held { key: self.key(key), owner: self.owner(owner), token, hop: 0 }
     }
 
     pub(super) fn request(&self, key: usize, owner: usize) -> ClaimRequest {
         let (key, owner) = (self.key(key), self.owner(owner));
-        ClaimRequest { key, owner, lease: HOUR, retention: HOUR, max_deliveries: 2, fingerprint: None }
+        ClaimRequest {
+            key,
+            owner,
+            lease: HOUR,
+            retention: HOUR,
+            max_deliveries: 2,
+            fingerprint: None,
+            hop: 0,
+        }
     }
 
     pub(super) fn renewal(&self, held: Held) -> Renewal {
@@ -99,7 +107,15 @@ impl<'a> Bench<'a> {
     }
 
     pub(super) fn completion(&self, held: Held, end: End) -> Completion {
-        Completion { held, end, retention: HOUR, attempts: 1, fingerprint: None, layout: Layout::default() }
+        Completion {
+            held,
+            end,
+            retention: HOUR,
+            attempts: 1,
+            first_failure_ms: None,
+            fingerprint: None,
+            layout: Layout::default(),
+        }
     }
 
     pub(super) fn release_of(&self, held: Held, delay: Duration) -> Release {

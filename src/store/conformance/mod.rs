@@ -13,6 +13,7 @@ mod batches;
 mod bench;
 mod claims;
 mod holds;
+mod hops;
 mod inspections;
 mod model;
 mod random;
@@ -74,6 +75,7 @@ use run_each;
 pub async fn run(store: &dyn TestStore, seeds: Range<u64>) -> Result<(), Violation> {
     claims::run(store).await?;
     holds::run(store).await?;
+    hops::run(store).await?;
     inspections::run(store).await?;
     batches::run(store).await?;
     anchors::run(store).await?;

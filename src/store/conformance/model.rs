@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::bench::{HOUR, Wrong, holds, same};
 use super::script::{ClaimItem, CompleteItem, ReleaseItem, RenewItem};
 use crate::store::{
-    Claim, Completed, End, Forgotten, Grant, Inspected, Known, KnownState, Layout, Owner, Released, Renewed,
-    Run,
+    Claim, Completed, End, Forgotten, Grant, Held, Inspected, Known, KnownState, Layout, Owner, Released,
+    Renewed, Run,
 };
 
 /// What happened to one key. Only the tokens are learnt from the store, for it alone chooses them.
@@ -33,6 +33,8 @@ pub(super) struct Key {
     attempts: u32,
     first_failure_ms: Option<i64>,
     fingerprint: Option<u64>,
+    /// How often it had been sent on when it was last claimed, or ended.
+    hop: u32,
 }
 
 impl Key {
@@ -56,14 +58,27 @@ impl Key {
         if self.unreadable {
             return same(got, Claim::Foreign).map(|()| None);
         }
-        if let (Some(one), Some(other)) = (self.fingerprint, item.fingerprint)
-            && one != other
-        {
+        let differs =
+            self.fingerprint.is_some() && item.fingerprint.is_some_and(|it| Some(it) != self.fingerprint);
+        // Sent on since it was moved or dead-lettered: it is open again.
+        let reopens = item.hop > self.hop
+            && (self.ended == Some(End::Dead) || self.ended == Some(End::Moved) && !differs);
+        if reopens {
+            if self.ended == Some(End::Dead) {
+                (self.attempts, self.first_failure_ms) = (0, None);
+            }
+            (self.ended, self.holder, self.over) = (None, None, true);
+            (self.deaths, self.takeovers, self.in_doubt) = (0, 0, false);
+            self.fingerprint = item.fingerprint.or(self.fingerprint);
+        } else if differs {
             return same(got, Claim::Mismatch).map(|()| None);
         }
-        if let Some(end) = self.ended {
-            let want = if end == End::Done { Claim::Done } else { Claim::Dead };
-            return same(got, want).map(|()| None);
+        match self.ended {
+            Some(End::Done) => return same(got, Claim::Done).map(|()| None),
+            Some(End::Dead) => return same(got, Claim::Dead).map(|()| None),
+            Some(End::Moved) => return same(got, Claim::Moved).map(|()| None),
+            None if self.known && item.hop < self.hop => return same(got, Claim::Moved).map(|()| None),
+            None => {}
         }
         let repeated = self.known && self.holder == Some(item.owner);
         if self.known && !repeated && !self.over {
@@ -100,10 +115,12 @@ impl Key {
         same(grant, Grant { token, attempts, takeovers, first_failure_ms })?;
         (self.known, self.holder, self.token, self.over) = (true, Some(item.owner), token, false);
         (self.by_force, self.fingerprint) = (false, self.fingerprint.or(item.fingerprint));
+        self.hop = if repeated { self.hop } else { item.hop };
         Ok((!repeated).then_some(token))
     }
 
-    pub(super) fn renew(&mut self, item: &RenewItem, token: u64, got: Renewed) -> Result<(), Wrong> {
+    pub(super) fn renew(&mut self, item: &RenewItem, held: &Held, got: Renewed) -> Result<(), Wrong> {
+        let token = held.token;
         let want = if self.unreadable {
             Renewed::Foreign
         } else if !self.known {
@@ -117,6 +134,7 @@ impl Key {
         };
         if want == Renewed::Recreated {
             (self.known, self.holder, self.token, self.told) = (true, Some(item.holder.owner), token, 'W');
+            self.hop = held.hop;
         }
         if want == Renewed::Recreated || want == Renewed::Kept {
             (self.over, self.by_force, self.run) = (false, false, Some(item.run));
@@ -130,17 +148,22 @@ impl Key {
     pub(super) fn complete(
         &mut self,
         item: &CompleteItem,
-        token: u64,
+        held: &Held,
         got: Completed,
         short: bool,
     ) -> Result<(), Wrong> {
-        if short && got == Completed::Recorded && !self.unreadable && self.ended.is_some() {
+        let token = held.token;
+        // What was sent on since it was moved or dead-lettered may end anew.
+        let outdated = self.ended.is_some_and(|end| end != End::Done) && held.hop > self.hop;
+        if short && got == Completed::Recorded && !self.unreadable && self.ended == Some(End::Done) {
             return holds(alike(self.token, token), format!("{token} is taken for {}", self.token));
         }
         let want = if self.unreadable {
             Completed::Foreign
         } else if !self.known {
             Completed::Lost
+        } else if outdated {
+            Completed::Stolen
         } else if self.ended.is_some() && self.token == token {
             Completed::Recorded
         } else if self.ended.is_some() {
@@ -150,7 +173,9 @@ impl Key {
         } else {
             Completed::Stolen
         };
-        if !self.unreadable && self.ended.is_none() {
+        if !self.unreadable && (self.ended.is_none() || outdated) {
+            self.hop = held.hop;
+            self.first_failure_ms = if item.end == End::Moved { item.first_failure_ms } else { None };
             (self.known, self.ended, self.token, self.holder) = (true, Some(item.end), token, None);
             (self.attempts, self.fingerprint) = (item.attempts, item.fingerprint.or(self.fingerprint));
         }
@@ -208,11 +233,13 @@ impl Key {
 
     fn figures(&self, known: &Known, longest: Duration, short: bool) -> Result<(), Wrong> {
         let open = self.ended.is_none();
+        let to_come = open || self.ended == Some(End::Moved);
         if open || !short || known.token.is_some() || self.fingerprint.is_some() {
             same((known.token, known.attempts), (Some(self.token), Some(self.attempts)))?;
         }
         same(known.takeovers, open.then_some(self.takeovers))?;
-        same(known.first_failure_ms, self.first_failure_ms.filter(|_| open))?;
+        same(known.first_failure_ms, self.first_failure_ms.filter(|_| to_come))?;
+        same(known.hop, if self.ended == Some(End::Done) { 0 } else { self.hop })?;
         same(known.fingerprint, self.fingerprint)?;
         let remembered = known.remembered.is_some_and(|kept| !kept.is_zero() && kept <= longest);
         holds(remembered, format!("remembered for {:?}", known.remembered))

@@ -45,7 +45,8 @@ async fn play(store: &dyn TestStore, steps: &[Step]) -> Result<(), Wrong> {
 struct Game<'a> {
     bench: Bench<'a>,
     keys: HashMap<usize, Key>,
-    tokens: HashMap<usize, Vec<u64>>,
+    /// With the hops that they were granted for.
+    tokens: HashMap<usize, Vec<(u64, u32)>>,
     /// How a key was last inspected, unless it has been lost since.
     seen: HashMap<usize, (Stamp, Key)>,
 }
@@ -62,6 +63,7 @@ impl Game<'_> {
                         let mut request = self.bench.request(item.key, item.owner);
                         request.max_deliveries = item.max_deliveries;
                         request.fingerprint = item.fingerprint;
+                        request.hop = item.hop;
                         request
                     })
                     .collect();
@@ -69,7 +71,7 @@ impl Game<'_> {
                 same(answers.len(), items.len())?;
                 for (item, answer) in items.iter().zip(answers) {
                     if let Some(token) = self.key(item.key).claim(item, answer)? {
-                        self.tokens.entry(item.key).or_default().push(token);
+                        self.tokens.entry(item.key).or_default().push((token, item.hop));
                     }
                 }
             }
@@ -90,7 +92,7 @@ impl Game<'_> {
                 let answers = store.renew(&renewals).await?;
                 same(answers.len(), items.len())?;
                 for ((item, held), answer) in items.iter().zip(held).zip(answers) {
-                    self.key(item.holder.key).renew(item, held.token, answer)?;
+                    self.key(item.holder.key).renew(item, &held, answer)?;
                 }
             }
             Step::Complete(items) => {
@@ -101,6 +103,7 @@ impl Game<'_> {
                     .map(|(item, held)| {
                         let mut completion = self.bench.completion(held.clone(), item.end);
                         completion.attempts = item.attempts;
+                        completion.first_failure_ms = item.first_failure_ms;
                         completion.fingerprint = item.fingerprint;
                         completion
                     })
@@ -108,7 +111,7 @@ impl Game<'_> {
                 let answers = store.complete(&completions).await?;
                 same(answers.len(), items.len())?;
                 for ((item, held), answer) in items.iter().zip(held).zip(answers) {
-                    self.key(item.holder.key).complete(item, held.token, answer, short)?;
+                    self.key(item.holder.key).complete(item, &held, answer, short)?;
                 }
             }
             Step::Release(items) => {
@@ -174,7 +177,7 @@ impl Game<'_> {
 
     fn held(&self, holder: Holder) -> Held {
         let granted = self.tokens.get(&holder.key).map_or(&[][..], Vec::as_slice);
-        let token = granted.iter().rev().nth(holder.token).copied().unwrap_or(1);
-        self.bench.held(holder.key, holder.owner, token)
+        let (token, hop) = granted.iter().rev().nth(holder.token).copied().unwrap_or((1, 0));
+        Held { hop, ..self.bench.held(holder.key, holder.owner, token) }
     }
 }

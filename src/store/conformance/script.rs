@@ -40,6 +40,7 @@ pub(super) struct ClaimItem {
     pub(super) owner: usize,
     pub(super) max_deliveries: u32,
     pub(super) fingerprint: Option<u64>,
+    pub(super) hop: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,7 @@ pub(super) struct CompleteItem {
     pub(super) holder: Holder,
     pub(super) end: End,
     pub(super) attempts: u32,
+    pub(super) first_failure_ms: Option<i64>,
     pub(super) fingerprint: Option<u64>,
 }
 
@@ -106,6 +108,10 @@ impl Dice {
         Holder { key: self.below(KEYS), owner: self.below(OWNERS), token }
     }
 
+    fn hop(&mut self) -> u32 {
+        [0, 0, 0, 1, 1, 2][self.below(6)]
+    }
+
     fn fingerprint(&mut self) -> Option<u64> {
         [None, None, None, Some(1), Some(1), Some(u64::MAX)][self.below(6)]
     }
@@ -120,6 +126,7 @@ impl Dice {
             owner: self.below(OWNERS),
             max_deliveries: self.0.random_range(0..3),
             fingerprint: self.fingerprint(),
+            hop: self.hop(),
         }
     }
 
@@ -136,8 +143,9 @@ impl Dice {
     fn completion(&mut self) -> CompleteItem {
         CompleteItem {
             holder: self.holder(),
-            end: if self.0.random_bool(0.5) { End::Done } else { End::Dead },
+            end: [End::Done, End::Dead, End::Moved][self.below(3)],
             attempts: self.0.random_range(0..9),
+            first_failure_ms: self.first_failure_ms(),
             fingerprint: self.fingerprint(),
         }
     }

@@ -76,6 +76,14 @@ definitions! {
         "Records between the committed offset and the end of the partition.";
     OLDEST_UNSETTLED: Kind::Gauge, "oncewise_oldest_unsettled_seconds", ["service", "topic", "partition"],
         "Age of the oldest record that is not settled; 0 where nothing waits.";
+    READY: Kind::Gauge, "oncewise_ready", ["service"],
+        "1 while the service is ready, as /readyz says, and 0 otherwise.";
+    STORE_UP: Kind::Gauge, "oncewise_store_up", ["service"],
+        "1 while the dedupe store can be used, and 0 otherwise.";
+    WAITING_PARTITIONS: Kind::Gauge, "oncewise_waiting_partitions", ["service"],
+        "Partitions that wait for a person to decide where they go on.";
+    STALLED_PARTITIONS: Kind::Gauge, "oncewise_stalled_partitions", ["service"],
+        "Partitions that stand still although records wait and nothing explains it.";
     COMMITS: Kind::Counter, "oncewise_commits_total", ["service", "outcome"],
         "Commits of offsets.";
     REBALANCES: Kind::Counter, "oncewise_rebalances_total", ["service", "kind"],

@@ -5,6 +5,7 @@ mod families;
 mod handler;
 mod labels;
 mod partition;
+mod reading;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -12,10 +13,12 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::{Registry, TextEncoder};
+use prometheus::{IntGaugeVec, Registry, TextEncoder};
 
 use families::Families;
 use partition::PartitionName;
+
+use super::probes::Snapshot;
 
 pub use handler::{HandlerMetrics, NO_HANDLER};
 pub use labels::{
@@ -23,6 +26,7 @@ pub use labels::{
     RebalanceKind,
 };
 pub use partition::PartitionMetrics;
+pub(crate) use reading::{Reading, whole};
 pub use service::{InFlight, ServiceMetrics, Totals};
 
 /// All metrics of one process; clones share them.
@@ -63,6 +67,20 @@ impl Metrics {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// Shows how the services are; to be called before they are [rendered](Self::render).
+    pub fn state(&self, snapshot: &Snapshot) {
+        let families = self.families();
+        for service in &snapshot.services {
+            let set = |family: &IntGaugeVec, value: usize| {
+                family.with_label_values(&[&service.name]).set(i64::try_from(value).unwrap_or(i64::MAX));
+            };
+            set(&families.ready, usize::from(service.is_ready()));
+            set(&families.store_up, usize::from(service.store_down.is_none()));
+            set(&families.waiting_partitions, service.paused.len());
+            set(&families.stalled_partitions, service.stalled.len());
+        }
     }
 
     /// Everything in Prometheus' text format, version 0.0.4.

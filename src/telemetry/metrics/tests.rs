@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::definitions::{ALL, Kind};
 use super::*;
+use crate::telemetry::Health;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,6 +21,9 @@ fn one_of_each(metrics: &Metrics) -> PartitionMetrics {
     CommitOutcome::ALL.iter().for_each(|outcome| service.commit(*outcome));
     RebalanceKind::ALL.iter().for_each(|kind| service.rebalance(*kind));
     Component::ALL.iter().for_each(|component| service.fault(*component));
+    let health = Health::default();
+    health.service("payments").joined(true);
+    metrics.state(&health.snapshot());
     let partition = service.partition("orders.created", 3);
     partition.lag(7);
     partition.oldest_unsettled(SECOND);

@@ -109,12 +109,18 @@ async fn claim(world: Arc<World>, mut requests: Vec<ClaimRequest>) -> Result<Vec
         let is_taken_over = !matches!(answer, Claim::Won(_));
         world.happen(What::Granted { to, until_ms: world.until_ms(), is_taken_over });
         if world.broken == Some(Broken::MarksBeforeWork) {
-            let held = Held { key: request.key.clone(), owner: request.owner.clone(), token: grant.token };
+            let held = Held {
+                key: request.key.clone(),
+                owner: request.owner.clone(),
+                token: grant.token,
+                hop: request.hop,
+            };
             let completion = Completion {
                 held,
                 end: End::Done,
                 retention: request.retention,
                 attempts: 1,
+                first_failure_ms: None,
                 fingerprint: None,
                 layout: Layout::Keys,
             };

@@ -123,6 +123,11 @@ async fn nothing_begins_while_it_is_not_known_what_is_paused() {
     let shop = Shop::on(topic);
     shop.control.create_led_by(1, &[2], &[("cleanup.policy", "compact")]).await;
     second.kill();
+    until("Kafka to miss it", PATIENCE, async || match shop.control.partitions().await {
+        Ok(0) => Ok(()),
+        other => Err(other),
+    })
+    .await;
     shop.deliver(0..5).await;
     let port = free_ports(1);
     let mut pod = shop.pods.clone().with("HTTP__LISTEN", &format!("127.0.0.1:{port}")).start(TEST_WORKER);

@@ -89,13 +89,8 @@ async fn what_waits_for_a_place_gives_its_claim_back_uncounted() {
     shop.pause(&[]).await;
     shop.effects(1).await;
     until("claims to be given back", PATIENCE, async || {
-        let (second, third) = (show("second").await, show("third").await);
-        let is_free = |shown: &Value| shown["state"] == "unknown" || shown["state"] == "waiting";
-        if is_free(&third) && (is_free(&second) || second["state"] == "done") {
-            Ok(())
-        } else {
-            Err((second, third))
-        }
+        let shown = [show("second").await, show("third").await];
+        if shown.iter().all(|shown| shown["state"] == "free") { Ok(()) } else { Err(shown) }
     })
     .await;
     shop.resume(&[]).await;

@@ -80,6 +80,8 @@ impl Checker {
                 broken = Some((Invariant::I6LettersBounded, format!("{by:?} is dead without a letter")));
             }
             End::Dead | End::Done => event.is_handled = true,
+            // Its copy is what counts.
+            End::Moved => {}
         }
         if let Some((invariant, why)) = broken {
             self.fail(invariant, Some(by.id), None, why);
