@@ -14,6 +14,8 @@ pub(crate) trait ErasedHandler: Send + Sync {
     fn retry_policy(&self) -> RetryPolicy;
     fn replayable(&self) -> bool;
     fn ttl(&self) -> Option<Duration>;
+    fn rate_limit(&self) -> Option<u32>;
+    fn first_delay(&self) -> Option<Duration>;
     /// `None` without an error: a tombstone, which the handler does not ask for.
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError>;
 }
@@ -54,6 +56,14 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
 
     fn ttl(&self) -> Option<Duration> {
         self.handler.ttl()
+    }
+
+    fn rate_limit(&self) -> Option<u32> {
+        self.handler.rate_limit()
+    }
+
+    fn first_delay(&self) -> Option<Duration> {
+        self.handler.first_delay()
     }
 
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError> {

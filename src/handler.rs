@@ -39,6 +39,18 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
+    /// How many attempts may begin in a second, unless the configuration says otherwise: for what serves only so many. It
+    /// counts for each process by itself.
+    fn rate_limit(&self) -> Option<u32> {
+        None
+    }
+
+    /// How old a record is at its first attempt, unless the configuration says otherwise: for what has to wait for others. It
+    /// is counted from the record's own time, and one that is older starts at once.
+    fn first_delay(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether this event has already taken effect. Asked after another worker's claim ran out, that is, when it may
     /// have died between the effect and the mark, and before an event that was tried before is dead-lettered.
     /// `Ok(true)` marks the event as done without running [`handle`](Self::handle); the default does not know and lets

@@ -65,8 +65,10 @@ fn only_src_redis_names_redis() {
 #[test]
 fn the_pure_parts_do_no_io_and_read_no_clock() {
     for name in [
+        "src/pipeline/breaker.rs",
         "src/pipeline/commit.rs",
         "src/pipeline/finished.rs",
+        "src/pipeline/rate.rs",
         "src/pipeline/retry.rs",
         "src/kafka/start.rs",
         "src/store/record.rs",

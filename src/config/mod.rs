@@ -42,9 +42,10 @@ pub use secret::{Secret, mask_url};
 pub(crate) use settings::host_and_port;
 pub(crate) use settings::is_topic;
 pub use settings::{
-    AdminSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings, InstanceId,
-    KafkaSettings, LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode, RedisSettings,
-    RetryOverrides, ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings, WorkerSettings,
+    AdminSettings, BreakerSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings,
+    InstanceId, KafkaSettings, LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode,
+    RedisSettings, RetryOverrides, ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings,
+    WorkerSettings,
 };
 pub use sources::{Flags, Sources};
 

@@ -19,7 +19,7 @@ pub(crate) struct PartitionLag {
     pub(crate) lag: Option<i64>,
 }
 
-/// All partitions of these topics. Blocks, so it must not run where async code does.
+/// All partitions of those of these topics that are there. Blocks, so it must not run where async code does.
 ///
 /// # Errors
 /// Nobody answers.
@@ -39,5 +39,8 @@ pub(crate) fn lag_of(
             lag.push(PartitionLag { topic: topic.clone(), partition, committed, end, lag: lag_of_it });
         }
     }
+    lag.sort_by(|one: &PartitionLag, other| {
+        (&one.topic, one.partition).cmp(&(&other.topic, other.partition))
+    });
     Ok(lag)
 }

@@ -18,7 +18,7 @@ use super::{
     view::BEAT_MS,
 };
 use crate::{
-    pipeline::{Producer, ServiceRun, Topic},
+    pipeline::{GateView, Producer, ServiceRun, Topic},
     telemetry::{Health, Snapshot},
     worker::Board,
 };
@@ -121,6 +121,8 @@ impl Speaker {
                 let closed = paused.iter().any(|(scope, _)| scope.holds_topic(run.group(), &topic.name));
                 topic.hold.set(closed);
             }
+            run.gates
+                .pause(|handler| paused.iter().any(|(scope, _)| scope.handler.as_deref() == Some(handler)));
             run.status.health.not_told(None);
             run.status.metrics.paused(paused.len());
             let words = paused.iter().map(|(scope, pause)| format!("{scope} {}", pause.text())).collect();
@@ -207,7 +209,13 @@ impl Speaker {
             in_flight: seen.iter().map(|place| place.unsettled as u64).sum(),
             oldest_seconds: oldest.map_or(0.0, |oldest| crate::pipeline::age(oldest).as_secs_f64()),
             partitions,
+            breakers: run.gates.views().into_iter().filter_map(not_closed).collect(),
             trouble: snapshot.of(run.name()).readyz().reasons,
         }
     }
+}
+
+fn not_closed(view: GateView) -> Option<(String, String)> {
+    let state = view.breaker.filter(|state| *state != "closed")?;
+    Some((view.handler.to_owned(), state.to_owned()))
 }

@@ -59,6 +59,7 @@ impl Order {
         services: &[Service],
         name: &str,
         topic: Option<&str>,
+        handler: Option<&str>,
     ) -> Result<Self, Vec<String>> {
         let Some(service) = services.iter().find(|service| service.name() == name) else {
             let names = services.iter().map(Service::name).collect::<Vec<_>>().join(", ");
@@ -76,11 +77,24 @@ impl Order {
             }
             found
         });
+        if let Some(wanted) = handler
+            && !service.table().handlers().any(|known| known == wanted)
+        {
+            let known = service.table().handlers().collect::<Vec<_>>().join(", ");
+            problems
+                .push(format!("--handler {wanted}: there is no such handler of {name}; there are {known}"));
+        }
+        if topic.is_some() && handler.is_some() {
+            problems.push("--topic and --handler: a pause is about one of the two".to_owned());
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
         let group = group_of(service, &settings.service(name));
-        Ok(Self { service: name.to_owned(), scope: Scope { group, topic: physical, handler: None } })
+        Ok(Self {
+            service: name.to_owned(),
+            scope: Scope { group, topic: physical, handler: handler.map(str::to_owned) },
+        })
     }
 }
 

@@ -68,6 +68,9 @@ pub(crate) struct ServiceReport {
     /// By topic.
     #[serde(default)]
     pub(crate) partitions: BTreeMap<String, Vec<i32>>,
+    /// How the breakers of its handlers are, where they are not closed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) breakers: BTreeMap<String, String>,
     /// Why it is not ready, if it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) trouble: Vec<String>,

@@ -9,10 +9,9 @@ use serde::Serialize;
 pub(crate) struct Scope {
     /// The consumer group.
     pub(crate) group: String,
-    /// The topic as Kafka calls it; all of them where there is none.
+    /// The topic as Kafka calls it. A pause is about one topic, one handler, or everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topic: Option<String>,
-    /// All of them where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) handler: Option<String>,
 }
@@ -48,7 +47,6 @@ impl Scope {
             [PAUSE, group] => (group, None, None),
             [PAUSE, group, TOPIC, topic] => (group, Some(topic), None),
             [PAUSE, group, HANDLER, handler] => (group, None, Some(handler)),
-            [PAUSE, group, TOPIC, topic, HANDLER, handler] => (group, Some(topic), Some(handler)),
             _ => return None,
         };
         let names = [Some(group), topic, handler];
@@ -72,9 +70,8 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.topic, &self.handler) {
             (None, None) => f.write_str("everything"),
-            (Some(topic), None) => write!(f, "topic {topic}"),
+            (Some(topic), _) => write!(f, "topic {topic}"),
             (None, Some(handler)) => write!(f, "handler {handler}"),
-            (Some(topic), Some(handler)) => write!(f, "handler {handler} on topic {topic}"),
         }
     }
 }
@@ -83,25 +80,20 @@ impl fmt::Display for Scope {
 mod tests {
     use super::*;
 
-    fn scopes() -> [Scope; 4] {
+    fn scopes() -> [Scope; 3] {
         let scope = |topic: Option<&str>, handler: Option<&str>| Scope {
             topic: topic.map(str::to_owned),
             handler: handler.map(str::to_owned),
             ..Scope::of("payments")
         };
-        [
-            scope(None, None),
-            scope(Some("orders.created"), None),
-            scope(None, Some("charge")),
-            scope(Some("orders.created"), Some("charge")),
-        ]
+        [scope(None, None), scope(Some("orders.created"), None), scope(None, Some("charge"))]
     }
 
     #[test]
     fn every_scope_has_a_key_of_its_own_and_is_read_from_it() {
         let keys = scopes().map(|scope| scope.key());
         assert_eq!(keys[0], "pause/payments");
-        assert_eq!(keys[3], "pause/payments/topic/orders.created/handler/charge");
+        assert_eq!(keys[1], "pause/payments/topic/orders.created");
         assert_eq!(keys.map(|key| Scope::of_key(&key)), scopes().map(Some));
     }
 
@@ -116,7 +108,7 @@ mod tests {
             "pause/a/handler/b/topic/c",
             "pod/a",
             "pause/a b",
-            "pause/a/topic/b/handler/c/d",
+            "pause/a/topic/b/handler/c",
         ] {
             assert_eq!(Scope::of_key(key), None, "{key}");
         }
@@ -125,8 +117,8 @@ mod tests {
     #[test]
     fn a_topic_is_held_by_its_own_pause_and_by_that_of_its_service() {
         let held = |topic| scopes().map(|scope| scope.holds_topic("payments", topic));
-        assert_eq!(held("orders.created"), [true, true, false, false]);
-        assert_eq!(held("orders.paid"), [true, false, false, false]);
+        assert_eq!(held("orders.created"), [true, true, false]);
+        assert_eq!(held("orders.paid"), [true, false, false]);
         assert!(!Scope::of("orders").holds_topic("payments", "orders.created"));
     }
 }

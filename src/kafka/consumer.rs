@@ -16,6 +16,7 @@ use super::{
     group::{Group, GroupConsumer},
     headers::record_of,
     queues::Queues,
+    subscription::Subscription,
 };
 use crate::crash::{is_deaf, stall_point};
 use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
@@ -61,6 +62,7 @@ pub(crate) struct Poller {
     consumer: Arc<GroupConsumer>,
     commit_interval: Duration,
     topics: HashMap<String, Arc<str>>,
+    subscription: Subscription,
     next_commit: Instant,
     next_look: Instant,
     /// When those are asked again who know where held partitions begin.
@@ -88,13 +90,14 @@ impl Poller {
             config.set("group.instance.id", instance_id);
         }
         let consumer: GroupConsumer = config.create_with_context(group)?;
-        consumer.subscribe(&topics.keys().map(String::as_str).collect::<Vec<_>>())?;
+        let subscription = Subscription::begin(&consumer, consumer.context())?;
         let now = Instant::now();
         let poller = Self {
             queues: Queues::default(),
             consumer: Arc::new(consumer),
             commit_interval,
             topics,
+            subscription,
             next_commit: now,
             next_look: now,
             next_ask: now,
@@ -205,6 +208,9 @@ impl Poller {
         if has_protocol && !group.is_outside.load(Relaxed) {
             // A member without partitions is never told that it has joined.
             group.service.status.health.joined(true);
+        }
+        if !group.stop.is_cancelled() {
+            group.note(self.subscription.look(&self.consumer, now));
         }
         group.note(group.look_for_losses(&self.consumer));
         group.note(group.leave_unknown_topics(&self.consumer));

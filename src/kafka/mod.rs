@@ -23,6 +23,7 @@ mod seen_end;
 mod stall;
 mod start;
 mod stretch;
+mod subscription;
 mod tail;
 mod topic_ids;
 mod topic_plan;

@@ -33,6 +33,8 @@ const STORE_ANSWERS: Duration = Duration::from_secs(5);
 pub(crate) struct Positions {
     pub(crate) group: String,
     pub(crate) start_from: StartFrom,
+    /// Topics of ours: whatever is there was written for this group.
+    pub(crate) ours: BTreeSet<String>,
     pub(crate) store: Arc<dyn DedupeStore>,
     /// Whether the brokers tell the ids of topics.
     pub(crate) topic_ids: bool,
@@ -164,6 +166,7 @@ impl Positions {
         (low, high): (i64, i64),
     ) -> Result<i64, KafkaError> {
         let time = match self.start_from {
+            _ if self.ours.contains(topic) => return Ok(low),
             StartFrom::Earliest => return Ok(low),
             StartFrom::Latest => return Ok(high),
             StartFrom::Time(time) => time,

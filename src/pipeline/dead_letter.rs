@@ -29,6 +29,10 @@ pub(crate) struct Verdict<'a> {
     /// Milliseconds since 1970, if an attempt failed before this one.
     pub(crate) first_failure: Option<i64>,
     pub(crate) failed: &'a Failed,
+    /// How often we had sent it on.
+    pub(crate) hop: u32,
+    /// How often a person had sent it back.
+    pub(crate) redrives: u32,
 }
 
 /// The letter about a record that ended like this at `now`: the record as it was, and our headers. It keeps the
@@ -62,7 +66,10 @@ pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) ->
     ours("last-failure-at", rfc3339(now));
     ours("error", verdict.failed.error.clone());
     ours("error-chain", verdict.failed.chain.clone());
-    ours("redrive-count", "0".to_owned());
+    ours("redrive-count", verdict.redrives.to_string());
+    if verdict.hop > 0 {
+        ours("hop", verdict.hop.to_string());
+    }
     NewRecord {
         topic: dead_letter_topic(&record.topic, verdict.group),
         partition: Some(record.partition),
@@ -132,6 +139,8 @@ mod tests {
             attempts: 5,
             first_failure: Some(2_000),
             failed,
+            hop: 0,
+            redrives: 0,
         }
     }
 
@@ -175,6 +184,15 @@ mod tests {
             ("redrive-count", "0"),
         ];
         assert_eq!(ours, expected.map(|(name, value)| (format!("oncewise-{name}"), value.to_owned())));
+    }
+
+    #[test]
+    fn a_letter_about_a_copy_counts_on() {
+        let failed = Failed::text("busy");
+        let letter = letter(&record(), &Verdict { hop: 3, redrives: 1, ..verdict(&failed, "evt-1") }, now());
+        let record = Record { headers: letter.headers, ..record() };
+        assert_eq!(record.header("oncewise-hop"), Some(&b"3"[..]));
+        assert_eq!(record.header("oncewise-redrive-count"), Some(&b"1"[..]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{dead_letter::Disposition, limits::Limits, route::Route};
+use super::{dead_letter::Disposition, limits::Limits, route::Route, sent_on::SentOn};
 use crate::{DedupeKey, Record, Unknown, cloud_event::to_binary, erased::Job, routes::Table};
 
 /// The longest dedupe key, in bytes: it travels in a header of the dead letter.
@@ -27,11 +27,23 @@ pub(crate) struct Event {
     /// What its handler sees: the record, and of a structured CloudEvent the one in binary mode.
     pub(crate) meta: Arc<Record>,
     pub(crate) job: Arc<dyn Job>,
+    /// Of what we have sent on ourselves.
+    pub(crate) sent_on: Option<Box<SentOn>>,
 }
 
 impl Event {
     pub(crate) fn key(&self) -> &DedupeKey {
         self.job.key()
+    }
+}
+
+impl Decoded {
+    /// The same of a copy.
+    pub(super) fn sent_on(self, sent_on: SentOn) -> Self {
+        match self {
+            Self::Event(event) => Self::Event(Event { sent_on: Some(Box::new(sent_on)), ..event }),
+            other => other,
+        }
     }
 }
 
@@ -58,6 +70,22 @@ pub(crate) fn decode<'a>(
     }
 }
 
+/// Decodes one record for a handler that is known, whatever its type.
+pub(super) fn decode_for(
+    route: &Arc<Route>,
+    unknown: Unknown,
+    limits: Limits,
+    record: &Arc<Record>,
+) -> Decoded {
+    if let Some(why) = limits.excess(record) {
+        return Decoded::Unfit(Disposition::TooLarge, why);
+    }
+    match to_binary(record) {
+        Ok(meta) => event(route, meta, unknown),
+        Err(why) => Decoded::Unfit(Disposition::Undecodable, why),
+    }
+}
+
 /// A panic in the codec, in `dedupe_key` or in `fingerprint` is an answer like any other.
 fn event(route: &Arc<Route>, meta: Arc<Record>, unknown: Unknown) -> Decoded {
     let undecodable = |why| Decoded::Unfit(Disposition::Undecodable, why);
@@ -75,7 +103,7 @@ fn event(route: &Arc<Route>, meta: Arc<Record>, unknown: Unknown) -> Decoded {
             let why = job.key().why_empty().map_or_else(String::new, |why| format!(": {why}"));
             no_key(format!("the dedupe key is empty{why}"))
         }
-        1..=MAX_KEY_BYTES => Decoded::Event(Event { route: Arc::clone(route), meta, job }),
+        1..=MAX_KEY_BYTES => Decoded::Event(Event { route: Arc::clone(route), meta, job, sent_on: None }),
         length => no_key(format!("the dedupe key has {length} bytes; {MAX_KEY_BYTES} are allowed")),
     }
 }

@@ -6,7 +6,10 @@ use serde::Deserialize;
 use super::*;
 use crate::{
     Change, Context, Handler, Header, Json, Metadata, Outcome, Raw, RetryPolicy, Routes, TypedJson, done,
-    erased::ErasedHandler, pipeline::RouteSettings, telemetry::Metrics, testing,
+    erased::ErasedHandler,
+    pipeline::{Gate, RouteSettings},
+    telemetry::Metrics,
+    testing,
 };
 
 macro_rules! handler {
@@ -59,7 +62,15 @@ fn outcome(routes: Routes, record: Record) -> (Option<&'static str>, String) {
             ttl: Duration::ZERO,
             max_deliveries: 1,
             timeout: Duration::ZERO,
+            first_delay: Duration::ZERO,
         },
+        gate: Gate::new(
+            handler.name(),
+            Default::default(),
+            None,
+            Metrics::new().breaker("test", handler.name()),
+            Default::default(),
+        ),
         keys: crate::store::KeySpace::new("oncewise", "test", handler.name()),
         handler,
     };

@@ -64,7 +64,7 @@ impl Delivery<'_> {
             retention: route.settings.ttl,
             max_deliveries: route.settings.max_deliveries,
             fingerprint: event.job.fingerprint().map(crate::Fingerprint::get),
-            hop: 0,
+            hop: event.sent_on.as_ref().map_or(0, |sent_on| sent_on.hop),
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     held::Claimed,
     produce::ProduceError,
     route::Route,
+    sent_on::SentOn,
 };
 use crate::{
     DedupeKey,
@@ -85,6 +86,10 @@ impl Delivery<'_> {
         end: &Ending<'_>,
     ) -> Result<(), Stopped> {
         let service = self.service();
+        let copies_of = self.partition.topic.copies_of.as_ref();
+        let sent_on = copies_of.map(|source| {
+            SentOn::read(self.record, source).unwrap_or_else(|_| SentOn::guess(self.record, source))
+        });
         let verdict = Verdict {
             group: service.group(),
             handler: route.map(|route| route.handler.name()),
@@ -93,8 +98,13 @@ impl Delivery<'_> {
             attempts: end.attempts,
             first_failure: end.first_failure,
             failed: end.failed,
+            hop: sent_on.as_ref().map_or(0, |sent_on| sent_on.hop),
+            redrives: sent_on.as_ref().map_or(0, |sent_on| sent_on.redrives),
         };
-        let mut letter = letter(self.record, &verdict, service.clock.now());
+        // About the record that was sent on, and to the letters of its topic.
+        let original = sent_on.map(|sent_on| sent_on.original(self.record));
+        let about = original.as_ref().unwrap_or(self.record);
+        let mut letter = letter(about, &verdict, service.clock.now());
         let mut disposition = end.disposition;
         let mut is_whole = true;
         let mut pause = SEND_AGAIN.0;

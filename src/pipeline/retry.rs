@@ -53,12 +53,18 @@ impl RetryPolicy {
         if attempt >= self.max_attempts {
             return Verdict::AttemptsSpent;
         }
-        let jittered = self.ceiling(attempt).mul_f64(chance.clamp(0.0, 1.0));
-        let delay = after.map_or(jittered, |asked| asked.max(jittered));
+        let delay = self.delay(attempt, after, chance);
         if since_first.saturating_add(delay) > self.budget {
             return Verdict::BudgetSpent;
         }
         Verdict::Again(delay)
+    }
+
+    /// The delay after the failed attempt number `attempt`, when the handler asked for `after`.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, after: Option<Duration>, chance: f64) -> Duration {
+        let jittered = self.ceiling(attempt).mul_f64(chance.clamp(0.0, 1.0));
+        after.map_or(jittered, |asked| asked.max(jittered))
     }
 
     /// The longest delay that may follow attempt number `attempt`.

@@ -7,13 +7,16 @@ use prometheus::IntCounter;
 use super::{
     How,
     capacity::Capacity,
+    decode::{Decoded, decode},
     dedupe::Claims,
     dispatch::Crowd,
+    gate::{Gate, Gates},
     hold::Hold,
     limits::Limits,
     produce::Producer,
     replaying::Replaying,
     retry::RetryPolicy,
+    sent_on::decode_copy,
     status::{Status, age_at},
 };
 use crate::{
@@ -54,6 +57,8 @@ pub(crate) struct ServiceRun {
     /// Places for events whose handlers run or will run soon: so many have claims.
     pub(crate) near: Arc<Capacity>,
     pub(crate) crowd: Crowd,
+    /// What its handlers' attempts pass.
+    pub(crate) gates: Gates,
     pub(crate) owners: OwnerFactory,
     pub(crate) status: Arc<Status>,
     /// What times are read from: first failures, and letters.
@@ -115,15 +120,39 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) table: Table<Arc<Route>>,
     pub(crate) limits: Limits,
-    /// Closed while a person has paused it, or its whole service.
-    pub(crate) hold: Hold,
+    /// Closed while a person has paused it, or its whole service; the copies of its records with it.
+    pub(crate) hold: Arc<Hold>,
     /// Counts what no handler takes; where one takes every record, that one's.
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.
     pub(crate) consumed: IntCounter,
+    /// The topic whose records come here again, of a topic of ours.
+    pub(crate) copies_of: Option<Arc<str>>,
 }
 
 impl Topic {
+    /// The topic of this name, which holds copies of ours of this topic's records. They are counted together.
+    pub(crate) fn of_copies(&self, name: String) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            name: name.into(),
+            table: self.table.clone(),
+            limits: self.limits,
+            hold: Arc::clone(&self.hold),
+            nobody: self.nobody.clone(),
+            consumed: self.consumed.clone(),
+            copies_of: Some(Arc::clone(&self.name)),
+        }
+    }
+
+    /// Decodes one of its records. Also answers the handler it is for, as far as that is known.
+    pub(super) fn decode(&self, record: &Arc<Record>) -> (Option<&Arc<Route>>, Decoded) {
+        match &self.copies_of {
+            None => decode(&self.table, self.limits, record),
+            Some(source) => decode_copy(&self.table, self.limits, source, record),
+        }
+    }
+
     /// Where a record is counted that this handler takes, or nobody.
     pub(crate) fn metrics<'a>(&'a self, route: Option<&'a Route>) -> &'a HandlerMetrics {
         route.map_or(&self.nobody, |route| &route.metrics)
@@ -136,6 +165,7 @@ pub(crate) struct Route {
     /// What the store calls its events.
     pub(crate) keys: KeySpace,
     pub(crate) settings: RouteSettings,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: HandlerMetrics,
 }
 
@@ -151,6 +181,8 @@ pub(crate) struct RouteSettings {
     pub(crate) max_deliveries: u32,
     /// How long one attempt may take.
     pub(crate) timeout: Duration,
+    /// How old a record is at its first attempt.
+    pub(crate) first_delay: Duration,
 }
 
 impl fmt::Debug for Topic {

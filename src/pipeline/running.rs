@@ -7,6 +7,7 @@ use super::{
     dedupe::Stopped,
     delivery::Delivery,
     dispatch::{Attempt, Running, was_applied},
+    gate::Pass,
     held::Claimed,
     stage::BegunState,
 };
@@ -17,21 +18,13 @@ const TAKEOVERS_BEFORE_MARK: u32 = 1;
 /// After so many, it runs with nothing else in flight.
 const TAKEOVERS_BEFORE_ALONE: u32 = 2;
 
-/// Why a handler was not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotRun {
-    /// Its partition is to stop.
-    Stopped,
-    /// A person has paused it while it waited for a place.
-    Held,
-    /// Somebody else may have the claim by now.
+/// What became of a run.
+pub(super) enum Ran {
+    Over(Attempt, Pass),
+    /// It did not begin: by then the claim was no longer certain.
     Uncertain,
-}
-
-impl From<Stopped> for NotRun {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
-    }
+    /// It did not begin: by then the handler's gate was shut, or a person had paused it.
+    Shut,
 }
 
 impl Delivery<'_> {
@@ -51,14 +44,15 @@ impl Delivery<'_> {
         event: &Event,
         ctx: &Context,
         claimed: &Claimed,
+        pass: Option<Pass>,
         in_doubt: &mut bool,
-    ) -> Result<Attempt, NotRun> {
+    ) -> Result<Ran, Stopped> {
         let (route, service, job) = (&event.route, self.service(), &event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
         let place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch));
         let _place = tokio::select! {
             biased;
-            () = self.partition.topic.hold.closed() => return Err(NotRun::Held),
+            () = self.partition.topic.hold.closed() => return Ok(Ran::Shut),
             place = place => place?,
         };
         if let Some(pace) = service.replay.as_ref().and_then(|replay| replay.pace.as_ref()) {
@@ -70,24 +64,26 @@ impl Delivery<'_> {
             service.claims.mark(claimed, run, &self.partition.stop).await?;
         }
         if self.partition.stop.is_cancelled() {
-            return Err(NotRun::Stopped);
+            return Err(Stopped);
         }
+        let pass = pass.or_else(|| route.gate.try_pass()).filter(|pass| route.gate.holds(pass));
+        let Some(pass) = pass else { return Ok(Ran::Shut) };
         let limit = route.settings.timeout;
         if *in_doubt {
             match was_applied(job, ctx, limit).await {
-                Ok(true) => return Ok(Attempt::Handled(Handled::Done)),
+                Ok(true) => return Ok(Ran::Over(Attempt::Handled(Handled::Done), pass)),
                 Ok(false) => {
                     *in_doubt = false;
                     ctx.outbox().clear();
                 }
-                Err(failed) => return Ok(Attempt::Failed(failed)),
+                Err(failed) => return Ok(Ran::Over(Attempt::Failed(failed), pass)),
             }
         }
         // Asking may have taken longer than the lease, with the store out of reach.
         if !claimed.is_certain() {
-            return Err(NotRun::Uncertain);
+            return Ok(Ran::Uncertain);
         }
         claimed.begin(ctx.attempt());
-        Ok(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await)
+        Ok(Ran::Over(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await, pass))
     }
 }

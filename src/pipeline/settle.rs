@@ -15,16 +15,18 @@ use super::{
     dispatch::Attempt,
     ending::Ending,
     failure::Failed,
+    gate::Pass,
     held::Claimed,
+    outage::Failures,
     retry,
-    running::NotRun,
+    running::Ran,
     source::Partition,
     stage::{Asked, Begun, Stage},
 };
 use crate::{
     Handled, Record,
     crash::{crash_point, is_broken},
-    store::{Claim, Grant},
+    store::{Claim, ClaimRequest, Grant},
 };
 
 /// Between two questions whether somebody else has finished; doubles from the first to the second.
@@ -45,7 +47,13 @@ pub(super) async fn settle(
     let delivery = Delivery { partition, record };
     let (route, how) = match stage {
         Stage::Asked { event, asked, near, begun } => {
-            let how = delivery.event(&event, asked, near, begun).await?;
+            let request = asked.request.clone();
+            let how = delivery.event(&event, request, Some((asked, near)), begun).await?;
+            (Some(event.route), how)
+        }
+        Stage::Shut(event) => {
+            let request = delivery.claim_request(&event);
+            let how = delivery.event(&event, request, None, None).await?;
             (Some(event.route), how)
         }
         Stage::Unfit(route, disposition, why) => {
@@ -81,32 +89,33 @@ impl Delivery<'_> {
     async fn event(
         &self,
         event: &Event,
-        asked: Asked,
-        near: Option<Places>,
+        request: ClaimRequest,
+        mut first: Option<(Asked, Option<Places>)>,
         mut begun: Option<Begun>,
     ) -> Result<How, Stopped> {
         let service = self.service();
-        let Asked { request, claim, mut at } = asked;
-        let mut first = Some((claim, near));
         let mut pause = ASK_AGAIN.0;
         // Taken over, and whether it took effect before is not known yet.
         let mut in_doubt = false;
-        let mut first_failed = None;
+        let mut failures = Failures::default();
         loop {
-            let (claim, near) = match first.take() {
-                Some(first) => first,
+            // What it takes to run: given back wherever it has to wait.
+            let (claim, at, entry) = match first.take() {
+                Some((Asked { claim, at, .. }, near)) => (claim, at, (near, None)),
                 None => {
                     self.partition.unless_held_or_stopped().await?;
+                    let pass = self.pass(event, &mut failures).await?;
                     let near =
                         self.partition.unless_stopped(service.near.place(self.partition.epoch)).await?;
-                    at = Instant::now();
-                    (service.claims.claim(&request, &self.partition.stop).await?, Some(near))
+                    let at = Instant::now();
+                    let claim = service.claims.claim(&request, &self.partition.stop).await?;
+                    (claim, at, (Some(near), Some(pass)))
                 }
             };
             let grant = match claim {
                 Claim::Won(grant) => {
                     if self.is_forgotten(event, &grant) {
-                        drop(near);
+                        drop(entry);
                         let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
                         service.claims.let_go(&claimed).await;
                         return Err(Stopped);
@@ -121,14 +130,14 @@ impl Delivery<'_> {
                 Claim::Dead => return self.enter(&request.key, How::WasDead).await,
                 Claim::Moved => return Ok(How::WasMoved),
                 Claim::Busy { left } => {
-                    drop(near);
+                    drop(entry);
                     // Whoever has it may finish at any moment.
                     self.partition.wait(left.clamp(ASK_AGAIN.0, pause)).await?;
                     pause = (pause * 2).min(ASK_AGAIN.1);
                     continue;
                 }
                 Claim::BackingOff { left } => {
-                    drop(near);
+                    drop(entry);
                     self.partition.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
                     continue;
                 }
@@ -137,12 +146,12 @@ impl Delivery<'_> {
                         "{} workers died while they handled it, the last ones with nothing else in flight",
                         grant.takeovers
                     );
-                    drop(near);
+                    drop(entry);
                     let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
                     return self.deadly(event, &claimed, &why).await;
                 }
                 Claim::Mismatch => {
-                    drop(near);
+                    drop(entry);
                     // Its letter was written when the live group met it.
                     if service.replay.as_ref().is_some_and(|replay| replay.was_passed(self.record)) {
                         return Ok(How::WasDead);
@@ -151,7 +160,7 @@ impl Delivery<'_> {
                 }
                 Claim::Foreign => {
                     service.status.foreign(self.record, &request.key.to_string());
-                    drop(near);
+                    drop(entry);
                     self.partition.wait(FOREIGN_AGAIN).await?;
                     continue;
                 }
@@ -162,7 +171,7 @@ impl Delivery<'_> {
             }
             let cancelled = begun.as_ref().map(|begun| begun.ctx.cancelled().clone()).unwrap_or_default();
             let claimed = service.claims.hold(&request, grant, at, cancelled);
-            match self.claimed(event, claimed, near, begun, &mut in_doubt, &mut first_failed).await? {
+            match self.claimed(event, claimed, entry, begun, &mut in_doubt, &mut failures).await? {
                 Step::Settled(how) => return Ok(how),
                 Step::AskAgain(delay) => {
                     self.partition.wait(delay).await?;
@@ -177,49 +186,57 @@ impl Delivery<'_> {
         &self,
         event: &Event,
         claimed: Claimed,
-        near: Option<Places>,
+        (near, pass): (Option<Places>, Option<Pass>),
         begun: Option<Begun>,
         in_doubt: &mut bool,
-        first_failed: &mut Option<Instant>,
+        failures: &mut Failures,
     ) -> Result<Step, Stopped> {
-        let settings = &event.route.settings;
+        let policy = &event.route.settings.retry;
+        let counted = failures.counted(claimed.grant.attempts, policy);
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
-        if begun.is_none() && claimed.grant.attempts >= settings.retry.max_attempts && !*in_doubt {
-            drop(near);
+        if begun.is_none() && counted >= policy.max_attempts && !*in_doubt {
+            drop((near, pass));
             let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
             let failed = &Failed::finally(SPENT_ELSEWHERE);
             let disposition = Disposition::Exhausted;
             let end = Ending { disposition, attempts, first_failure, in_doubt: false, failed };
             return self.give_up(event, &claimed, &end).await.map(Step::Settled);
         }
-        let (ctx, attempt) = match begun {
-            Some(Begun { ctx, state }) => {
+        let (ctx, ran) = match begun {
+            Some(Begun { ctx, pass, state }) => {
                 claimed.begin(ctx.attempt());
-                (ctx, Ok(self.go_on(event, state).await))
+                (ctx, Ok(Ran::Over(self.go_on(event, state).await, pass)))
             }
             None => {
                 let ctx = self.context(event, &claimed.grant, Some(claimed.cancelled().clone()));
-                let attempt = match self.announce(&claimed.key()).await {
-                    Ok(()) => self.run(event, &ctx, &claimed, in_doubt).await,
-                    Err(Stopped) => Err(NotRun::Stopped),
+                let ran = match self.announce(&claimed.key()).await {
+                    Ok(()) => self.run(event, &ctx, &claimed, pass, in_doubt).await,
+                    Err(stopped) => Err(stopped),
                 };
-                (ctx, attempt)
+                (ctx, ran)
             }
         };
         // What nobody takes, letters or events out, must not keep other events from being claimed.
         drop(near);
-        let attempt = match attempt {
-            Ok(attempt) => attempt,
-            Err(NotRun::Uncertain) => return Ok(Step::AskAgain(Duration::ZERO)),
-            Err(why @ (NotRun::Stopped | NotRun::Held)) => {
+        let (attempt, pass) = match ran {
+            Ok(Ran::Over(attempt, pass)) => (attempt, pass),
+            Ok(Ran::Uncertain) => return Ok(Step::AskAgain(Duration::ZERO)),
+            Ok(Ran::Shut) => {
+                let Grant { attempts, first_failure_ms, .. } = claimed.grant;
+                let back = Back { delay: Duration::ZERO, attempts, first_failure_ms, in_doubt: *in_doubt };
+                self.service().claims.release(&claimed, back, &self.partition.stop).await?;
+                return Ok(Step::AskAgain(Duration::ZERO));
+            }
+            Err(Stopped) => {
                 // Nothing has run: the next owner need not wait for the lease.
                 let Grant { attempts, first_failure_ms, .. } = claimed.grant;
                 self.hand_over(&claimed, attempts, first_failure_ms, *in_doubt).await;
-                return if why == NotRun::Held { Ok(Step::AskAgain(Duration::ZERO)) } else { Err(Stopped) };
+                return Err(Stopped);
             }
         };
         match attempt {
             Attempt::Handled(handled) => {
+                event.route.gate.answered(pass);
                 crash_point("after_effect");
                 if handled == Handled::Done
                     && let Err(refused) = self.publish(&ctx).await
@@ -238,48 +255,61 @@ impl Delivery<'_> {
                 crash_point("after_complete");
                 how.map(Step::Settled)
             }
-            Attempt::Failed(failed) => {
-                self.failed(event, claimed, ctx.attempt(), &failed, *in_doubt, first_failed).await
-            }
+            Attempt::Failed(failed) => self.failed(event, claimed, &failed, pass, *in_doubt, failures).await,
         }
     }
 
-    /// After a failed attempt: later again, or never. `first_failed` is when this very task saw the first one.
+    /// After a failed attempt: later again, or never.
     async fn failed(
         &self,
         event: &Event,
         claimed: Claimed,
-        attempts: u32,
         failed: &Failed,
+        pass: Pass,
         in_doubt: bool,
-        first_failed: &mut Option<Instant>,
+        failures: &mut Failures,
     ) -> Result<Step, Stopped> {
-        let (route, service) = (&event.route, self.service());
+        let (route, service, attempts) = (&event.route, self.service(), claimed.grant.attempts + 1);
+        service.status.attempt_failed(self.record, route.handler.name(), event.key(), attempts, failed);
+        let is_excused = self.note_failure(event, failed, pass, claimed.key().digest(), failures);
+        let policy = &route.settings.retry;
+        let (before, counted) = failures.count(&claimed.grant, policy);
         let now = millis(service.clock.now());
-        let first_failure = claimed.grant.first_failure_ms.unwrap_or(now);
-        if claimed.grant.first_failure_ms.is_none() {
-            *first_failed = Some(Instant::now());
+        let first_failure = before.unwrap_or(now);
+        if before.is_none() {
+            failures.first = Some(Instant::now());
         }
         // The time of day may be set meanwhile; it counts only where another process saw the first failure.
-        let since_first = match *first_failed {
+        let since_first = match failures.first {
             Some(then) => then.elapsed(),
             None => Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0)),
         };
-        let verdict = route.settings.retry.verdict(attempts, since_first, failed.after, (service.chance)());
-        service.status.attempt_failed(self.record, route.handler.name(), event.key(), attempts, failed);
+        let chance = (service.chance)();
+        let verdict = policy.verdict(counted, since_first, failed.after, chance);
         if !claimed.is_certain() && !is_broken("unconditional_delete") {
             // Somebody else may have the event by now; what becomes of it there is what counts.
             return Ok(Step::AskAgain(Duration::ZERO));
         }
-        if let (true, retry::Verdict::Again(delay)) = (failed.retryable, verdict) {
-            let back = Back { delay, attempts, first_failure_ms: Some(first_failure), in_doubt };
+        let first_failure_ms = Some(first_failure);
+        let back = match verdict {
+            _ if !failed.retryable => None,
+            _ if is_excused => Some(failures.anew(policy, failed.after, chance, in_doubt)),
+            retry::Verdict::Again(delay) => {
+                Some(Back { delay, attempts: counted, first_failure_ms, in_doubt })
+            }
+            _ if self.has_another_chance(event, failures) => {
+                Some(failures.anew(policy, failed.after, chance, in_doubt))
+            }
+            _ => None,
+        };
+        if let Some(back) = back {
             service.claims.release(&claimed, back, &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");
-            return Ok(Step::AskAgain(delay));
+            return Ok(Step::AskAgain(back.delay));
         }
         let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
-        let end = Ending { disposition, attempts, first_failure: Some(first_failure), in_doubt, failed };
+        let end = Ending { disposition, attempts, first_failure: first_failure_ms, in_doubt, failed };
         // The first refusal of an event that nobody has tried before is the handler's word that it did nothing.
         let is_untouched = !failed.retryable && attempts == 1 && !in_doubt;
         let ended = if is_untouched {

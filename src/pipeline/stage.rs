@@ -9,6 +9,7 @@ use super::{
     dead_letter::Disposition,
     decode::Event,
     dispatch::{Attempt, Running, Stay},
+    gate::Pass,
     route::Route,
 };
 use crate::{
@@ -24,6 +25,8 @@ use crate::{
 pub(super) enum Stage {
     /// It holds nothing that can be handled.
     Unfit(Option<Arc<Route>>, Disposition, String),
+    /// Its handler may not begin yet; nobody has asked for its claim.
+    Shut(Event),
     /// The store has answered, and perhaps its handler has begun.
     Asked {
         event: Event,
@@ -70,6 +73,7 @@ impl Asked {
 /// A handler that has begun under a claim that was won.
 pub(super) struct Begun {
     pub(super) ctx: Context,
+    pub(super) pass: Pass,
     pub(super) state: BegunState,
 }
 

@@ -134,8 +134,7 @@ impl Snapshot {
         let note = |service: &ServiceSnapshot, note: &String| one_line(&format!("{}: {note}", service.name));
         let notes =
             self.services.iter().flat_map(|service| service.notes.iter().map(move |it| note(service, it)));
-        let answer = self.once_registered(ServiceSnapshot::readiness);
-        Answer { notes: notes.collect(), ..answer }
+        Answer { notes: notes.collect(), ..self.once_registered(ServiceSnapshot::readiness) }
     }
 
     /// `/startupz`: every service has been in its group.

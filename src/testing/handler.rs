@@ -45,6 +45,14 @@ impl ErasedHandler for Watched {
         self.handler.ttl()
     }
 
+    fn rate_limit(&self) -> Option<u32> {
+        self.handler.rate_limit()
+    }
+
+    fn first_delay(&self) -> Option<Duration> {
+        self.handler.first_delay()
+    }
+
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError> {
         let job = Arc::clone(&self.handler).decode(record)?;
         Ok(job.map(|job| -> Arc<dyn Job> { Arc::new(WatchedJob { job, seam: self.seam.clone() }) }))

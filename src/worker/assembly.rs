@@ -10,8 +10,8 @@ use crate::{
     config::Settings,
     erased::ErasedHandler,
     pipeline::{
-        Capacity, Claims, Crowd, Hold, Limits, Producer, Replaying, Route, RouteSettings, ServiceRun, Status,
-        Told, Topic,
+        Capacity, Claims, Crowd, Gate, Gates, Hold, Limits, Producer, Replaying, Route, RouteSettings,
+        ServiceRun, Status, Told, Topic,
     },
     publication::Names,
     routes::Table,
@@ -65,6 +65,7 @@ impl Assembly<'_> {
             capacity: Capacity::new(settings.worker.concurrency),
             near: Capacity::new(settings.worker.concurrency + NEAR),
             crowd: self.crowd.clone(),
+            gates: Gates::default(),
             owners: self.owners.clone(),
             status,
             clock: self.clock,
@@ -98,24 +99,33 @@ impl Assembly<'_> {
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
             table,
-            hold: Hold::default(),
+            hold: Arc::new(Hold::default()),
             limits: Limits::of(&self.settings.service(run.name()).worker),
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),
             name,
+            copies_of: None,
         }
     }
 
     fn route(&self, run: &ServiceRun, topic: &str, handler: Arc<dyn ErasedHandler>) -> Route {
         let settings = self.settings.handler(run.name(), handler.name());
+        let counted_as = self.counted_as(run.name());
+        let gate = || {
+            let rate = settings.rate_limit_over(handler.rate_limit());
+            let metrics = self.metrics.breaker(&counted_as, handler.name());
+            Gate::new(handler.name(), settings.breaker, rate, metrics, run.status.health.clone())
+        };
         Route {
-            metrics: self.metrics.handler(&self.counted_as(run.name()), topic, handler.name()),
+            gate: run.gates.of(handler.name(), gate),
+            metrics: self.metrics.handler(&counted_as, topic, handler.name()),
             settings: RouteSettings {
                 retry: settings.retry.over(handler.retry_policy()),
                 lease: settings.lease,
                 ttl: settings.ttl_over(handler.ttl()),
                 max_deliveries: settings.max_deliveries,
                 timeout: settings.timeout,
+                first_delay: settings.first_delay_over(handler.first_delay()),
             },
             keys: run.key_space(handler.name()),
             handler,

@@ -11,7 +11,7 @@ use crate::{
     config::{ServiceSettings, Settings},
     kafka::{Assigned, Group, Poller, Positions, Watcher},
     ledger,
-    pipeline::{Bounds, Topic},
+    pipeline::{Bounds, Topic, sent_on::redrive_topic},
 };
 
 /// What all services of a process share.
@@ -32,16 +32,21 @@ impl Wiring<'_> {
         let settings = self.settings.service(service.name());
         let run = self.assembly.run(service);
         let topic = |(topic, table)| Arc::new(self.assembly.topic(&run, topic, table));
-        let topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
+        let mut topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
         // Ends with the runtime it runs on.
         drop(self.assembly.keep_claims_alive(&run, &topics));
+        // What holds one of these holds the copies of its records, too.
+        let sources = topics.clone();
+        let copies: Vec<_> = topics.iter().map(|topic| Arc::new(redriven(topic))).collect();
+        let ours = copies.iter().map(|topic| topic.name.to_string()).collect();
+        topics.extend(copies);
         let assignment = Assigned::default();
         self.board.show(service.name(), &assignment);
-        let topics_of_it = topics.clone();
         let group = Group {
             positions: Positions {
                 group: run.group().to_owned(),
                 start_from: settings.worker.start_from,
+                ours,
                 store: Arc::clone(&self.parts.store),
                 topic_ids: self.parts.kafka.tells_topic_ids(),
                 control: self.control.handle(),
@@ -66,7 +71,7 @@ impl Wiring<'_> {
         };
         if self.settings.topics.control.is_some() {
             // Nothing is claimed before it is known what is paused.
-            topics_of_it.iter().for_each(|topic| {
+            sources.iter().for_each(|topic| {
                 topic.hold.set(true);
             });
         }
@@ -74,8 +79,13 @@ impl Wiring<'_> {
         let poller =
             Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, instance_id.as_deref());
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
-        Ok(Running { run, topics: topics_of_it, poller })
+        Ok(Running { run, topics: sources, poller })
     }
+}
+
+/// Where dead letters of this topic come again.
+fn redriven(topic: &Topic) -> Topic {
+    topic.of_copies(redrive_topic(&topic.name, topic.service.group()))
 }
 
 /// What this pod is called: what Kubernetes says, or the host's own name.

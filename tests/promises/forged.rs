@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What a redrive, a retry or a letter would say, and some that nothing says.
-const FORGED: [(&str, &str); 14] = [
+const FORGED: [(&str, &str); 15] = [
     ("original-topic", "somebody.elses"),
     ("original-partition", "99"),
     ("original-offset", "-1"),
@@ -22,6 +22,7 @@ const FORGED: [(&str, &str); 14] = [
     ("first-failure-at", "1970-01-01T00:00:00Z"),
     ("error", "forged"),
     ("redrive-count", "9999"),
+    ("hop", "7"),
     ("due-at", "9999-12-31T23:59:59Z"),
     ("", ""),
 ];
@@ -83,14 +84,15 @@ async fn forged_control_headers_are_as_if_they_were_not_there() {
                 "disposition",
                 "attempts",
                 "redrive-count",
+                "hop",
             ]
             .map(|name| letter.header(&format!("oncewise-{name}")).unwrap_or_else(|| "-".to_owned()))
         })
         .collect();
     let (group, topic_name) = (pods.group.as_str(), topic.name());
     let mut expected = [
-        [topic_name, "1", group, "obey", "stubborn", "exhausted", "2", "0"],
-        [topic_name, "2", group, "obey", "-", "undecodable", "0", "0"],
+        [topic_name, "1", group, "obey", "stubborn", "exhausted", "2", "0", "-"],
+        [topic_name, "2", group, "obey", "-", "undecodable", "0", "0", "-"],
     ];
     expected.sort_by_key(|letter| said.first().is_some_and(|first| first[1] != letter[1]));
     assert_eq!(said, expected);

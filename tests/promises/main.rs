@@ -40,6 +40,7 @@ mod polling;
 mod rebalance;
 #[cfg(feature = "matrix")]
 mod redis_deployments;
+mod redriven;
 mod replay;
 mod restart;
 mod retry;

@@ -9,6 +9,9 @@ pub(in crate::app) struct Pause {
     /// The service
     #[arg(long, value_name = "NAME")]
     pub(super) service: String,
+    /// Only this handler, on whichever topic
+    #[arg(long, value_name = "NAME")]
+    pub(super) handler: Option<String>,
     /// Why; shown to whoever asks
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
@@ -25,7 +28,10 @@ pub(in crate::app) struct Resume {
     /// The service
     #[arg(long, value_name = "NAME")]
     pub(super) service: String,
-    /// Everything of it that is paused, its topics too
+    /// Only this handler
+    #[arg(long, value_name = "NAME")]
+    pub(super) handler: Option<String>,
+    /// Everything of it that is paused, its topics and handlers too
     #[arg(long)]
     pub(super) all: bool,
     /// How long the pods may take to say that they have heard

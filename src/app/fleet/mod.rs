@@ -29,7 +29,7 @@ pub(super) async fn pause(
     args: &Pause,
     topics: &[String],
 ) -> ExitCode {
-    let order = match order(settings, services, &args.service, topics) {
+    let order = match order(settings, services, &args.service, args.handler.as_deref(), topics) {
         Ok(order) => order,
         Err(problems) => return refuse(problems.join("\n")),
     };
@@ -46,9 +46,9 @@ pub(super) async fn resume(
     args: &Resume,
     topics: &[String],
 ) -> ExitCode {
-    let order = match order(settings, services, &args.service, topics) {
-        Ok(_) if args.all && !topics.is_empty() => {
-            return refuse("--all is everything of a service; leave out --topic");
+    let order = match order(settings, services, &args.service, args.handler.as_deref(), topics) {
+        Ok(_) if args.all && (!topics.is_empty() || args.handler.is_some()) => {
+            return refuse("--all is everything of a service; leave out --topic and --handler");
         }
         Ok(order) => order,
         Err(problems) => return refuse(problems.join("\n")),
@@ -69,12 +69,13 @@ fn order(
     settings: &Settings,
     services: &[Service],
     service: &str,
+    handler: Option<&str>,
     topics: &[String],
 ) -> Result<Order, Vec<String>> {
     if topics.len() > 1 {
         return Err(vec![format!("--topic {}: one at a time", topics.join(" --topic "))]);
     }
-    Order::of(settings, services, service, topics.first().map(String::as_str))
+    Order::of(settings, services, service, topics.first().map(String::as_str), handler)
 }
 
 /// Does something with the fleet of an order.

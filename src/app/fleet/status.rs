@@ -14,6 +14,7 @@ use crate::{
     config::Settings,
     fleet::{Followed, Follower, Heard, PartitionLag, Paused, Source, Standing, lag_of},
     kafka::KafkaClient,
+    pipeline::sent_on::redrive_topic,
     worker::group_of,
 };
 
@@ -54,6 +55,8 @@ struct ShownPod {
     in_flight: u64,
     oldest_seconds: f64,
     partitions: BTreeMap<String, Vec<i32>>,
+    /// Those that are not closed.
+    breakers: BTreeMap<String, String>,
     trouble: Vec<String>,
 }
 
@@ -67,8 +70,8 @@ pub(in crate::app) async fn status(
     let mut shown = Shown { unknown: followed.as_ref().err().cloned(), services: Vec::new() };
     for service in services {
         let group = group_of(service, &settings.service(service.name()));
-        let topics: Vec<String> =
-            service.table().topics().map(|topic| settings.topics.physical(topic).to_owned()).collect();
+        let sources = service.table().topics().map(|topic| settings.topics.physical(topic).to_owned());
+        let topics: Vec<String> = sources.flat_map(|topic| [redrive_topic(&topic, &group), topic]).collect();
         let asked = {
             let (kafka, group) = (kafka.clone(), group.clone());
             tokio::task::spawn_blocking(move || lag_of(&kafka, &group, &topics)).await
@@ -149,6 +152,7 @@ fn pods_of(followed: &Followed, group: &str) -> Vec<ShownPod> {
             in_flight: of_it.in_flight,
             oldest_seconds: of_it.oldest_seconds,
             partitions: of_it.partitions,
+            breakers: of_it.breakers,
             trouble: of_it.trouble,
         }
     };
@@ -183,6 +187,10 @@ fn pods(pods: &[ShownPod]) -> String {
         let partitions: usize = pod.partitions.values().map(Vec::len).sum();
         let how = match (pod.presence, &pod.trouble[..]) {
             ("silent", _) => format!("SILENT for {} s", pod.heard_seconds),
+            (_, []) if !pod.breakers.is_empty() => {
+                let breaker = |(handler, state): (&String, &String)| format!("breaker of {handler} {state}");
+                pod.breakers.iter().map(breaker).collect::<Vec<_>>().join("; ")
+            }
             (_, []) if pod.paused.is_empty() => "works".to_owned(),
             (_, []) => "paused".to_owned(),
             (_, trouble) => trouble.join("; "),

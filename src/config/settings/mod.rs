@@ -1,6 +1,7 @@
 //! The framework's own settings: typed, complete, checked.
 
 mod admin;
+mod breaker;
 mod dedupe;
 mod kafka;
 mod outside;
@@ -14,6 +15,7 @@ mod worker;
 use std::collections::BTreeMap;
 
 pub use admin::AdminSettings;
+pub use breaker::BreakerSettings;
 pub use dedupe::{DedupeSettings, OnUnavailable};
 pub use kafka::{KafkaSettings, Property};
 pub(crate) use outside::is_topic;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     /// What is said about retries, unless a service says otherwise.
     pub retry: RetryOverrides,
+    /// When a handler is left alone, unless a service says otherwise.
+    pub breaker: BreakerSettings,
     /// How dead letters are written.
     pub dead_letter: DeadLetterSettings,
     /// Whether what took effect is also written down in Kafka.
@@ -69,6 +73,7 @@ impl Settings {
             dedupe: DedupeSettings::read(reader, "dedupe", &DedupeSettings::default()),
             worker: WorkerSettings::read(reader, "worker", &WorkerSettings::default()),
             retry: RetryOverrides::read(reader, "retry", &RetryOverrides::default()),
+            breaker: BreakerSettings::read(reader, "breaker", &BreakerSettings::default()),
             dead_letter: DeadLetterSettings::read(reader),
             ledger: LedgerSettings::read(reader, "ledger", &LedgerSettings::default()),
             topics: TopicsSettings::read(reader),

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::dedupe::{max_deliveries, ttl};
-use super::{DedupeSettings, LedgerSettings, RetryOverrides, Settings, WorkerSettings, rules};
+use super::worker::{first_delay, rate_limit};
+use super::{
+    BreakerSettings, DedupeSettings, LedgerSettings, RetryOverrides, Settings, WorkerSettings, rules,
+};
 use crate::RetryPolicy;
 use crate::config::units::show_duration;
 use crate::config::{Origin, Problem, Reader};
@@ -20,6 +23,8 @@ pub struct ServiceSettings {
     pub dedupe: DedupeSettings,
     /// What is said about its retries.
     pub retry: RetryOverrides,
+    /// When its handlers are left alone.
+    pub breaker: BreakerSettings,
     /// Whether what takes effect is written down in Kafka.
     pub ledger: LedgerSettings,
 }
@@ -37,6 +42,12 @@ pub struct HandlerSettings {
     pub timeout: Duration,
     /// What is said about its retries.
     pub retry: RetryOverrides,
+    /// When it is left alone.
+    pub breaker: BreakerSettings,
+    /// How many attempts may begin in a second, where the configuration says so; 0 for any number.
+    pub rate_limit: Option<u32>,
+    /// How old a record is at its first attempt, where the configuration says so; zero for any age.
+    pub first_delay: Option<Duration>,
 }
 
 impl HandlerSettings {
@@ -47,6 +58,18 @@ impl HandlerSettings {
         self.ttl.or(own).unwrap_or(DedupeSettings::DEFAULT_TTL)
     }
 
+    /// How many attempts may begin in a second: as configured, else as the handler says.
+    #[must_use]
+    pub fn rate_limit_over(&self, own: Option<u32>) -> Option<u32> {
+        self.rate_limit.or(own).filter(|rate| *rate > 0)
+    }
+
+    /// How old a record is at its first attempt: as configured, else as the handler says.
+    #[must_use]
+    pub fn first_delay_over(&self, own: Option<Duration>) -> Duration {
+        self.first_delay.or(own).unwrap_or_default()
+    }
+
     fn of(service: &ServiceSettings) -> Self {
         Self {
             ttl: service.dedupe.ttl,
@@ -54,17 +77,23 @@ impl HandlerSettings {
             max_deliveries: service.dedupe.max_deliveries,
             timeout: service.worker.handler_timeout,
             retry: service.retry,
+            breaker: service.breaker,
+            rate_limit: service.worker.rate_limit,
+            first_delay: service.worker.first_delay,
         }
     }
 
     fn read(reader: &mut Reader, section: &str, base: Self) -> Self {
-        let dedupe = format!("{section}.dedupe");
+        let (dedupe, worker) = (format!("{section}.dedupe"), format!("{section}.worker"));
         Self {
             ttl: ttl(reader, &dedupe, base.ttl),
             lease: reader.duration(&format!("{dedupe}.lease"), base.lease),
             max_deliveries: max_deliveries(reader, &dedupe, base.max_deliveries),
-            timeout: reader.duration(&format!("{section}.worker.handler_timeout"), base.timeout),
+            timeout: reader.duration(&format!("{worker}.handler_timeout"), base.timeout),
             retry: RetryOverrides::read(reader, &format!("{section}.retry"), &base.retry),
+            breaker: BreakerSettings::read(reader, &format!("{section}.breaker"), &base.breaker),
+            rate_limit: rate_limit(reader, &worker).or(base.rate_limit),
+            first_delay: first_delay(reader, &worker).or(base.first_delay),
         }
     }
 }
@@ -150,6 +179,7 @@ impl Settings {
             worker: self.worker.clone(),
             dedupe: self.dedupe.clone(),
             retry: self.retry,
+            breaker: self.breaker,
             ledger: self.ledger.clone(),
         }
     }
@@ -173,6 +203,7 @@ impl Settings {
             worker: WorkerSettings::read(reader, &format!("{section}.worker"), &self.worker),
             dedupe: DedupeSettings::read(reader, &format!("{section}.dedupe"), &self.dedupe),
             retry: RetryOverrides::read(reader, &format!("{section}.retry"), &self.retry),
+            breaker: BreakerSettings::read(reader, &format!("{section}.breaker"), &self.breaker),
             ledger: LedgerSettings::read(reader, &format!("{section}.ledger"), &self.ledger),
         };
         let is_own = settings.dedupe.prefix != self.dedupe.prefix;

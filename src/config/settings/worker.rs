@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::Reader;
+use crate::config::{Reader, units};
 
 /// How records are worked on. The same under `[services.NAME.worker]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct WorkerSettings {
     pub commit_interval: Duration,
     /// How long one attempt of a handler may take.
     pub handler_timeout: Duration,
+    /// How many attempts of each handler may begin in a second; 0 for any number, `None` for what the handler says.
+    pub rate_limit: Option<u32>,
+    /// How old a record is at its first attempt; zero for any age, `None` for what the handler says.
+    pub first_delay: Option<Duration>,
     /// Where a group begins that has never committed.
     pub start_from: StartFrom,
     /// The name that each pod keeps in its group over restarts; without one it is a new member every time.
@@ -105,6 +109,8 @@ impl Default for WorkerSettings {
             drain_timeout: Duration::from_secs(25),
             commit_interval: Duration::from_millis(200),
             handler_timeout: Duration::from_secs(300),
+            rate_limit: None,
+            first_delay: None,
             start_from: StartFrom::Earliest,
             instance_id: None,
             stall_after: Some(Duration::from_secs(120)),
@@ -128,6 +134,8 @@ impl WorkerSettings {
             drain_timeout: reader.duration(&key("drain_timeout"), base.drain_timeout),
             commit_interval: reader.duration(&key("commit_interval"), base.commit_interval),
             handler_timeout: reader.duration(&key("handler_timeout"), base.handler_timeout),
+            rate_limit: rate_limit(reader, section).or(base.rate_limit),
+            first_delay: first_delay(reader, section).or(base.first_delay),
             start_from: reader.parsed(
                 &key("start_from"),
                 base.start_from,
@@ -144,6 +152,20 @@ impl WorkerSettings {
             stall_after: reader.duration_or_off(&key("stall_after"), base.stall_after),
         }
     }
+}
+
+/// `rate_limit` of a section.
+pub(super) fn rate_limit(reader: &mut Reader, section: &str) -> Option<u32> {
+    reader.optional_integer_in(&format!("{section}.rate_limit"), 0..=1_000_000)
+}
+
+/// `first_delay` of a section.
+pub(super) fn first_delay(reader: &mut Reader, section: &str) -> Option<Duration> {
+    let allowed = "a duration from 1ms to ten years, such as \"30s\", or \"off\"";
+    reader.optional_parsed(&format!("{section}.first_delay"), allowed, |text| match text.trim() {
+        "off" => Some(Duration::ZERO),
+        text => units::duration(text),
+    })
 }
 
 fn start_from(text: &str) -> Option<StartFrom> {

@@ -20,10 +20,11 @@ use self::{
 use super::{
     How,
     capacity::Places,
-    decode::{Decoded, Event, decode},
+    decode::{Decoded, Event},
     dedupe::Stopped,
     delivery::Delivery,
     dispatch::{Attempt, Running, Stay},
+    gate::Pass,
     held::KeptBatch,
     lanes::{Delivered, Turn},
     source::Partition,
@@ -150,10 +151,20 @@ impl<'a> Batch<'a> {
     fn decode_one(&mut self, lane: usize, delivered: Delivered) -> Option<(Delivered, Event)> {
         let partition = self.partition;
         let replay = partition.topic.service.replay.as_deref();
-        let (route, decoded) = decode(&partition.topic.table, partition.topic.limits, &delivered.record);
+        let (route, decoded) = partition.topic.decode(&delivered.record);
         let how = match decoded {
             Decoded::Event(event) if replay.is_none() || event.route.handler.replayable() => {
-                return Some((delivered, event));
+                let delivery = Delivery { partition, record: &delivered.record };
+                if delivery.may_pass(&event) {
+                    return Some((delivered, event));
+                }
+                // Those before it come first.
+                if self.lanes[lane].events > 0 {
+                    self.lanes[lane].later.push_back(delivered);
+                } else {
+                    self.leave(lane, delivered, Stage::Shut(event));
+                }
+                return None;
             }
             Decoded::Event(_) => How::LeftOut,
             Decoded::Unwanted(what) => {
@@ -190,9 +201,10 @@ impl<'a> Batch<'a> {
                 self.unused.extend(asked.unused());
                 return self.lanes[lane].back.push_back(delivered);
             }
-            Claim::Won(grant) if grant.is_first() && self.may_begin(&event, asked.at) => {
-                return self.begin(lane, delivered, event, asked, grant).await;
-            }
+            Claim::Won(grant) if grant.is_first() => match self.may_begin(&event, asked.at) {
+                Some(pass) => return self.begin(lane, delivered, event, asked, grant, pass).await,
+                None => return self.go_on_alone(lane, delivered, event, asked, None),
+            },
             _ => return self.go_on_alone(lane, delivered, event, asked, None),
         };
         self.over.push(Over { delivered, route: Some(event.route), key: Some(asked.request.key), how });
@@ -204,25 +216,33 @@ impl<'a> Batch<'a> {
     }
 
     /// Whether a handler may begin here and now.
-    fn may_begin(&mut self, event: &Event, asked_at: Instant) -> bool {
+    fn may_begin(&mut self, event: &Event, asked_at: Instant) -> Option<Pass> {
         // What a replay claims may have been forgotten, and has to wait for its turn.
         if self.partition.topic.service.replay.is_some() {
-            return false;
+            return None;
         }
         // Nobody renews the claims of a batch.
         if self.heavy >= HEAVY || self.now - asked_at > event.route.settings.lease / 4 {
-            return false;
+            return None;
         }
         if self.place.is_none() {
             let service = &self.partition.topic.service;
             let place = service.capacity.try_place(self.partition.epoch);
             self.place = place.and_then(|place| Some((place, service.crowd.try_enter()?)));
         }
-        self.place.is_some()
+        self.place.as_ref().and_then(|_| event.route.gate.try_pass())
     }
 
     /// Runs a handler as far as it goes without waiting.
-    async fn begin(&mut self, lane: usize, delivered: Delivered, event: Event, asked: Asked, grant: Grant) {
+    async fn begin(
+        &mut self,
+        lane: usize,
+        delivered: Delivered,
+        event: Event,
+        asked: Asked,
+        grant: Grant,
+        pass: Pass,
+    ) {
         crash_point("after_claim");
         let delivery = Delivery { partition: self.partition, record: &delivered.record };
         let ctx = delivery.context(&event, &grant, None);
@@ -242,6 +262,7 @@ impl<'a> Batch<'a> {
             Poll::Ready(Attempt::Handled(answer))
                 if answer != handler::Handled::Done || ctx.outbox().close_if_empty() =>
             {
+                event.route.gate.answered(pass);
                 crash_point("after_effect");
                 crash_point("after_publish");
                 let how = delivery.handled(answer);
@@ -263,7 +284,7 @@ impl<'a> Batch<'a> {
             }
             Poll::Ready(attempt) => BegunState::Over(attempt),
         };
-        self.go_on_alone(lane, delivered, event, asked, Some(Begun { ctx, state }));
+        self.go_on_alone(lane, delivered, event, asked, Some(Begun { ctx, pass, state }));
     }
 
     fn go_on_alone(

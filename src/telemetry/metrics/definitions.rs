@@ -90,6 +90,10 @@ definitions! {
         "Changes of the partitions assigned.";
     FAULTS: Kind::Counter, "oncewise_faults_total", ["service", "component"],
         "Trouble with Kafka, the store or the network; none of it settles a record or spends an attempt.";
+    BREAKER_STATE: Kind::Gauge, "oncewise_breaker_state", ["service", "handler"],
+        "0 while a handler's breaker is closed, 1 while it is half open, 2 while it is open.";
+    BREAKER_OPENED: Kind::Counter, "oncewise_breaker_opened_total", ["service", "handler"],
+        "How often a handler's breaker has opened.";
     BUILD_INFO: Kind::Gauge, "oncewise_build_info", ["version"],
         "Always 1; the label names the version that runs.";
 }

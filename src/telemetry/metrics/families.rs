@@ -33,6 +33,8 @@ pub(super) struct Families {
     pub(super) commits: IntCounterVec,
     pub(super) rebalances: IntCounterVec,
     pub(super) faults: IntCounterVec,
+    pub(super) breaker_state: IntGaugeVec,
+    pub(super) breaker_opened: IntCounterVec,
     pub(super) build_info: IntGaugeVec,
 }
 
@@ -69,6 +71,8 @@ impl Families {
             commits: counters(list::COMMITS),
             rebalances: counters(list::REBALANCES),
             faults: counters(list::FAULTS),
+            breaker_state: gauges(list::BREAKER_STATE),
+            breaker_opened: counters(list::BREAKER_OPENED),
             build_info: gauges(list::BUILD_INFO),
         }
     }

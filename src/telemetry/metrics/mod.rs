@@ -1,5 +1,6 @@
 //! Metrics in a registry of their own, with handles that are resolved once and counted without look-ups.
 
+mod breaker;
 pub mod definitions;
 mod families;
 mod handler;
@@ -20,6 +21,7 @@ use partition::PartitionName;
 
 use super::probes::Snapshot;
 
+pub use breaker::BreakerMetrics;
 pub use handler::{HandlerMetrics, NO_HANDLER};
 pub use labels::{
     AttemptOutcome, CommitOutcome, Component, DedupeOperation, DedupeOutcome, Disposition, Label, Outcome,
@@ -61,6 +63,12 @@ impl Metrics {
     #[must_use]
     pub fn handler(&self, service: &str, topic: &str, handler: &str) -> HandlerMetrics {
         HandlerMetrics::resolve(self.families(), service, topic, handler)
+    }
+
+    /// The series of a handler's breaker, over all of its topics. They exist from this call on.
+    #[must_use]
+    pub fn breaker(&self, service: &str, handler: &str) -> BreakerMetrics {
+        BreakerMetrics::resolve(self.families(), service, handler)
     }
 
     /// The registry, for metrics of a team's own.

@@ -13,6 +13,7 @@ fn one_of_each(metrics: &Metrics) -> PartitionMetrics {
     let handler = metrics.handler("payments", "orders.created", "charge");
     service.consumed("orders.created").inc();
     service.published("payments.settled");
+    metrics.breaker("payments", "charge").opened();
     Outcome::ALL.iter().for_each(|outcome| handler.settled(*outcome, Some(SECOND)));
     AttemptOutcome::ALL.iter().for_each(|outcome| handler.attempt(*outcome, SECOND));
     Disposition::ALL.iter().for_each(|disposition| handler.dead_letter(*disposition));

@@ -113,6 +113,10 @@ fn settings(concurrency: usize, broken: Option<Broken>) -> Settings {
     settings.retry.max_attempts = Some(3);
     settings.retry.initial_delay = Some(Duration::from_millis(200));
     settings.retry.max_delay = Some(Duration::from_secs(1));
+    // Few events, often the same ones: what looks like an outage must end within a schedule.
+    settings.breaker.minimum = 4;
+    settings.breaker.recover = 2;
+    settings.breaker.patience = Duration::from_secs(20);
     if broken == Some(Broken::OneLaneForEach) {
         settings.worker.ordering = Ordering::None;
     }

@@ -98,3 +98,35 @@ async fn what_waits_for_a_place_gives_its_claim_back_uncounted() {
     shop.each_took_effect_once(3);
     assert_eq!(shop.pods.attempts().all().len(), 3, "no attempt was spent");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_of_one_handler_leaves_the_others_of_its_topic() {
+    let topic = TestTopic::new(1).await;
+    let mut shop = Shop::on(topic);
+    let (name, typed) = (unique("typed").replace(['-', '.'], "_"), TestTopic::new(1).await);
+    shop.pods = shop.pods.clone().and(&name, &format!("{}=types", typed.name()));
+    let mut pod = shop.pods.start(TEST_WORKER);
+    shop.has_pods(1).await;
+    let pause = ["pause", "--service", &name, "--handler", "create"];
+    let (code, said) = shop.act(&pause).await;
+    assert_eq!(code, Some(0), "{said}");
+    let record = |id: u32, kind: &str| {
+        Record::new(format!("{kind}-{id}"), format!(r#"{{"id":"{id}"}}"#))
+            .header("ce_type", format!("thing.{kind}"))
+    };
+    let records = (0..5).flat_map(|id| ["created", "closed"].map(|kind| record(id, kind)));
+    typed.produce_all(records.collect::<Vec<_>>()).await;
+    shop.effects(5).await;
+    let effects = shop.pods.effects().counts();
+    assert!(effects.keys().all(|effect| effect.starts_with("close-")), "{effects:?}");
+    let (code, said) = shop.act(&["resume", "--service", &name, "--handler", "create"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    shop.effects(10).await;
+    shop.each_took_effect_once(10);
+    assert_eq!(pod.ended(), None);
+    let both = ["pause", "--service", &name, "--handler", "creat", "--topic", typed.name()];
+    let mut worker = shop.pods.command(TEST_WORKER, &both);
+    assert_eq!(worker.wait(PATIENCE).await.code(), Some(2), "{}", worker.output());
+    assert!(worker.output().contains("there are create, close"), "{}", worker.output());
+    assert!(worker.output().contains("a pause is about one of the two"), "{}", worker.output());
+}

@@ -1,0 +1,200 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SETTINGS: BreakerSettings = BreakerSettings {
+    enabled: true,
+    window: Duration::from_secs(10),
+    minimum: 10,
+    events: 3,
+    percent: 80,
+    probe_every: Duration::from_secs(1),
+    probe_at_least_every: Duration::from_secs(5),
+    recover: 4,
+    patience: Duration::from_secs(3600),
+};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A breaker, and how many answers there were.
+struct Tried {
+    breaker: Breaker,
+    answers: u64,
+}
+
+impl Tried {
+    fn new() -> Self {
+        Self { breaker: Breaker::new(SETTINGS), answers: 0 }
+    }
+
+    fn fails(&mut self, event: u128, now: Duration) -> Option<Change> {
+        let generation = Some(self.breaker.generation());
+        self.breaker.end(generation, Answer::Failed, event, self.answers, now)
+    }
+
+    fn is_answered(&mut self, now: Duration) -> Option<Change> {
+        self.answers += 1;
+        let generation = Some(self.breaker.generation());
+        self.breaker.end(generation, Answer::Answered, 0, self.answers, now)
+    }
+
+    /// One that has opened at this time.
+    fn opened(now: Duration) -> Self {
+        let mut tried = Self::new();
+        let changes: Vec<_> = (0..10).filter_map(|event| tried.fails(event, now)).collect();
+        assert_eq!(changes, [Change::Opened]);
+        tried
+    }
+}
+
+#[test]
+fn it_opens_when_enough_attempts_of_several_events_fail_in_its_window() {
+    let mut tried = Tried::new();
+    assert!((0..9).all(|event| tried.fails(event, seconds(1)).is_none()), "too few");
+    assert_eq!(tried.fails(9, seconds(11)), None, "the first nine are too old");
+    assert!((0..8).all(|event| tried.fails(event, seconds(12)).is_none()));
+    assert_eq!(tried.fails(10, seconds(12)), Some(Change::Opened));
+}
+
+#[test]
+fn two_events_that_fail_by_themselves_open_nothing_however_often_they_are_tried() {
+    let mut tried = Tried::new();
+    let before = tried.breaker.seen(0);
+    assert!((0..1_000).all(|attempt| tried.fails(u128::from(attempt % 2), millis(attempt)).is_none()));
+    assert_eq!(tried.breaker.spent(before, 0, seconds(2)), None);
+    assert_eq!(tried.fails(2, seconds(60)), None, "too late to be a part of it");
+    assert_eq!(tried.breaker.spent(before, 0, seconds(60)), Some(Change::Opened));
+}
+
+#[test]
+fn what_is_answered_now_and_then_does_not_open_it() {
+    let mut tried = Tried::new();
+    for round in 0..1_000 {
+        assert_eq!(tried.fails(round, Duration::from_millis(20) * round as u32), None);
+        tried.is_answered(Duration::from_millis(20) * round as u32);
+    }
+}
+
+#[test]
+fn an_event_is_spent_for_nothing_where_nobody_else_is_answered_either() {
+    // So slow that the window never sees enough of them.
+    let slow = || {
+        let mut tried = Tried::new();
+        tried.is_answered(seconds(0));
+        let before = tried.breaker.seen(1);
+        for round in 0..5 {
+            (0..3).for_each(|event| assert_eq!(tried.fails(event, seconds(60 * round)), None));
+        }
+        (tried, before)
+    };
+    let (mut tried, before) = slow();
+    assert_eq!(tried.breaker.spent(before, 2, seconds(301)), None, "somebody was answered");
+    let midst = Seen { failures: 6, ..before };
+    assert_eq!(tried.breaker.spent(midst, 1, seconds(301)), None, "what failed before it is another matter");
+    assert_eq!(tried.breaker.spent(before, 1, seconds(301)), Some(Change::Opened));
+
+    let (mut tried, before) = slow();
+    tried.is_answered(seconds(302));
+    tried.fails(1, seconds(303));
+    assert_eq!(
+        tried.breaker.spent(before, 2, seconds(303)),
+        None,
+        "somebody was answered in the midst of it"
+    );
+}
+
+#[test]
+fn while_it_is_open_one_probe_at_a_time_is_made_ever_more_rarely() {
+    let mut tried = Tried::opened(seconds(0));
+    assert_eq!(tried.breaker.begin(seconds(0)), Turn::At(seconds(1)));
+    let mut probes = Vec::new();
+    for now in (0..30).map(seconds) {
+        if tried.breaker.begin(now) == Turn::Now {
+            assert_eq!(tried.breaker.begin(now), Turn::Later, "one at a time");
+            probes.push(now.as_secs());
+            assert_eq!(tried.fails(1, now), None);
+        }
+    }
+    assert_eq!(probes, [1, 3, 7, 12, 17, 22, 27]);
+}
+
+#[test]
+fn a_probe_that_was_not_made_leaves_its_turn_to_the_next() {
+    let mut tried = Tried::opened(seconds(0));
+    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
+    let generation = Some(tried.breaker.generation());
+    assert_eq!(tried.breaker.end(generation, Answer::Unused, 0, 0, seconds(1)), None);
+    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
+}
+
+#[test]
+fn a_probe_that_is_answered_lets_the_work_begin_little_by_little() {
+    let mut tried = Tried::opened(seconds(0));
+    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
+    assert_eq!(tried.is_answered(seconds(1)), Some(Change::HalfOpened));
+    let running = |tried: &mut Tried| (0..9).filter(|_| tried.breaker.begin(seconds(1)) == Turn::Now).count();
+    assert_eq!(running(&mut tried), 2);
+    assert_eq!(tried.is_answered(seconds(2)), None);
+    assert_eq!(running(&mut tried), 2, "three at once");
+    assert_eq!(tried.fails(3, seconds(2)), None, "one event may be beyond help");
+    assert_eq!(tried.is_answered(seconds(2)), None);
+    assert_eq!(tried.is_answered(seconds(2)), None);
+    assert_eq!(tried.is_answered(seconds(2)), Some(Change::Closed));
+}
+
+#[test]
+fn it_opens_again_when_more_fails_than_is_answered() {
+    let mut tried = Tried::opened(seconds(0));
+    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
+    tried.is_answered(seconds(1));
+    assert_eq!(tried.fails(1, seconds(2)), None);
+    assert_eq!(tried.fails(2, seconds(2)), Some(Change::Opened));
+    assert_eq!(tried.breaker.begin(seconds(2)), Turn::At(seconds(3)));
+}
+
+#[test]
+fn it_excuses_what_fails_while_it_is_open_and_not_for_ever() {
+    let mut tried = Tried::opened(seconds(0));
+    assert!(tried.breaker.excuses(seconds(3599)) && !tried.breaker.excuses(seconds(3600)));
+    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
+    tried.is_answered(seconds(1));
+    assert!(!tried.breaker.excuses(seconds(1)));
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_it_closes_when_all_is_answered_again(
+        steps in prop::collection::vec((0_u8..5, 0_u128..4, 0_u64..2_000), 0..200)
+    ) {
+        let mut tried = Tried::new();
+        let (mut now, mut running) = (Duration::ZERO, Vec::new());
+        for (what, event, pause) in steps {
+            now += Duration::from_millis(pause);
+            match what {
+                0..3 => if tried.breaker.begin(now) == Turn::Now {
+                    running.push((tried.breaker.generation(), event));
+                },
+                _ => if let Some((generation, event)) = running.pop() {
+                    let answer = [Answer::Failed, Answer::Answered][usize::from(what) - 3];
+                    tried.answers += u64::from(answer == Answer::Answered);
+                    tried.breaker.end(Some(generation), answer, event, tried.answers, now);
+                },
+            }
+        }
+        for (generation, _) in running {
+            tried.breaker.end(Some(generation), Answer::Unused, 0, tried.answers, now);
+        }
+        for _ in 0..20 {
+            now += SETTINGS.probe_at_least_every;
+            prop_assert_eq!(tried.breaker.begin(now), Turn::Now);
+            tried.is_answered(now);
+        }
+        prop_assert!(tried.breaker.is_closed());
+    }
+}

@@ -1,0 +1,202 @@
+//! Records that we have sent on ourselves, to be tried again or later: what their headers say of the records that they
+//! were made from. Pure.
+//!
+//! These headers are believed on topics of ours alone. Who may write there may have any handler run; on all other
+//! topics they mean nothing.
+
+use std::{str::FromStr, sync::Arc};
+
+use super::{
+    dead_letter::{Disposition, HEADER_PREFIX},
+    decode::{Decoded, decode, decode_for},
+    limits::Limits,
+    route::Route,
+};
+use crate::{Header, Record, routes::Table};
+
+/// The topic to which dead letters of a group are sent to be tried again; every worker of the group consumes it.
+#[must_use]
+pub fn redrive_topic(topic: &str, group: &str) -> String {
+    format!("{topic}.{group}.redrive")
+}
+
+/// What a copy says of the record that it was made from, and of its way so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SentOn {
+    /// Where the record was, and its time.
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp: Option<i64>,
+    /// Who is to handle it; `None` leaves that to its type.
+    pub(crate) handler: Option<String>,
+    /// How often it was sent on, this time included.
+    pub(crate) hop: u32,
+    /// How often a person has sent it back.
+    pub(crate) redrives: u32,
+}
+
+impl SentOn {
+    /// Reads the headers of a copy of a record of `source`, or says why it is none.
+    pub(crate) fn read(record: &Record, source: &Arc<str>) -> Result<Self, String> {
+        let hop = needed(record, "hop")?;
+        if hop == 0 {
+            return Err(wrong("hop", "0"));
+        }
+        if needed::<String>(record, "original-topic")? != **source {
+            return Err(wrong("original-topic", "another topic than this one is for"));
+        }
+        Ok(Self {
+            topic: Arc::clone(source),
+            partition: needed(record, "original-partition")?,
+            offset: needed(record, "original-offset")?,
+            timestamp: optional(record, "original-timestamp")?,
+            handler: optional(record, "handler")?,
+            hop,
+            redrives: optional(record, "redrive-count")?.unwrap_or(0),
+        })
+    }
+
+    /// Of what is no copy of ours and yet came by a topic of ours for `source`: as much as it says.
+    pub(crate) fn guess(record: &Record, source: &Arc<str>) -> Self {
+        Self {
+            topic: Arc::clone(source),
+            partition: found(record, "original-partition").unwrap_or(record.partition),
+            // Nobody knows.
+            offset: found(record, "original-offset").unwrap_or(-1),
+            timestamp: record.timestamp,
+            handler: None,
+            hop: found(record, "hop").unwrap_or(0),
+            redrives: found(record, "redrive-count").unwrap_or(0),
+        }
+    }
+
+    /// The record that it was made from: where it was, and without our headers.
+    pub(crate) fn original(&self, record: &Record) -> Record {
+        let is_foreign = |header: &&Header| !header.name.starts_with(HEADER_PREFIX.as_bytes());
+        Record {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: record.key.clone(),
+            value: record.value.clone(),
+            headers: record.headers.iter().filter(is_foreign).cloned().collect(),
+        }
+    }
+}
+
+/// Decodes the record that a copy was made from. It is for the handler that it names and for no other.
+pub(super) fn decode_copy<'a>(
+    table: &'a Table<Arc<Route>>,
+    limits: Limits,
+    source: &Arc<str>,
+    record: &Record,
+) -> (Option<&'a Arc<Route>>, Decoded) {
+    let sent = match SentOn::read(record, source) {
+        Ok(sent) => sent,
+        Err(why) => return (None, Decoded::Unfit(Disposition::Undecodable, why)),
+    };
+    let original = Arc::new(sent.original(record));
+    let (route, decoded) = match &sent.handler {
+        None => decode(table, limits, &original),
+        Some(name) => match table.iter().find(|route| route.handler.name() == name) {
+            Some(route) => (Some(route), decode_for(route, table.unknown, limits, &original)),
+            None => {
+                let why =
+                    format!("it was sent to the handler {name:?}, and the service has none of that name");
+                (None, Decoded::Unfit(Disposition::NoHandler, why))
+            }
+        },
+    };
+    (route, decoded.sent_on(sent))
+}
+
+fn text<'a>(record: &'a Record, name: &str) -> Option<&'a [u8]> {
+    record.header(&format!("{HEADER_PREFIX}{name}"))
+}
+
+fn found<T: FromStr>(record: &Record, name: &str) -> Option<T> {
+    std::str::from_utf8(text(record, name)?).ok()?.parse().ok()
+}
+
+fn needed<T: FromStr>(record: &Record, name: &str) -> Result<T, String> {
+    let read = optional(record, name)?;
+    read.ok_or_else(|| format!("the header {HEADER_PREFIX}{name} is missing: this is no copy of ours"))
+}
+
+fn optional<T: FromStr>(record: &Record, name: &str) -> Result<Option<T>, String> {
+    let Some(bytes) = text(record, name) else { return Ok(None) };
+    let read = found(record, name);
+    // Whoever wrote it may have put anything there, so it is not quoted.
+    read.map(Some).ok_or_else(|| wrong(name, &format!("{} bytes as we never write them", bytes.len())))
+}
+
+fn wrong(name: &str, found: &str) -> String {
+    format!("the header {HEADER_PREFIX}{name} is {found}: this is no copy of ours")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(headers: &[(&str, &'static str)]) -> Record {
+        let mut record = crate::testing::record();
+        record.headers = vec![Header::text("tenant", "a")];
+        let ours = headers.iter();
+        record.headers.extend(ours.map(|(name, text)| Header::text(format!("oncewise-{name}"), *text)));
+        record
+    }
+
+    const WHOLE: [(&str, &str); 7] = [
+        ("original-topic", "orders"),
+        ("original-partition", "3"),
+        ("original-offset", "42"),
+        ("original-timestamp", "1000"),
+        ("handler", "charge"),
+        ("hop", "2"),
+        ("redrive-count", "1"),
+    ];
+
+    fn read(copy: &Record) -> Result<SentOn, String> {
+        SentOn::read(copy, &"orders".into())
+    }
+
+    #[test]
+    fn a_copy_says_where_its_record_was_and_how_often_it_was_sent() {
+        let copy = copy(&WHOLE);
+        let sent = read(&copy).unwrap();
+        assert_eq!((sent.hop, sent.redrives, sent.handler.as_deref()), (2, 1, Some("charge")));
+        let original = sent.original(&copy);
+        assert_eq!((&*original.topic, original.partition, original.offset), ("orders", 3, 42));
+        assert_eq!((original.timestamp, original.headers.len()), (Some(1000), 1));
+        assert_eq!((original.key, original.value), (copy.key, copy.value));
+    }
+
+    #[test]
+    fn what_is_no_copy_is_told_and_never_quoted() {
+        for missing in ["original-topic", "original-partition", "original-offset", "hop"] {
+            let others: Vec<_> = WHOLE.into_iter().filter(|(name, _)| *name != missing).collect();
+            let why = read(&copy(&others)).unwrap_err();
+            assert!(why.contains(&format!("oncewise-{missing} is missing")), "{why}");
+        }
+        for (name, text) in [
+            ("hop", "0"),
+            ("original-topic", "others"),
+            ("hop", "-1"),
+            ("original-offset", "x4111"),
+            ("redrive-count", ""),
+        ] {
+            let why = read(&copy(&[&WHOLE[..], &[(name, text)]].concat())).unwrap_err();
+            assert!(why.contains(&format!("oncewise-{name} is")) && !why.contains("4111"), "{why}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_no_copy_as_much_is_known_as_it_says() {
+        let sent =
+            SentOn::guess(&copy(&[("original-offset", "42"), ("redrive-count", "x")]), &"orders".into());
+        assert_eq!((&*sent.topic, sent.offset, sent.hop, sent.redrives), ("orders", 42, 0, 0));
+        assert_eq!(SentOn::guess(&copy(&[]), &"orders".into()).offset, -1);
+    }
+}
