@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod config;
+mod dead_letters;
 mod dedupe;
 mod demo;
 mod fleet;
@@ -30,7 +31,8 @@ use crate::{
     erased::BoxFuture,
     evidence,
     pipeline::log_places_only,
-    service, telemetry,
+    service,
+    telemetry::{self, spans},
     worker::group_of,
 };
 
@@ -100,7 +102,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             Ok(loaded) => loaded,
             Err(problems) => return refuse(problems),
         };
-        let TelemetrySettings { log_format, log_filter, evidence } = &loaded.settings.telemetry;
+        let TelemetrySettings { log_format, log_filter, evidence, .. } = &loaded.settings.telemetry;
         // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
         let speaks = !matches!(args.verb, Verb::Run { .. });
         let quiet = speaks && !loaded.settings.asks_for_logs();
@@ -115,6 +117,12 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                 "telemetry.evidence = {path:?}: the file cannot be written ({error}); give one that can, or none"
             ));
         }
+        if let Some(name) = args.traced_as(&loaded.settings.kafka.client_id)
+            && let Err(problem) =
+                spans::open(&loaded.settings.telemetry, &loaded.settings.kafka.client_id, name)
+        {
+            return refuse(problem);
+        }
         // Handlers that block every thread of theirs must not keep this one from signals and deadlines.
         let (handlers, own) = match (Runtime::new(), Builder::new_current_thread().enable_all().build()) {
             (Ok(handlers), Ok(own)) => (handlers, own),
@@ -124,6 +132,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         // Nor may they keep a finished process alive.
         handlers.shutdown_background();
         evidence::flush();
+        spans::flush();
         code
     }
 
@@ -149,6 +158,10 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             },
             Verb::Dedupe(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => dedupe::run(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
+            Verb::DeadLetters(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => dead_letters::run(&loaded.settings, &services, &args, &targets).await,
                 Err(code) => code,
             },
             Verb::Replay(args) => match self.services(&loaded, &[], handlers).await {

@@ -28,6 +28,7 @@ mod tail;
 mod topic_ids;
 mod topic_plan;
 mod topics;
+mod transactions;
 mod upkeep;
 pub(crate) mod watcher;
 
@@ -40,6 +41,7 @@ pub(crate) use publish::{Outflow, produce_all};
 pub(crate) use seen::{Assigned, Seen};
 pub(crate) use stretch::Stretch;
 pub(crate) use tail::Tail;
+pub(crate) use transactions::{TransactionError, Transactions};
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};

@@ -32,6 +32,7 @@ mod forged;
 mod held_up;
 mod layouts;
 mod ledger;
+mod letters;
 mod notes;
 mod once;
 mod operator;
