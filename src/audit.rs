@@ -122,11 +122,6 @@ impl Audit {
         Self { who, ..self }
     }
 
-    /// In whose name it writes.
-    pub(crate) fn who(&self) -> &str {
-        &self.who
-    }
-
     /// Writes down what is about to be done. The broker has acknowledged it when this returns.
     ///
     /// # Errors

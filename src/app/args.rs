@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use super::{
     dead_letters::DeadLetters,
     fleet::{Pause, Resume, Status},
+    new::New,
     produce::{ProduceRecipe, Rate},
     replay::Replay,
     rewind::Rewind,
@@ -63,6 +64,8 @@ pub(super) enum Verb {
     /// Looks at what could not be handled, sends it again or puts it aside
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Writes a project to begin with: a service with one handler and its test
+    New(New),
     /// Runs a range of the past again: only what has never taken effect does so now
     Replay(Replay),
     /// Moves the offsets of a stopped group back, so that it meets everything from there on once more

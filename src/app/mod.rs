@@ -8,6 +8,7 @@ mod dedupe;
 mod demo;
 mod fleet;
 mod inspect;
+mod new;
 mod operator;
 mod probe;
 mod produce;
@@ -97,6 +98,10 @@ impl<C: AppConfig + Clone + 'static> App<C> {
     #[must_use]
     pub fn main(self) -> ExitCode {
         let args = Args::parse();
+        // No configuration that is there already is the new project's.
+        if let Verb::New(args) = &args.verb {
+            return new::run(args);
+        }
         let sources = Sources::new(args.flags(), std::env::vars_os());
         let loaded = match configuration::load::<C>(&sources) {
             Ok(loaded) => loaded,
@@ -139,6 +144,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
     async fn act(&self, args: Args, loaded: Loaded<C>, handlers: &Handle) -> ExitCode {
         let targets = args.targets();
         match args.verb {
+            Verb::New(args) => new::run(&args),
             Verb::Config => config::show(&loaded.settings),
             Verb::Demo { orders } => match &self.demo {
                 Some(demo) => demo::run(demo, &self.build, loaded, orders, handlers).await,
