@@ -124,8 +124,8 @@ impl Group {
                 running.fetched = None;
             }
             let changed = running.stillness.look(sight);
-            if is_explained || changed || !running.is_fed() || running.waits || running.partition.is_at_work()
-            {
+            let is_explained = is_explained || running.waits || running.partition.topic.hold.is_closed();
+            if is_explained || changed || !running.is_fed() || running.partition.is_at_work() {
                 self.moves(name, running);
                 continue;
             }
