@@ -35,6 +35,16 @@ pub(crate) enum Act {
     Discard,
 }
 
+impl Act {
+    /// The words of the command line.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Redrive => "dead-letters redrive",
+            Self::Discard => "dead-letters discard",
+        }
+    }
+}
+
 /// Which letters are meant, and how they are dealt with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wish {
