@@ -37,9 +37,9 @@ async fn one_cause_is_mended_while_live_events_flow_and_a_loop_ends_in_the_parki
     // What was broken is mended: a second attempt takes effect.
     let _pod = shop.pods.clone().with("RETRY__MAX_ATTEMPTS", "2").start(TEST_WORKER);
     let meant = ["redrive", "--filter", "error=failed as ordered", "--rate", "200", "--yes"];
-    let killed = shop.pods.clone().variable("ONCEWISE_CRASH", "after_redrive:4");
+    let killed = shop.pods.clone().variable("ONCEWISE_CRASH", "after_redrive");
     shop.topic.produce_all(events("live", 100, "")).await;
-    let mut killed = shop.start(&killed, &meant);
+    let mut killed = shop.start(&killed, &[&meant[..], &["--max", "50"]].concat());
     assert_eq!(killed.wait(PATIENCE).await.code(), None, "killed in the middle: {}", killed.output());
     shop.topic.produce_all(events("later", 100, "")).await;
     let [open, redriven, ..] = shop.status().await;

@@ -47,7 +47,8 @@ impl Shop {
     pub(super) async fn with_letters(partitions: i32, letters: impl IntoIterator<Item = Record>) -> Shop {
         let shop = Shop::new(partitions).await;
         let topic = shop.letters();
-        topic.create(partitions, FOREVER).await;
+        // As much more than the source takes as a worker wants.
+        topic.create(partitions, &[("retention.ms", "-1"), ("max.message.bytes", "8454144")]).await;
         let letters = letters.into_iter().map(|letter| {
             letter
                 .header("oncewise-original-topic", shop.topic.name())
