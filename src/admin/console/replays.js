@@ -1,6 +1,6 @@
 // Replays: what runs and what ran, a look at a range without running anything, and an end to one that runs.
 import { ask, get, has } from './api.js';
-import { clock, confirm, el, field, number, sum, table, tell, words } from './dom.js';
+import { confirm, el, field, number, sum, table, tell, words } from './dom.js';
 import { badge } from './services.js';
 
 const SHOWN = 10;
@@ -77,12 +77,11 @@ export function replayButtons(services) {
     el('button', { type: 'button', id: 'dry-run', onclick: () => look(services()) }, 'Replay: dry run…');
 }
 
-let shown = '';
 export async function showReplays(where) {
   const { replays } = await get('/replays');
   const text = JSON.stringify(replays);
-  if (text === shown || where.contains(document.activeElement)) return;
-  shown = text;
+  if (text === where.dataset.shows || where.contains(document.activeElement)) return;
+  where.dataset.shows = text;
   if (replays.length === 0) {
     where.replaceChildren(el('p', { class: 'muted' }, 'No replays in the last 30 days.'));
     return;
@@ -92,4 +91,3 @@ export async function showReplays(where) {
   where.replaceChildren(el('div', { class: 'card' }, table('Replays, the latest first', columns, replays.slice(0, SHOWN).map(row)),
     more > 0 && el('p', { class: 'muted' }, `and ${more} older`)));
 }
-export { clock };

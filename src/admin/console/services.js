@@ -43,7 +43,7 @@ const counts = (all) => {
     el('li', {}, `${words(name)} `, el('b', {}, number(count)))));
 };
 
-function make(service, buttons) {
+function make(service) {
   const id = `service-${service.name}`;
   const card = el('article', { class: 'card', 'aria-labelledby': id });
   const state = badge(service.state);
@@ -63,7 +63,7 @@ function make(service, buttons) {
   handlers.all.open = true;
   const plots = new Map();
   card.append(
-    el('div', { class: 'head' }, el('h3', { id }, service.name), state, group, el('span', { class: 'buttons' }, buttons(service))),
+    el('div', { class: 'head' }, el('h3', { id }, service.name), state, group),
     el('dl', { class: 'tiles' }, tiles.map(({ row }) => row)),
     handlers.all, partitions.all, outcomes.all);
   card.update = (now, series) => {
@@ -121,8 +121,8 @@ function showPartitions(now, { note, place }) {
   ])));
 }
 
-export function showServices(place, services, buttons) {
-  keep(place, services, (service) => service.name, (service) => make(service, buttons), (card, service) => card.update(service));
+export function showServices(place, services) {
+  keep(place, services, (service) => service.name, make, (card, service) => card.update(service));
 }
 
 export function drawServices(place, series) {
