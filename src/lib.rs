@@ -33,6 +33,7 @@ pub mod fuzzing;
 mod handler;
 pub mod kafka;
 mod ledger;
+mod letters;
 mod outcome;
 pub mod pipeline;
 mod publication;

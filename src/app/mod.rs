@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod config;
+mod dead_letters;
 mod dedupe;
 mod demo;
 mod inspect;
@@ -148,6 +149,10 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             },
             Verb::Dedupe(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => dedupe::run(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
+            Verb::DeadLetters(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => dead_letters::run(&loaded.settings, &services, &args, &targets).await,
                 Err(code) => code,
             },
             Verb::Replay(args) => match self.services(&loaded, &[], handlers).await {

@@ -27,6 +27,7 @@ mod subscription;
 mod topic_ids;
 mod topic_plan;
 mod topics;
+mod transactions;
 mod upkeep;
 pub(crate) mod watcher;
 
@@ -38,6 +39,7 @@ pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};
 pub(crate) use seen::{Assigned, Seen};
 pub(crate) use stretch::Stretch;
+pub(crate) use transactions::{TransactionError, Transactions};
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};

@@ -149,6 +149,11 @@ impl TopicPlan {
         }
     }
 
+    /// For what has become of a topic's letters: of each the last word counts.
+    pub fn marks(name: &str, replication_factor: Option<i32>) -> Self {
+        Self { compact: true, ..Self::audit(name, replication_factor) }
+    }
+
     /// The settings to create it with.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         // A copy carries its source's timestamp, and Kafka deletes by timestamp: with any age limit a letter

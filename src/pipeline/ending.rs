@@ -13,6 +13,7 @@ use super::{
     produce::ProduceError,
     route::Route,
     sent_on::SentOn,
+    spring,
 };
 use crate::{
     DedupeKey,
@@ -105,6 +106,9 @@ impl Delivery<'_> {
         let original = sent_on.map(|sent_on| sent_on.original(self.record));
         let about = original.as_ref().unwrap_or(self.record);
         let mut letter = letter(about, &verdict, service.clock.now());
+        if service.spring_headers {
+            spring::add_headers(&mut letter);
+        }
         let mut disposition = end.disposition;
         let mut is_whole = true;
         let mut pause = SEND_AGAIN.0;

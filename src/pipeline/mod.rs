@@ -43,6 +43,7 @@ pub mod sent_on;
 mod settle;
 mod settled;
 mod source;
+pub(crate) mod spring;
 mod stage;
 mod status;
 mod turns;

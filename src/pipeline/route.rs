@@ -68,6 +68,8 @@ pub(crate) struct ServiceRun {
     pub(crate) replay: Option<Arc<Replaying>>,
     /// The topic where the ends of its events are written down, if they are.
     pub(crate) ledger: Option<String>,
+    /// Whether its letters speak to Spring's consoles, too.
+    pub(crate) spring_headers: bool,
 }
 
 impl fmt::Debug for ServiceRun {

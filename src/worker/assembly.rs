@@ -73,6 +73,7 @@ impl Assembly<'_> {
             told: self.told.clone(),
             replay: self.replay.clone(),
             ledger: ledger_of(service, self.settings),
+            spring_headers: self.settings.dead_letter.spring_headers,
         })
     }
 

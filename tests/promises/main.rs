@@ -31,6 +31,7 @@ mod forged;
 mod held_up;
 mod layouts;
 mod ledger;
+mod letters;
 mod notes;
 mod once;
 mod operator;

@@ -15,18 +15,26 @@ pub use crate::telemetry::LogFormat;
 pub struct DeadLetterSettings {
     /// How long the broker may take to acknowledge a letter before it counts as a fault.
     pub delivery_timeout: Duration,
+    /// A letter that was redriven so often is parked instead.
+    pub max_redrives: u32,
+    /// Whether letters carry the headers of Spring Kafka's as well.
+    pub spring_headers: bool,
 }
 
 impl Default for DeadLetterSettings {
     fn default() -> Self {
-        Self { delivery_timeout: Duration::from_secs(30) }
+        Self { delivery_timeout: Duration::from_secs(30), max_redrives: 3, spring_headers: false }
     }
 }
 
 impl DeadLetterSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let default = Self::default().delivery_timeout;
-        Self { delivery_timeout: reader.duration("dead_letter.delivery_timeout", default) }
+        let default = Self::default();
+        Self {
+            delivery_timeout: reader.duration("dead_letter.delivery_timeout", default.delivery_timeout),
+            max_redrives: reader.integer_in("dead_letter.max_redrives", default.max_redrives, 0..=1_000_000),
+            spring_headers: reader.flag("dead_letter.spring_headers", default.spring_headers),
+        }
     }
 }
 
