@@ -17,7 +17,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/dom.js", SCRIPT, include_str!("console/dom.js")),
     ("/plots.js", SCRIPT, include_str!("console/plots.js")),
     ("/services.js", SCRIPT, include_str!("console/services.js")),
-    ("/fleet.js", SCRIPT, include_str!("console/fleet.js")),
+    ("/letters.js", SCRIPT, include_str!("console/letters.js")),
     ("/replays.js", SCRIPT, include_str!("console/replays.js")),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";

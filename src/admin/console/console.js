@@ -1,7 +1,7 @@
 // The console: asks the worker every two seconds while somebody looks, and shows what it says.
 import { Refused, get, has, learn, token } from './api.js';
 import { $, clock, el, keep, lasting, put } from './dom.js';
-import { showFleet } from './fleet.js';
+import { showLetters } from './letters.js';
 import { replayButtons, showReplays } from './replays.js';
 import { badge, drawServices, showServices } from './services.js';
 
@@ -10,7 +10,7 @@ const SERIES = 5000;
 // What has endpoints of its own: its path, its place, and what shows it.
 const PARTS = [
   ['/replays', 'replays', showReplays],
-  ['/fleet', 'fleet', showFleet],
+  ['/dead-letters/{service}/groups', 'letters', (where) => showLetters(where, names)],
 ];
 const RANK = { error: 0, warning: 1, notice: 2 };
 let names = [];

@@ -1,5 +1,5 @@
 // Each service: figures with their plots, handlers, partitions, outcomes.
-import { bytes, el, keep, lasting, number, put, rate, sum, table, words } from './dom.js';
+import { bytes, el, keep, lasting, number, put, rate, replace, sum, table, words } from './dom.js';
 import { plot } from './plots.js';
 
 const LATE = 60;
@@ -26,13 +26,13 @@ export const badge = (state) => {
   return made;
 };
 
-// Tables are made anew only when what they show has changed, and never under a focus.
+// Tables are made anew only when what they show has changed.
 function refill(place, state, make) {
   const text = JSON.stringify(state);
-  if (place.dataset.shows === text || place.contains(document.activeElement)) return;
+  if (place.dataset.shows === text) return;
   place.dataset.shows = text;
   const scrolled = place.firstElementChild?.scrollLeft ?? 0;
-  place.replaceChildren(make());
+  replace(place, make());
   place.firstElementChild.scrollLeft = scrolled;
 }
 
