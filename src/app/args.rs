@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     dead_letters::DeadLetters,
+    new::New,
     produce::{ProduceRecipe, Rate},
     replay::Replay,
     rewind::Rewind,
@@ -61,6 +62,8 @@ pub(super) enum Verb {
     /// Looks at what could not be handled, sends it again or puts it aside
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Writes a project to begin with: a service with one handler and its test
+    New(New),
     /// Runs a range of the past again: only what has never taken effect does so now
     Replay(Replay),
     /// Moves the offsets of a stopped group back, so that it meets everything from there on once more
@@ -189,6 +192,19 @@ impl Args {
         let targets = self.targets();
         topics.retain(|topic| !targets.contains(topic));
         Flags { config: self.config.clone(), profile: self.profile.clone(), topics }
+    }
+
+    /// What the traces of this process are called, if its verb has any: after the service where one runs alone.
+    pub(super) fn traced_as<'a>(&'a self, otherwise: &'a str) -> Option<&'a str> {
+        match &self.verb {
+            Verb::Run { service } => match &service[..] {
+                [alone] => Some(alone),
+                _ => Some(otherwise),
+            },
+            Verb::Produce(_) => Some("produce"),
+            Verb::Replay(_) => Some("replay"),
+            _ => None,
+        }
     }
 
     /// Where `produce` is to send to, and what `dead-letters`, `replay` and `rewind` are about: names without the `=` of a

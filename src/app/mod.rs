@@ -7,6 +7,7 @@ mod dead_letters;
 mod dedupe;
 mod demo;
 mod inspect;
+mod new;
 mod operator;
 mod probe;
 mod produce;
@@ -30,7 +31,8 @@ use crate::{
     erased::BoxFuture,
     evidence,
     pipeline::log_places_only,
-    service, telemetry,
+    service,
+    telemetry::{self, spans},
     worker::group_of,
 };
 
@@ -95,12 +97,16 @@ impl<C: AppConfig + Clone + 'static> App<C> {
     #[must_use]
     pub fn main(self) -> ExitCode {
         let args = Args::parse();
+        // No configuration that is there already is the new project's.
+        if let Verb::New(args) = &args.verb {
+            return new::run(args);
+        }
         let sources = Sources::new(args.flags(), std::env::vars_os());
         let loaded = match configuration::load::<C>(&sources) {
             Ok(loaded) => loaded,
             Err(problems) => return refuse(problems),
         };
-        let TelemetrySettings { log_format, log_filter, evidence } = &loaded.settings.telemetry;
+        let TelemetrySettings { log_format, log_filter, evidence, .. } = &loaded.settings.telemetry;
         // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
         let speaks = !matches!(args.verb, Verb::Run { .. });
         let quiet = speaks && !loaded.settings.asks_for_logs();
@@ -115,6 +121,12 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                 "telemetry.evidence = {path:?}: the file cannot be written ({error}); give one that can, or none"
             ));
         }
+        if let Some(name) = args.traced_as(&loaded.settings.kafka.client_id)
+            && let Err(problem) =
+                spans::open(&loaded.settings.telemetry, &loaded.settings.kafka.client_id, name)
+        {
+            return refuse(problem);
+        }
         // Handlers that block every thread of theirs must not keep this one from signals and deadlines.
         let (handlers, own) = match (Runtime::new(), Builder::new_current_thread().enable_all().build()) {
             (Ok(handlers), Ok(own)) => (handlers, own),
@@ -124,12 +136,14 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         // Nor may they keep a finished process alive.
         handlers.shutdown_background();
         evidence::flush();
+        spans::flush();
         code
     }
 
     async fn act(&self, args: Args, loaded: Loaded<C>, handlers: &Handle) -> ExitCode {
         let targets = args.targets();
         match args.verb {
+            Verb::New(args) => new::run(&args),
             Verb::Config => config::show(&loaded.settings),
             Verb::Demo { orders } => match &self.demo {
                 Some(demo) => demo::run(demo, &self.build, loaded, orders, handlers).await,

@@ -25,7 +25,7 @@ use crate::{
     publication::Names,
     routes::Table,
     store::{Clock, KeySpace, OwnerFactory},
-    telemetry::{HandlerMetrics, metrics::Outcome},
+    telemetry::{HandlerMetrics, metrics::Outcome, spans::Process},
 };
 
 /// Hears of every record that is settled, and how.
@@ -130,6 +130,12 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
+    /// The span of the work on a record that begins, where somebody records it.
+    #[inline]
+    pub(super) fn span(&self, record: &Arc<Record>, route: Option<&Route>) -> Option<Arc<Process>> {
+        Process::begin(record, &self.service.names, route.map(|route| route.handler.name()))
+    }
+
     /// The topic of this name, which holds copies of ours of this topic's records. They are counted together.
     pub(crate) fn of_copies(&self, name: String) -> Self {
         Self {

@@ -1,14 +1,10 @@
-//! `[dead_letter]`, `[ledger]`, `[topics]`, `[http]` and `[telemetry]`: what others see of a worker.
+//! `[dead_letter]`, `[ledger]`, `[topics]` and `[http]`: what others see of a worker.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-
 use crate::config::Reader;
-pub use crate::telemetry::LogFormat;
 
 /// `[dead_letter]`: how letters are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,37 +144,4 @@ pub(super) fn listen(reader: &mut Reader, key: &str, default: Option<SocketAddr>
         "off" => Some(None),
         address => address.parse().ok().map(Some),
     })
-}
-
-/// `[telemetry]`: what is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TelemetrySettings {
-    /// How a line of the log looks.
-    pub log_format: LogFormat,
-    /// Levels, also by module: `info`, `warn,oncewise=debug`.
-    pub log_filter: String,
-    /// The file to which everything is noted that the worker does with claims, offsets and letters, as JSON lines;
-    /// nothing is noted where there is none.
-    pub evidence: Option<PathBuf>,
-}
-
-impl Default for TelemetrySettings {
-    fn default() -> Self {
-        Self { log_format: LogFormat::Text, log_filter: "info".to_owned(), evidence: None }
-    }
-}
-
-impl TelemetrySettings {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let default = Self::default();
-        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-        let filter = "a filter such as \"info\" or \"warn,oncewise=debug\"";
-        Self {
-            log_format: reader.choice("telemetry.log_format", default.log_format, &formats),
-            log_filter: reader.parsed("telemetry.log_filter", default.log_filter, filter, |text| {
-                (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
-            }),
-            evidence: reader.optional_text("telemetry.evidence").map(PathBuf::from),
-        }
-    }
 }

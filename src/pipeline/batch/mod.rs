@@ -153,8 +153,9 @@ impl<'a> Batch<'a> {
         let replay = partition.topic.service.replay.as_deref();
         let (route, decoded) = partition.topic.decode(&delivered.record);
         let how = match decoded {
-            Decoded::Event(event) if replay.is_none() || event.route.handler.replayable() => {
+            Decoded::Event(mut event) if replay.is_none() || event.route.handler.replayable() => {
                 let delivery = Delivery { partition, record: &delivered.record };
+                event.span = partition.topic.span(&delivered.record, Some(&event.route));
                 if delivery.may_pass(&event) {
                     return Some((delivered, event));
                 }
@@ -185,7 +186,7 @@ impl<'a> Batch<'a> {
                 return None;
             }
         };
-        self.over.push(Over { delivered, route: route.cloned(), key: None, how });
+        self.over.push(Over { delivered, route: route.cloned(), key: None, span: None, how });
         None
     }
 
@@ -207,7 +208,8 @@ impl<'a> Batch<'a> {
             },
             _ => return self.go_on_alone(lane, delivered, event, asked, None),
         };
-        self.over.push(Over { delivered, route: Some(event.route), key: Some(asked.request.key), how });
+        let Event { route, span, .. } = event;
+        self.over.push(Over { delivered, route: Some(route), key: Some(asked.request.key), span, how });
     }
 
     /// Whether a handler may begin here and now.
@@ -271,7 +273,8 @@ impl<'a> Batch<'a> {
                 let completion =
                     Completion { held, end, retention, attempts, first_failure_ms, fingerprint, layout };
                 self.handled.completions.push(completion);
-                self.handled.over.push(Over { delivered, route: Some(event.route), key: entered, how });
+                let Event { route, span, .. } = event;
+                self.handled.over.push(Over { delivered, route: Some(route), key: entered, span, how });
                 if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {
                     self.tell(Vec::new());
                 }
