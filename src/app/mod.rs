@@ -6,6 +6,7 @@ mod config;
 mod dead_letters;
 mod dedupe;
 mod demo;
+mod fleet;
 mod inspect;
 mod new;
 mod operator;
@@ -177,6 +178,18 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                 Ok(services) => rewind::run(&loaded.settings, &services, &args, &targets, handlers).await,
                 Err(code) => code,
             },
+            Verb::Pause(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => fleet::pause(&loaded.settings, &services, &args, &targets).await,
+                Err(code) => code,
+            },
+            Verb::Resume(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => fleet::resume(&loaded.settings, &services, &args, &targets).await,
+                Err(code) => code,
+            },
+            Verb::Status(args) => match self.services(&loaded, &args.service, handlers).await {
+                Ok(services) => fleet::status(&loaded.settings, &services, &args).await,
+                Err(code) => code,
+            },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {
                 Ok(services) => check::run(&loaded.settings, &services, &args).await,
                 Err(code) => code,
@@ -208,9 +221,11 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         let handlers = services
             .iter()
             .flat_map(|service| service.table().iter().map(move |(_, handler)| (service, handler)));
-        let forgetful = handlers.filter_map(|(service, handler)| {
+        let forgetful = handlers.flat_map(|(service, handler)| {
             let (retries, ttl) = (handler.retry_policy(), handler.ttl());
-            loaded.settings.forgets_too_early(service.name(), handler.name(), retries, ttl)
+            let settings = &loaded.settings;
+            let forgets = settings.forgets_too_early(service.name(), handler.name(), retries, ttl);
+            forgets.into_iter().chain(settings.puts_off_too_long(service.name(), handler.name(), retries))
         });
         problems.extend(forgetful.map(|problem| problem.to_string()));
         let names = known.iter().map(|(service, _)| *service).collect::<Vec<_>>().join(", ");

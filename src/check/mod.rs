@@ -20,6 +20,8 @@ pub(crate) use rules::ledger;
 pub use rules::{Horizon, replicas, store};
 pub use table::{render, terminal_width};
 
+use crate::pipeline::sent_on::retry_topic;
+
 use crate::kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
 
 /// What one service relies on.
@@ -31,6 +33,8 @@ pub struct Reliance {
     pub topics: Vec<String>,
     /// Physical names of the topics it publishes to.
     pub publishes: Vec<String>,
+    /// For each of them, the delays after which its records may be tried later.
+    pub later: BTreeMap<String, BTreeSet<Duration>>,
     /// Physical name of its ledger, where it keeps one.
     pub ledger: Option<String>,
     /// One for each handler.
@@ -75,6 +79,25 @@ pub async fn audit(client: &KafkaClient, timeout: Duration, topic: &str, creatio
     }
 }
 
+/// Looks at the topic by which operators speak to all pods; makes it where wanted. As for [`audit`], nothing is found
+/// where no broker answers.
+pub async fn control(
+    client: &KafkaClient,
+    timeout: Duration,
+    topic: &str,
+    creation: Creation,
+) -> Vec<Finding> {
+    let plan = TopicPlan::control(topic, creation.replication_factor);
+    let ensured = match TopicAdmin::new(client, timeout) {
+        Ok(admin) => admin.ensure(&plan, creation.create).await,
+        Err(_) => return Vec::new(),
+    };
+    match ensured {
+        Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::Untrusted) => Vec::new(),
+        ensured => rules::control(&plan, &ensured),
+    }
+}
+
 async fn ask(
     client: &KafkaClient,
     timeout: Duration,
@@ -104,6 +127,11 @@ async fn ask(
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
             findings.extend(dead_letters(admin, source, &service.group, creation).await);
+            for delay in service.later.get(&source.name).into_iter().flatten() {
+                let name = retry_topic(&source.name, &service.group, *delay);
+                let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
+                findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
+            }
         }
         if let Some(ledger) = &service.ledger {
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);

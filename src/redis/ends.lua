@@ -5,6 +5,7 @@
 local function complete_known(old, token, how, hop)
   local state, held, _, _, _, _, _, _, _, _, known, hop_known = opened(old)
   if state then
+    -- Who moves an event has given it back before, until it is due.
     if how == '2' and state == 'F' and held == token then return 'C', known end
     -- That an event was sent on says nothing about what somebody else has begun, nor does a letter about what was sent
     -- on after it was written. That it took effect does.
@@ -156,5 +157,5 @@ redis.register_function{ function_name = 'oncewise_v2_shorten', callback = compl
 redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 4 end,
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 5 end,
   flags = { 'no-writes' } }

@@ -265,6 +265,7 @@ impl Record {
         self.token == held.token && matches!(&self.state, State::Leased { owner, .. } if *owner == held.owner)
     }
 
+    /// Who moves an event has given it back before, until it is due.
     fn is_given_back(&self, held: &Held) -> bool {
         self.token == held.token && matches!(self.state, State::Free { .. })
     }

@@ -10,8 +10,8 @@ use crate::{
     config::Settings,
     erased::ErasedHandler,
     pipeline::{
-        Capacity, Claims, Crowd, Gate, Gates, Limits, Producer, Replaying, Route, RouteSettings, ServiceRun,
-        Status, Told, Topic,
+        Capacity, Claims, Crowd, Gate, Gates, Hold, Limits, Producer, Replaying, Route, RouteSettings,
+        ServiceRun, Status, Told, Topic,
     },
     publication::Names,
     routes::Table,
@@ -37,6 +37,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) clock: Clock,
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    /// What is tried later may leave its lane: the topics where it waits are read.
+    pub(crate) sends_on: bool,
     pub(crate) replay: Option<Arc<Replaying>>,
 }
 
@@ -71,6 +73,7 @@ impl Assembly<'_> {
             clock: self.clock,
             chance: self.chance,
             told: self.told.clone(),
+            sends_on: self.sends_on,
             replay: self.replay.clone(),
             ledger: ledger_of(service, self.settings),
             spring_headers: self.settings.dead_letter.spring_headers,
@@ -100,11 +103,13 @@ impl Assembly<'_> {
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
             table,
+            hold: Arc::new(Hold::default()),
             limits: Limits::of(&self.settings.service(run.name()).worker),
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),
             name,
             copies_of: None,
+            delay: None,
         }
     }
 

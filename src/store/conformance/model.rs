@@ -163,6 +163,7 @@ impl Key {
             return holds(alike(self.token, token), format!("{token} is taken for {}", self.token));
         }
         let is_open = self.known && self.ended.is_none();
+        // Who moves an event has given it back before, until it is due.
         let given_back = is_open && self.holder.is_none() && self.token == token;
         let ours = self.ours(item.holder.owner, token) || item.end == End::Moved && given_back;
         let want = if self.unreadable {

@@ -23,7 +23,7 @@ impl Sending {
         (context, context.is_sampled().then(|| Self::new(tracer, context, None, topic)))
     }
 
-    /// Sends this from within an attempt, or the process itself, and writes so into the record: in the place of what
+    /// Sends this (an event out, a letter, a copy) from within an attempt, or the process itself, and writes so into the record: in the place of what
     /// stood there, or beside what somebody else has written.
     pub(crate) fn from(
         process: &Process,

@@ -128,6 +128,22 @@ async fn one_trace_leads_from_the_producer_over_retries_to_the_letter_and_whoeve
     scene.source.produce(again).await;
     let again = span(&collector, PROCESS, &sent.id).await;
     assert_eq!((again.trace.as_str(), again.is("oncewise.outcome")), (TRACE, "duplicate"));
+    // And so does a redrive, whose next letter is one further.
+    let service = ["dead-letters", "redrive", "--service", &pods.group, "--one", "0:0", "--yes"];
+    let mut redrive = pods.command(TEST_WORKER, &service);
+    let ended = redrive.wait(PATIENCE).await;
+    assert!(ended.success(), "{}", redrive.output());
+    let name = format!("process {topic}.{}.redrive", pods.group);
+    let redriven = until("the redriven record", PATIENCE, async || {
+        let spans = collector.spans();
+        spans.iter().find(|span| span.name == name).cloned().ok_or(spans)
+    })
+    .await;
+    assert_eq!((redriven.trace.as_str(), redriven.parent.as_str()), (TRACE, sent.id.as_str()));
+    assert_eq!(redriven.is("oncewise.outcome"), "dead_lettered");
+    let second = span(&collector, SEND, &redriven.id).await;
+    let letters = pods.letters(&scene.source).read().await;
+    assert_eq!(letters[1].header("traceparent"), Some(format!("00-{TRACE}-{}-01", second.id)));
     polite(pod).await;
     let ids: BTreeSet<String> = collector.spans().into_iter().map(|span| span.id).collect();
     assert_eq!(ids.len(), collector.spans().len(), "no span is told twice");
