@@ -13,6 +13,7 @@ use crate::{
     check::{self, Accept, Creation},
     config::Settings,
     kafka::KafkaClient,
+    pipeline::sent_on::is_of_copies,
     store::DedupeStore,
     worker::group_of,
 };
@@ -48,7 +49,11 @@ async fn accept(
     let mut decisions = Vec::new();
     for accept in accepted.into_iter().flatten() {
         let consumes = |service: &&Service| {
-            service.table().topics().any(|topic| settings.topics.physical(topic) == accept.topic)
+            let group = group_of(service, &settings.service(service.name()));
+            service.table().topics().any(|topic| {
+                let source = settings.topics.physical(topic);
+                source == accept.topic || is_of_copies(&accept.topic, &source, &group)
+            })
         };
         let consumers: Vec<&Service> = services.iter().filter(consumes).collect();
         match consumers[..] {

@@ -151,16 +151,20 @@ impl Running {
 }
 
 impl Assignment {
-    /// What one partition may hold of the bounds of the whole service.
-    fn share(&self, bounds: Bounds) -> Bounds {
-        let partitions = (self.running.len() + self.held.len()).max(1);
+    /// What this partition may hold of the bounds of the whole service. Those of copies count while they hold any.
+    fn share(&self, name: &Name, bounds: Bounds) -> Bounds {
+        let counts = |(other, running): &(&Name, &Running)| {
+            let partition = &running.partition;
+            *other == name || partition.topic.copies_of.is_none() || partition.progress().2 > 0
+        };
+        let partitions = (self.running.iter().filter(counts).count() + self.held.len()).max(1);
         Bounds { records: (bounds.records / partitions).max(1), bytes: (bounds.bytes / partitions).max(1) }
     }
 
     /// The partition, if it may begin, and how much more it may hold.
     pub(super) fn room(&self, name: &Name, bounds: Bounds) -> Option<(Arc<Partition>, Bounds)> {
         let running = self.running.get(name).filter(|running| !running.is_paused)?;
-        Some((Arc::clone(&running.partition), running.partition.room(self.share(bounds))))
+        Some((Arc::clone(&running.partition), running.partition.room(self.share(name, bounds))))
     }
 
     /// Resumes the partitions that may begin.

@@ -45,6 +45,10 @@ pub(super) enum Unfit {
     WrongTopic { expected: String, named: String },
     #[error("it names the handler {0}, which {1} does not have")]
     NoHandler(String, String),
+    #[error(
+        "it died in the replay {0}, under keys of its own: what is sent back is claimed under the live ones"
+    )]
+    InEpoch(String),
     #[error("its value was too large for a letter, and its record is not in its topic any more")]
     NoValue,
 }
@@ -61,6 +65,9 @@ impl Drawer {
         };
         if is_ours && let Some(group) = told.group.as_ref().filter(|group| **group != self.group) {
             return Err(Unfit::OtherGroup(group.clone()));
+        }
+        if is_ours && let Some(epoch) = &told.epoch {
+            return Err(Unfit::InEpoch(epoch.clone()));
         }
         if let Some(expected) = self.source.as_ref().filter(|source| *source != named) {
             return Err(Unfit::WrongTopic { expected: expected.clone(), named: named.clone() });

@@ -111,6 +111,7 @@ fn a_letter_that_names_what_is_not_its_own_goes_nowhere() {
         (("oncewise-original-topic", "secrets"), "names the topic secrets"),
         (("oncewise-group", "orders"), "the group orders"),
         (("oncewise-handler", "refund"), "the handler refund, which orders does not have"),
+        (("oncewise-epoch", "again"), "it died in the replay again"),
         (("oncewise-original-offset", "x"), "those of no letter"),
     ] {
         assert!(refused(change).contains(why), "{}", refused(change));

@@ -33,6 +33,8 @@ pub(crate) struct Verdict<'a> {
     pub(crate) hop: u32,
     /// How often a person had sent it back.
     pub(crate) redrives: u32,
+    /// The replay whose keys it was claimed under, where that has its own.
+    pub(crate) epoch: Option<&'a str>,
 }
 
 /// The letter about a record that ended like this at `now`: the record as it was, and our headers. It keeps the
@@ -69,6 +71,9 @@ pub(crate) fn letter(record: &Record, verdict: &Verdict<'_>, now: SystemTime) ->
     ours("redrive-count", verdict.redrives.to_string());
     if verdict.hop > 0 {
         ours("hop", verdict.hop.to_string());
+    }
+    if let Some(epoch) = verdict.epoch {
+        ours("epoch", epoch.to_owned());
     }
     NewRecord {
         topic: dead_letter_topic(&record.topic, verdict.group),
@@ -141,6 +146,7 @@ mod tests {
             failed,
             hop: 0,
             redrives: 0,
+            epoch: None,
         }
     }
 

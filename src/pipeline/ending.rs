@@ -12,7 +12,7 @@ use super::{
     held::Claimed,
     produce::ProduceError,
     route::Route,
-    sent_on::SentOn,
+    sent_on::{SentOn, dedupe_key},
     spring,
 };
 use crate::{
@@ -97,10 +97,15 @@ impl Delivery<'_> {
         let sent_on = copies_of.map(|source| {
             SentOn::read(self.record, source).unwrap_or_else(|_| SentOn::guess(self.record, source))
         });
+        let known_as = copies_of.and_then(|_| dedupe_key(self.record));
         let verdict = Verdict {
             group: service.group(),
-            handler: route.map(|route| route.handler.name()),
-            dedupe_key: key.map(DedupeKey::as_str),
+            // Of a copy that nobody takes any more: who was to handle it, so that no other does when it is sent back.
+            handler: route
+                .map(|route| route.handler.name())
+                .or_else(|| sent_on.as_ref().and_then(|sent_on| sent_on.handler.as_deref())),
+            dedupe_key: key.map(DedupeKey::as_str).or(known_as.as_deref()),
+            epoch: service.replay.as_ref().and_then(|replay| Some(replay.epoch.as_ref()?.name.as_str())),
             disposition: end.disposition,
             attempts: end.attempts,
             first_failure: end.first_failure,
@@ -109,7 +114,7 @@ impl Delivery<'_> {
             redrives: sent_on.as_ref().map_or(0, |sent_on| sent_on.redrives),
         };
         // About the record that was sent on, and to the letters of its topic.
-        let original = sent_on.map(|sent_on| sent_on.original(self.record));
+        let original = sent_on.as_ref().map(|sent_on| sent_on.original(self.record));
         let about = original.as_ref().unwrap_or(self.record);
         let mut letter = letter(about, &verdict, service.clock.now());
         // Beside what the record came with: a letter has all of that, and the last one counts.

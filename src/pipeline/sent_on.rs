@@ -97,6 +97,18 @@ pub fn retry_topic(topic: &str, group: &str, delay: Duration) -> String {
     format!("{topic}.{group}.retry.{delay}")
 }
 
+/// Whether records of `source` come again to this group by this topic of ours, with whatever delay.
+pub(crate) fn is_of_copies(topic: &str, source: &str, group: &str) -> bool {
+    let delay = topic.strip_prefix(&format!("{source}.{group}.retry."));
+    topic == redrive_topic(source, group)
+        || delay.is_some_and(|delay| humantime::parse_duration(delay).is_ok())
+}
+
+/// The dedupe key under which a copy was known when it was sent on.
+pub(super) fn dedupe_key(copy: &Record) -> Option<String> {
+    found(copy, "dedupe-key")
+}
+
 impl SentOn {
     /// Reads the headers of a copy of a record of `source`, or says why it is none.
     pub(crate) fn read(record: &Record, source: &Arc<str>) -> Result<Self, String> {
@@ -157,7 +169,7 @@ impl SentOn {
             // Nobody knows.
             offset: found(record, "original-offset").unwrap_or(-1),
             timestamp: record.timestamp,
-            handler: None,
+            handler: found(record, "handler"),
             hop: found(record, "hop").unwrap_or(0),
             redrives: found(record, "redrive-count").unwrap_or(0),
             attempts: 0,
@@ -205,6 +217,14 @@ pub(super) fn decode_copy<'a>(
                 (None, Decoded::Unfit(Disposition::NoHandler, why))
             }
         },
+    };
+    // Somebody took it once: what nobody takes any more is shown to a person, and not skipped.
+    let decoded = match decoded {
+        Decoded::Unwanted(what) => {
+            let why = format!("it was sent on to be handled, and it is {what}");
+            Decoded::Unfit(Disposition::NoHandler, why)
+        }
+        other => other,
     };
     (route, decoded.sent_on(sent))
 }
@@ -300,6 +320,17 @@ mod tests {
         let twice = super::copy(&record, &sent, &again);
         let record = Record { headers: twice.headers, ..record };
         assert_eq!(SentOn::read_later(&record, &source).unwrap().hop, 2);
+    }
+
+    #[test]
+    fn topics_of_copies_are_told_from_others() {
+        let is = |topic| is_of_copies(topic, "orders", "payments");
+        for ours in ["orders.payments.redrive", "orders.payments.retry.1m", "orders.payments.retry.1h30m"] {
+            assert!(is(ours), "{ours}");
+        }
+        for other in ["orders", "orders.payments.dlt", "orders.other.redrive", "orders.payments.retry.x"] {
+            assert!(!is(other), "{other}");
+        }
     }
 
     #[test]

@@ -124,6 +124,7 @@ async fn a_copy_goes_to_the_handler_that_it_names_and_to_no_other() {
     let letters = pods.letters(&topic).read().await;
     assert_eq!(letters.len(), 1);
     assert_eq!(said(&letters[0]), [topic.name(), "0", "7", "no-handler", "0", "0", "1"]);
+    assert_eq!(letters[0].header("oncewise-handler").as_deref(), Some("gone"));
     assert!(letters[0].header("oncewise-error").unwrap().contains("\"gone\""), "{letters:?}");
 }
 

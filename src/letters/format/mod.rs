@@ -58,6 +58,9 @@ pub(crate) struct Told {
     pub(crate) redrives: u32,
     /// How often the event was sent on by us, retries included.
     pub(crate) hop: u32,
+    /// The replay with keys of its own in which it died.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) epoch: Option<String>,
 }
 
 impl Format {

@@ -26,5 +26,6 @@ pub(super) fn read(headers: Headers<'_>) -> Told {
         chain: of("error-chain").and_then(text),
         redrives: of("redrive-count").and_then(number).unwrap_or_default(),
         hop: of("hop").and_then(number).unwrap_or_default(),
+        epoch: of("epoch").and_then(name),
     }
 }

@@ -51,6 +51,7 @@ fn our_letters_are_read_as_they_were_written() {
         chain: None,
         redrives: 2,
         hop: 3,
+        epoch: None,
     };
     assert_eq!((format, told), (Format::Oncewise, expected));
     let original = Format::Oncewise.original(&ours());
