@@ -27,6 +27,7 @@ mod crash;
 pub mod crash;
 mod erased;
 mod evidence;
+mod fleet;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

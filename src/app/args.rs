@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     dead_letters::DeadLetters,
+    fleet::{Pause, Resume, Status},
     new::New,
     produce::{ProduceRecipe, Rate},
     replay::Replay,
@@ -23,7 +24,8 @@ pub(super) struct Args {
     /// Reads DIR/NAME.toml after default.toml
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
-    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `dead-letters`, `replay` and `rewind` take NAME alone
+    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `dead-letters`, `replay`, `rewind`, `pause` and `resume` take
+    /// NAME alone
     #[arg(long = "topic", value_name = "LOGICAL=PHYSICAL", global = true)]
     topics: Vec<String>,
     #[command(subcommand)]
@@ -68,12 +70,26 @@ pub(super) enum Verb {
     Replay(Replay),
     /// Moves the offsets of a stopped group back, so that it meets everything from there on once more
     Rewind(Rewind),
+    /// Lets nothing new begin in any pod of a service, until it is resumed
+    Pause(Pause),
+    /// Lets what was paused go on
+    Resume(Resume),
+    /// Shows all pods of the services: what is paused, how far they are, and how they are
+    Status(Status),
 }
 
 impl Verb {
     /// Whether `--topic NAME` says what it is about.
     fn takes_a_topic(&self) -> bool {
-        matches!(self, Self::Produce(_) | Self::DeadLetters(_) | Self::Replay(_) | Self::Rewind(_))
+        matches!(
+            self,
+            Self::Produce(_)
+                | Self::DeadLetters(_)
+                | Self::Replay(_)
+                | Self::Rewind(_)
+                | Self::Pause(_)
+                | Self::Resume(_)
+        )
     }
 }
 

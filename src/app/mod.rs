@@ -8,6 +8,7 @@ mod dedupe;
 mod demo;
 #[cfg(test)]
 mod documented;
+mod fleet;
 mod inspect;
 mod new;
 mod operator;
@@ -177,6 +178,18 @@ impl<C: AppConfig + Clone + 'static> App<C> {
             },
             Verb::Rewind(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => rewind::run(&loaded.settings, &services, &args, &targets, handlers).await,
+                Err(code) => code,
+            },
+            Verb::Pause(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => fleet::pause(&loaded.settings, &services, &args, &targets).await,
+                Err(code) => code,
+            },
+            Verb::Resume(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => fleet::resume(&loaded.settings, &services, &args, &targets).await,
+                Err(code) => code,
+            },
+            Verb::Status(args) => match self.services(&loaded, &args.service, handlers).await {
+                Ok(services) => fleet::status(&loaded.settings, &services, &args).await,
                 Err(code) => code,
             },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {

@@ -11,6 +11,7 @@ use super::{
     dedupe::Claims,
     dispatch::Crowd,
     gate::{Gate, Gates},
+    hold::Hold,
     limits::Limits,
     produce::Producer,
     replaying::Replaying,
@@ -121,6 +122,8 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) table: Table<Arc<Route>>,
     pub(crate) limits: Limits,
+    /// Closed while a person has paused it, or its whole service; the copies of its records with it.
+    pub(crate) hold: Arc<Hold>,
     /// Counts what no handler takes; where one takes every record, that one's.
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.
@@ -143,6 +146,7 @@ impl Topic {
             name: name.into(),
             table: self.table.clone(),
             limits: self.limits,
+            hold: Arc::clone(&self.hold),
             nobody: self.nobody.clone(),
             consumed: self.consumed.clone(),
             copies_of: Some(Arc::clone(&self.name)),

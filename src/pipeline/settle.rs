@@ -107,6 +107,7 @@ impl Delivery<'_> {
             let (claim, at, entry) = match first.take() {
                 Some((Asked { claim, at, .. }, near)) => (claim, at, (near, None)),
                 None => {
+                    self.partition.unless_held_or_stopped().await?;
                     let pass = self.pass(event, &mut failures).await?;
                     let near =
                         self.partition.unless_stopped(service.near.place(self.partition.epoch)).await?;

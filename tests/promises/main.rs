@@ -26,6 +26,7 @@ mod events_out;
 mod evidence;
 mod fingerprint;
 mod first_start;
+mod fleet;
 mod foreign;
 mod forged;
 mod held_up;

@@ -67,6 +67,8 @@ pub struct TopicsSettings {
     pub replication_factor: Option<i32>,
     /// Where everything is written down that operators do.
     pub audit: String,
+    /// Where operators tell all pods at once to pause, and these say how they are; `None` when switched off.
+    pub control: Option<String>,
 }
 
 impl Default for TopicsSettings {
@@ -76,6 +78,7 @@ impl Default for TopicsSettings {
             names: BTreeMap::new(),
             replication_factor: None,
             audit: "oncewise.audit".to_owned(),
+            control: Some("oncewise.control".to_owned()),
         }
     }
 }
@@ -101,8 +104,19 @@ impl TopicsSettings {
             names,
             replication_factor: reader.optional_integer_in("topics.replication_factor", 1..=100),
             audit: reader.parsed("topics.audit", default.audit, allowed, topic),
+            control: control(reader, default.control),
         }
     }
+}
+
+/// The name of a topic, or none.
+fn control(reader: &mut Reader, default: Option<String>) -> Option<String> {
+    let show = |name: &Option<String>| format!("\"{}\"", name.as_deref().unwrap_or("off"));
+    let allowed = "1 to 249 of A-Z, a-z, 0-9, _, - and ., or \"off\"";
+    reader.get("topics.control", default, show, allowed, |value| match value.text()?.trim() {
+        "off" => Some(None),
+        name => topic(name).map(Some),
+    })
 }
 
 fn topic(text: &str) -> Option<String> {

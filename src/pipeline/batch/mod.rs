@@ -198,7 +198,7 @@ impl<'a> Batch<'a> {
             Claim::Done => How::Duplicate,
             Claim::Dead => How::WasDead,
             Claim::Moved => How::WasMoved,
-            _ if self.lanes[lane].is_held || self.partition.stop.is_cancelled() => {
+            _ if self.lanes[lane].is_held || self.begins_nothing() => {
                 self.unused.extend(asked.unused());
                 return self.lanes[lane].back.push_back(delivered);
             }
@@ -210,6 +210,11 @@ impl<'a> Batch<'a> {
         };
         let Event { route, span, .. } = event;
         self.over.push(Over { delivered, route: Some(route), key: Some(asked.request.key), span, how });
+    }
+
+    /// Whether the partition is to stop, or a person has paused it.
+    fn begins_nothing(&self) -> bool {
+        self.partition.stop.is_cancelled() || self.partition.topic.hold.is_closed()
     }
 
     /// Whether a handler may begin here and now.
