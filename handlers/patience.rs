@@ -12,6 +12,7 @@ pub(crate) fn patience() -> RetryPolicy {
         initial_delay: Duration::from_millis(500),
         max_delay: Duration::from_secs(60),
         budget: Duration::from_secs(15 * 60),
+        ..RetryPolicy::default()
     }
 }
 

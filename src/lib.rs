@@ -61,7 +61,7 @@ pub use codec::{Change, Codec, Confluent, DecodeError, EncodeError, Encoder, Jso
 pub use context::{Context, Metadata};
 pub use handler::{DedupeKey, Fingerprint, Handler};
 pub use outcome::{BoxError, Cause, Classified, Failure, Handled, OrFail, Outcome, done, skip};
-pub use pipeline::retry::RetryPolicy;
+pub use pipeline::{delays::Delays, retry::RetryPolicy};
 pub use publication::{Publication, PublishError};
 pub use record::{Header, Record};
 pub use routes::{RouteError, Routes, Unknown};

@@ -12,6 +12,7 @@
 //! | `endpoints`  | endpoints with their paths                                         |
 //! | `overview`   | how this process is, what waits and why                            |
 //! | `page`       | the console                                                        |
+//! | `letters`    | the endpoints of dead letters                                      |
 //! | `replays`    | the endpoints of replays                                           |
 //! | `looks`      | what takes longer than a request may                               |
 //! | `runner`     | the replays that run in this process                               |
@@ -24,6 +25,7 @@ mod carrying;
 #[cfg(test)]
 mod described;
 mod endpoints;
+mod letters;
 mod looks;
 mod overview;
 mod page;
@@ -42,7 +44,7 @@ use axum::{
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
-use self::{auth::Key, endpoints::Endpoints, overview::Watched, runner::Replays};
+use self::{auth::Key, endpoints::Endpoints, letters::Letters, overview::Watched, runner::Replays};
 use crate::{
     Service,
     config::{AdminSettings, Settings},
@@ -95,9 +97,13 @@ impl Admin {
         })?;
         let watched = Watched::new(&stage);
         drop(control.spawn(overview::sample(Arc::clone(&watched))));
+        let letters = Letters::new(&stage, stop);
         let replays = Arc::new(Replays::new(stage, stop));
         tracing::info!(%address, "the admin API and the console");
-        drop(control.spawn(server::serve(listener, router(Key::of(&token), api(&watched, &replays)))));
+        drop(
+            control
+                .spawn(server::serve(listener, router(Key::of(&token), api(&watched, &letters, &replays)))),
+        );
         Ok(Some(Self { replays }))
     }
 
@@ -108,8 +114,8 @@ impl Admin {
 }
 
 /// Everything below `/api/v1`.
-fn api(watched: &Arc<Watched>, replays: &Arc<Replays>) -> Endpoints {
-    overview::endpoints(watched).and(replays::endpoints(replays))
+fn api(watched: &Arc<Watched>, letters: &Arc<Letters>, replays: &Arc<Replays>) -> Endpoints {
+    overview::endpoints(watched).and(letters::endpoints(letters)).and(replays::endpoints(replays))
 }
 
 fn router(key: Key, api: Endpoints) -> Router {

@@ -1,6 +1,9 @@
 //! Whether everything that these services rely on stands: asked by `check`, and by `run` before it begins.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     Service,
@@ -83,7 +86,13 @@ fn reliance(settings: &Settings, service: &Service) -> Reliance {
             retry_budget: settings.retry.over(handler.retry_policy()).budget,
         }
     });
+    let mut later: BTreeMap<String, BTreeSet<Duration>> = BTreeMap::new();
+    for (topic, handler) in service.table().iter() {
+        let policy = settings.handler(service.name(), handler.name()).retry.over(handler.retry_policy());
+        later.entry(settings.topics.physical(topic).to_owned()).or_default().extend(policy.later.iter());
+    }
     Reliance {
+        later,
         group: group_of(service, &settings.service(service.name())),
         topics: topics.collect(),
         publishes: published.collect(),

@@ -223,9 +223,11 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         let handlers = services
             .iter()
             .flat_map(|service| service.table().iter().map(move |(_, handler)| (service, handler)));
-        let forgetful = handlers.filter_map(|(service, handler)| {
+        let forgetful = handlers.flat_map(|(service, handler)| {
             let (retries, ttl) = (handler.retry_policy(), handler.ttl());
-            loaded.settings.forgets_too_early(service.name(), handler.name(), retries, ttl)
+            let settings = &loaded.settings;
+            let forgets = settings.forgets_too_early(service.name(), handler.name(), retries, ttl);
+            forgets.into_iter().chain(settings.puts_off_too_long(service.name(), handler.name(), retries))
         });
         problems.extend(forgetful.map(|problem| problem.to_string()));
         let names = known.iter().map(|(service, _)| *service).collect::<Vec<_>>().join(", ");

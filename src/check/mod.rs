@@ -20,6 +20,8 @@ pub(crate) use rules::ledger;
 pub use rules::{Horizon, replicas, store};
 pub use table::{render, terminal_width};
 
+use crate::pipeline::sent_on::retry_topic;
+
 use crate::kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
 
 /// What one service relies on.
@@ -31,6 +33,8 @@ pub struct Reliance {
     pub topics: Vec<String>,
     /// Physical names of the topics it publishes to.
     pub publishes: Vec<String>,
+    /// For each of them, the delays after which its records may be tried later.
+    pub later: BTreeMap<String, BTreeSet<Duration>>,
     /// Physical name of its ledger, where it keeps one.
     pub ledger: Option<String>,
     /// One for each handler.
@@ -123,6 +127,11 @@ async fn ask(
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
             findings.extend(dead_letters(admin, source, &service.group, creation).await);
+            for delay in service.later.get(&source.name).into_iter().flatten() {
+                let name = retry_topic(&source.name, &service.group, *delay);
+                let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
+                findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
+            }
         }
         if let Some(ledger) = &service.ledger {
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);

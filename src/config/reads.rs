@@ -7,8 +7,11 @@ use std::time::Duration;
 use super::reader::Reader;
 use super::units;
 use super::value::Value;
+use crate::Delays;
 
 const DURATION: &str = "a duration from 1ms to ten years, such as \"30s\", \"250ms\" or \"8d\"";
+
+const DELAYS: &str = "a list of up to 8 durations that ascend, such as [\"1m\", \"10m\", \"1h\"]";
 
 const OFF: &str = "off";
 
@@ -51,6 +54,15 @@ impl Reader {
         let show =
             |texts: &Vec<String>| Value::List(texts.iter().cloned().map(Value::Text).collect()).to_string();
         self.get(key, default, show, "a list of texts, or one text with commas", Value::list)
+    }
+
+    /// Delays that ascend, as a list or as one text with commas, where silence has a meaning of its own.
+    pub fn optional_delays(&mut self, key: &str) -> Option<Delays> {
+        self.find(key, DELAYS, |value| {
+            let delays =
+                value.list()?.iter().map(|text| units::duration(text)).collect::<Option<Vec<_>>>()?;
+            Delays::of(&delays)
+        })
     }
 
     /// `true` or `false`.

@@ -62,6 +62,8 @@ pub(super) struct Running {
     is_paused: bool,
     /// Kafka's client has said that what is next is not in the log, and fetches nothing any more.
     is_lost: bool,
+    /// Its next record is not due yet.
+    pub(super) waits: bool,
     /// The last error in the place of its next record.
     pub(super) trouble: Option<String>,
     pub(super) metrics: PartitionMetrics,
@@ -122,6 +124,7 @@ impl Running {
             topic_id,
             is_paused: true,
             is_lost: false,
+            waits: false,
             trouble: None,
             metrics,
             fetched: None,

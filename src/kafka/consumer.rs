@@ -17,6 +17,7 @@ use super::{
     headers::record_of,
     queues::Queues,
     subscription::Subscription,
+    waiting::Waiting,
 };
 use crate::crash::{is_deaf, stall_point};
 use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
@@ -63,6 +64,7 @@ pub(crate) struct Poller {
     commit_interval: Duration,
     topics: HashMap<String, Arc<str>>,
     subscription: Subscription,
+    waiting: Waiting,
     next_commit: Instant,
     next_look: Instant,
     /// When those are asked again who know where held partitions begin.
@@ -98,6 +100,7 @@ impl Poller {
             commit_interval,
             topics,
             subscription,
+            waiting: Waiting::default(),
             next_commit: now,
             next_look: now,
             next_ask: now,
@@ -140,7 +143,9 @@ impl Poller {
             group.note(group.assignment().resume(&self.consumer));
         }
         self.queues.follow(&group.assignment(), &self.consumer, &std::thread::current());
-        match self.fetch(&group) {
+        let fetched = self.fetch(&group);
+        group.note(self.waiting.follow(&mut group.assignment(), &self.consumer));
+        match fetched {
             Fetched::Some => {}
             Fetched::Nothing => std::thread::park_timeout(POLL),
             Fetched::Full => std::thread::park_timeout(POLL_FULL),
@@ -157,7 +162,7 @@ impl Poller {
     }
 
     /// Hands records to the partitions that have room.
-    fn fetch(&self, group: &Group) -> Fetched {
+    fn fetch(&mut self, group: &Group) -> Fetched {
         let mut fetched = Fetched::Nothing;
         if is_deaf() {
             return fetched;
@@ -174,11 +179,24 @@ impl Poller {
                 continue;
             }
             let (mut records, mut bytes, mut failed) = (Vec::new(), 0, Ok(()));
+            let (due, still_waits) = self.waiting.take(name, partition.epoch);
+            if still_waits {
+                continue;
+            }
+            if let Some(due) = due {
+                bytes += due.weight();
+                records.push(due);
+            }
             while records.len() < room.records.min(TAKE) && bytes < room.bytes {
                 match queue.poll(Duration::ZERO) {
                     None => break,
                     Some(Ok(message)) => {
                         let record = record_of(&message, topic);
+                        let record = match partition.topic.delay {
+                            Some(delay) => self.waiting.keep(name, partition.epoch, record, delay),
+                            None => Some(record),
+                        };
+                        let Some(record) = record else { break };
                         bytes += record.weight();
                         records.push(record);
                     }

@@ -30,6 +30,7 @@ mod topic_plan;
 mod topics;
 mod transactions;
 mod upkeep;
+mod waiting;
 pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};

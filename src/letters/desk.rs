@@ -35,6 +35,16 @@ pub(crate) enum Act {
     Discard,
 }
 
+impl Act {
+    /// The words of the command line.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Redrive => "dead-letters redrive",
+            Self::Discard => "dead-letters discard",
+        }
+    }
+}
+
 /// Which letters are meant, and how they are dealt with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wish {
@@ -154,9 +164,9 @@ impl Desk {
         self.ensure(&TopicPlan::marks(&drawer.marks, self.topics.replication_factor))?;
         // In this order: what another has begun is over, and its marks are there.
         let transactions = Transactions::open(&self.client, &drawer.marks)?;
-        let ledger = drawer.ledger(&self.client, &self.cancel)?;
+        let marks = drawer.marked(&self.client, &self.cancel)?;
         let (batch, done) = Default::default();
-        Ok(Some(Work { desk: self, drawer, transactions, ledger, batch, done, tell }))
+        Ok(Some(Work { desk: self, drawer, transactions, marks, batch, done, tell }))
     }
 
     /// What is to be written for a letter; nothing but its mark where it is discarded.

@@ -11,14 +11,18 @@
 //! | `reading`    | reads them                                                                   |
 //! | `copy`       | from a letter to the record that is sent                                     |
 //! | `desk`       | where letters are redriven and discarded; `work` is one act, a transaction for some at a time |
+//! | `carried`    | an act from its record in the audit topic to its end                         |
+//! | `found`      | letters with what has become of them, for people and programs                |
 //!
 //! Nothing is ever taken out of a dead-letter topic.
 
+mod carried;
 mod copy;
 mod desk;
 mod drawer;
 mod filter;
 pub(crate) mod format;
+mod found;
 mod groups;
 mod letter;
 mod mark;
@@ -26,11 +30,13 @@ mod reading;
 mod sentence;
 mod work;
 
+pub(crate) use carried::{Report, carry_out, rehearse};
 pub(crate) use copy::Edit;
 pub(crate) use desk::{Act, By, Desk, Done, Wish};
 pub(crate) use drawer::{Drawer, Foreign, Wanted, drawers};
 pub(crate) use filter::Filter;
 pub(crate) use format::Format;
+pub(crate) use found::{Found, Search, Standing, standing};
 pub(crate) use groups::{Group, Groups};
 pub(crate) use letter::{Letter, Place};
 pub(crate) use mark::{Mark, State};

@@ -1,11 +1,6 @@
 //! Reads letters, and what has become of them. Blocks: not to be called where async code runs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -71,46 +66,28 @@ pub(crate) struct Waiting {
     pub(crate) records: u64,
 }
 
-/// The marks of a drawer, as far as they were read.
-#[derive(Debug)]
-pub(super) struct Ledger {
-    pub(super) marks: Marks,
-    read_to: BTreeMap<i32, i64>,
-}
-
 impl Drawer {
-    /// What has become of the letters that lie there now.
-    pub(super) fn ledger(
+    /// What has become of the letters that lie there now. It is whole if nobody else writes meanwhile: what an open
+    /// transaction holds back, and what lies behind it, is not seen.
+    pub(super) fn marked(
         &self,
         client: &KafkaClient,
         cancel: &CancellationToken,
-    ) -> Result<Ledger, LettersError> {
-        let letters = self.open(client, &self.letters)?;
-        let mut ledger = Ledger { marks: Marks::of(letters.topic_id()), read_to: BTreeMap::new() };
-        self.read_on(client, &mut ledger, cancel)?;
-        Ok(ledger)
-    }
-
-    /// What was marked since.
-    pub(super) fn read_on(
-        &self,
-        client: &KafkaClient,
-        ledger: &mut Ledger,
-        cancel: &CancellationToken,
-    ) -> Result<(), LettersError> {
+    ) -> Result<Marks, LettersError> {
+        let mut marks = Marks::of(self.open(client, &self.letters)?.topic_id());
         let reader = self.open(client, &self.marks)?;
         let mut stretches = Vec::new();
         for partition in reader.partitions()?.unwrap_or_default() {
             let (begin, end) = reader.log(partition)?;
-            let begin = ledger.read_to.insert(partition, end).unwrap_or(begin).max(begin);
             stretches.push(Stretch { partition, begin, end, log_end: end });
         }
         read_all(reader, &stretches, cancel, |record| {
             if let Some((place, mark)) = Mark::read(&record) {
-                ledger.marks.add(place, mark);
+                marks.add(place, mark);
             }
             Ok(ControlFlow::Continue(()))
-        })
+        })?;
+        Ok(marks)
     }
 
     /// Hands out the letters that lie there now, partition by partition in their order; only these where some are named.
@@ -148,10 +125,10 @@ impl Drawer {
         mut each: impl FnMut(Record, Letter, Option<&Mark>) -> ControlFlow<()>,
     ) -> Result<(), LettersError> {
         let Some((reader, stretches)) = self.stretches(client, places)? else { return Ok(()) };
-        let ledger = self.ledger(client, cancel)?;
+        let marks = self.marked(client, cancel)?;
         read_all(reader, &stretches, cancel, |record| {
             let letter = Letter::read(&record, self.format);
-            let mark = ledger.marks.get(letter.place);
+            let mark = marks.get(letter.place);
             let is_meant = places.is_empty() || places.contains(&letter.place);
             Ok(if is_meant { each(record, letter, mark) } else { ControlFlow::Continue(()) })
         })

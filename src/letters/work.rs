@@ -11,10 +11,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Act, By, Desk, Done, Drawer, Edit, Letter, LettersError, Mark, Place, State, Wish,
-    copy::Sent,
-    desk::is_open,
-    reading::{Ledger, read_all},
+    Act, By, Desk, Done, Drawer, Edit, Letter, LettersError, Mark, Place, State, Wish, copy::Sent,
+    desk::is_open, mark::Marks, reading::read_all,
 };
 use crate::{
     crash::crash_point,
@@ -43,7 +41,8 @@ pub(super) struct Work<'a> {
     pub(super) desk: &'a Desk,
     pub(super) drawer: &'a Drawer,
     pub(super) transactions: Transactions,
-    pub(super) ledger: Ledger,
+    /// Whole while nobody takes the name away.
+    pub(super) marks: Marks,
     pub(super) batch: Vec<Entry>,
     pub(super) done: Done,
     pub(super) tell: &'a mut dyn FnMut(&Done),
@@ -63,7 +62,7 @@ impl Work<'_> {
             if !is_named || !wish.filter.takes(&letter) {
                 return Ok(ControlFlow::Continue(()));
             }
-            if !is_open(self.ledger.marks.get(place), act, wish, place) {
+            if !is_open(self.marks.get(place), act, wish, place) {
                 self.done.before += 1;
                 return Ok(ControlFlow::Continue(()));
             }
@@ -123,7 +122,7 @@ impl Work<'_> {
             at: Timestamp::now(),
             who: by.who.clone(),
             act: by.act.clone(),
-            topic_id: self.ledger.marks.topic_id().map(str::to_owned),
+            topic_id: self.marks.topic_id().map(str::to_owned),
             edited: edited.map(|edit| Edit::digest(&edit.0)),
         };
         let records = copy.into_iter().chain([mark.record(&self.drawer.marks, place)]).collect();
@@ -183,9 +182,9 @@ impl Work<'_> {
         thread::sleep(Duration::from_millis(rand::random_range(50..1_000)));
         let (desk, drawer) = (self.desk, self.drawer);
         self.transactions = Transactions::open(&desk.client, &drawer.marks)?;
-        // Whoever cancels waits for what is on its way.
-        drawer.read_on(&desk.client, &mut self.ledger, &CancellationToken::new())?;
-        let (marks, before) = (&self.ledger.marks, self.batch.len());
+        // All of it anew: what was read while another had the name may have had gaps. Whoever cancels waits for this.
+        self.marks = drawer.marked(&desk.client, &CancellationToken::new())?;
+        let (marks, before) = (&self.marks, self.batch.len());
         self.batch.retain(|entry| is_open(marks.get(entry.place), act, wish, entry.place));
         self.done.before += (before - self.batch.len()) as u64;
         Ok(())

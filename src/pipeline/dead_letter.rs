@@ -92,7 +92,7 @@ pub(crate) fn without_content(mut letter: NewRecord) -> NewRecord {
     letter
 }
 
-fn rfc3339(millis: i64) -> String {
+pub(super) fn rfc3339(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |time| time.to_string())
 }
 

@@ -7,7 +7,12 @@ use std::{
 
 use super::{dead_letter::Disposition, limits::Limits, route::Route, sent_on::SentOn};
 use crate::{
-    DedupeKey, Record, Unknown, cloud_event::to_binary, erased::Job, routes::Table, telemetry::spans::Process,
+    DedupeKey, Record, Unknown,
+    cloud_event::to_binary,
+    erased::Job,
+    routes::Table,
+    store::{Claim, Grant},
+    telemetry::spans::Process,
 };
 
 /// The longest dedupe key, in bytes: it travels in a header of the dead letter.
@@ -38,6 +43,22 @@ pub(crate) struct Event {
 impl Event {
     pub(crate) fn key(&self) -> &DedupeKey {
         self.job.key()
+    }
+
+    /// The store's answer, with what a copy knows of earlier attempts: the store may have forgotten them.
+    pub(super) fn remembering(&self, claim: Claim) -> Claim {
+        let Some(sent_on) = &self.sent_on else { return claim };
+        let with = |grant: Grant| Grant {
+            attempts: grant.attempts.max(sent_on.attempts),
+            first_failure_ms: grant.first_failure_ms.or(sent_on.first_failure_ms),
+            ..grant
+        };
+        match claim {
+            Claim::Won(grant) => Claim::Won(with(grant)),
+            Claim::TakenOver(grant) => Claim::TakenOver(with(grant)),
+            Claim::Spent(grant) => Claim::Spent(with(grant)),
+            other => other,
+        }
     }
 }
 

@@ -129,7 +129,13 @@ impl Claims {
 
     /// Records the end of an event. The effect did happen (or its dead letter is there), so this is said
     /// until the store has heard it, whatever else stops.
-    pub(crate) async fn complete(&self, claimed: &Claimed, end: End, attempts: u32) {
+    pub(crate) async fn complete(
+        &self,
+        claimed: &Claimed,
+        end: End,
+        attempts: u32,
+        first_failure_ms: Option<i64>,
+    ) {
         claimed.end();
         let renewal = claimed.renewal();
         let completion = Completion {
@@ -137,7 +143,7 @@ impl Claims {
             end,
             retention: renewal.retention,
             attempts,
-            first_failure_ms: renewal.first_failure_ms,
+            first_failure_ms,
             fingerprint: renewal.fingerprint,
             layout: self.layout,
         };

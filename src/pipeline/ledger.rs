@@ -81,7 +81,7 @@ impl Delivery<'_> {
     /// could not be told; the record then comes again.
     pub(super) async fn finish(&self, claimed: &Claimed, how: How, attempts: u32) -> Result<How, Stopped> {
         let entered = self.enter(&claimed.key(), how).await;
-        self.service().claims.complete(claimed, how.end(), attempts).await;
+        self.service().claims.complete(claimed, how.end(), attempts, None).await;
         entered
     }
 }
@@ -91,7 +91,7 @@ impl How {
     fn end(self) -> End {
         match self {
             Self::DeadLettered | Self::WasDead => End::Dead,
-            Self::WasMoved => End::Moved,
+            Self::Deferred | Self::WasMoved => End::Moved,
             Self::Done | Self::Skipped | Self::Duplicate | Self::LeftOut => End::Done,
         }
     }

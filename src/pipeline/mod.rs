@@ -16,6 +16,8 @@ pub mod decode;
 mod dedupe;
 mod dedupe_batch;
 mod dedupe_notes;
+mod deferring;
+pub mod delays;
 mod delivery;
 mod dispatch;
 mod ending;

@@ -87,13 +87,15 @@ impl Delivery<'_> {
 
     /// Whether its first attempt may begin now, as far as anybody can tell without asking.
     pub(super) fn may_pass(&self, event: &Event) -> bool {
-        event.route.gate.is_open() && self.first_delay(event).is_zero()
+        let is_due =
+            || event.sent_on.is_none() || event.not_due_for(millis(self.service().clock.now())).is_none();
+        event.route.gate.is_open() && self.first_delay(event).is_zero() && is_due()
     }
 
     /// What is left of the time that a record has to wait for its first attempt.
     fn first_delay(&self, event: &Event) -> Duration {
         let delay = event.route.settings.first_delay;
-        match self.record.timestamp {
+        match self.record.timestamp.filter(|_| event.sent_on.is_none()) {
             Some(then) if !delay.is_zero() => {
                 delay.saturating_sub(age_at(millis(self.service().clock.now()), then))
             }

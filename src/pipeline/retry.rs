@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::delays::Delays;
+
 /// How failures are retried: exponential delays with full jitter under a cap, an attempt limit and a total
 /// time budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,12 @@ pub struct RetryPolicy {
     /// After the first failure, no attempt is planned for later than this. One that waited for a worker or for the store
     /// still begins, since a fault never dead-letters.
     pub budget: Duration,
+    /// Where events wait that are tried later: one by one for each further attempt, the last for all that follow. Whatever
+    /// waits at least as long as the first of them leaves its lane: a copy of it waits in a topic of that delay, and
+    /// neither its key nor its partition waits with it. Empty, and every event waits where it is.
+    pub later: Delays,
+    /// After so many attempts in its lane an event is tried later, where `later` says so. At least 1.
+    pub in_place: u32,
 }
 
 impl Default for RetryPolicy {
@@ -24,6 +32,8 @@ impl Default for RetryPolicy {
             initial_delay: Duration::from_millis(200),
             max_delay: Duration::from_secs(30),
             budget: Duration::from_secs(15 * 60),
+            later: Delays::NONE,
+            in_place: 1,
         }
     }
 }
@@ -33,6 +43,8 @@ impl Default for RetryPolicy {
 pub enum Verdict {
     /// Try again after this long.
     Again(Duration),
+    /// Try again after this long, and out of the way until then.
+    Later(Duration),
     /// The attempts are spent.
     AttemptsSpent,
     /// The next attempt would begin after the time budget.
@@ -53,11 +65,18 @@ impl RetryPolicy {
         if attempt >= self.max_attempts {
             return Verdict::AttemptsSpent;
         }
-        let delay = self.delay(attempt, after, chance);
+        let planned = attempt.checked_sub(self.in_place.max(1)).and_then(|times| self.later.nth(times));
+        let delay = planned.map_or_else(
+            || self.delay(attempt, after, chance),
+            |planned| after.map_or(planned, |asked| asked.max(planned)),
+        );
         if since_first.saturating_add(delay) > self.budget {
             return Verdict::BudgetSpent;
         }
-        Verdict::Again(delay)
+        match self.later.shortest() {
+            Some(shortest) if delay >= shortest => Verdict::Later(delay),
+            _ => Verdict::Again(delay),
+        }
     }
 
     /// The delay after the failed attempt number `attempt`, when the handler asked for `after`.
@@ -84,6 +103,8 @@ mod tests {
         initial_delay: Duration::from_secs(1),
         max_delay: Duration::from_secs(3),
         budget: Duration::from_secs(60),
+        later: Delays::NONE,
+        in_place: 1,
     };
     const NOW: Duration = Duration::ZERO;
 
@@ -110,6 +131,22 @@ mod tests {
     fn the_handlers_own_delay_is_kept_even_beyond_the_cap() {
         let asked = Some(Duration::from_secs(10));
         assert_eq!(POLICY.verdict(1, NOW, asked, 1.0), Verdict::Again(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_waits_for_long_leaves_its_lane() {
+        let minute = |minutes: u64| Duration::from_secs(60 * minutes);
+        let later = Delays::of(&[minute(1), minute(10)]).unwrap();
+        let policy = RetryPolicy { max_attempts: 9, budget: minute(100), later, in_place: 2, ..POLICY };
+        assert_eq!(policy.verdict(1, NOW, None, 1.0), Verdict::Again(Duration::from_secs(1)));
+        assert_eq!(policy.verdict(2, NOW, None, 1.0), Verdict::Later(minute(1)));
+        assert_eq!(policy.verdict(3, NOW, None, 1.0), Verdict::Later(minute(10)));
+        assert_eq!(policy.verdict(8, NOW, None, 1.0), Verdict::Later(minute(10)));
+        assert_eq!(policy.verdict(9, NOW, None, 1.0), Verdict::AttemptsSpent);
+        assert_eq!(policy.verdict(3, minute(91), None, 1.0), Verdict::BudgetSpent);
+        // What the handler asks for counts where it is longer.
+        assert_eq!(policy.verdict(1, NOW, Some(minute(3)), 0.0), Verdict::Later(minute(3)));
+        assert_eq!(policy.verdict(2, NOW, Some(Duration::ZERO), 0.0), Verdict::Later(minute(1)));
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl How {
             Self::Done => Outcome::Done,
             Self::Skipped | Self::LeftOut => Outcome::Skipped,
             Self::Duplicate | Self::WasDead | Self::WasMoved => Outcome::Duplicate,
+            Self::Deferred => Outcome::Deferred,
             Self::DeadLettered => Outcome::DeadLettered,
         }
     }
@@ -66,6 +67,8 @@ pub(crate) struct ServiceRun {
     /// Draws the jitter of delays, `0.0..1.0`.
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    /// What is tried later may leave its lane: somebody reads the topics where it waits.
+    pub(crate) sends_on: bool,
     pub(crate) replay: Option<Arc<Replaying>>,
     /// The topic where the ends of its events are written down, if they are.
     pub(crate) ledger: Option<String>,
@@ -130,6 +133,8 @@ pub(crate) struct Topic {
     pub(crate) consumed: IntCounter,
     /// The topic whose records come here again, of a topic of ours.
     pub(crate) copies_of: Option<Arc<str>>,
+    /// How long they wait there, of a topic for what is tried later.
+    pub(crate) delay: Option<Duration>,
 }
 
 impl Topic {
@@ -140,7 +145,7 @@ impl Topic {
     }
 
     /// The topic of this name, which holds copies of ours of this topic's records. They are counted together.
-    pub(crate) fn of_copies(&self, name: String) -> Self {
+    pub(crate) fn of_copies(&self, name: String, delay: Option<Duration>) -> Self {
         Self {
             service: Arc::clone(&self.service),
             name: name.into(),
@@ -150,6 +155,7 @@ impl Topic {
             nobody: self.nobody.clone(),
             consumed: self.consumed.clone(),
             copies_of: Some(Arc::clone(&self.name)),
+            delay,
         }
     }
 
@@ -157,7 +163,7 @@ impl Topic {
     pub(super) fn decode(&self, record: &Arc<Record>) -> (Option<&Arc<Route>>, Decoded) {
         match &self.copies_of {
             None => decode(&self.table, self.limits, record),
-            Some(source) => decode_copy(&self.table, self.limits, source, record),
+            Some(source) => decode_copy(&self.table, self.limits, source, self.delay.is_some(), record),
         }
     }
 

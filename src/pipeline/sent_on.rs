@@ -4,12 +4,15 @@
 //! These headers are believed on topics of ours alone. Who may write there may have any handler run; on all other
 //! topics they mean nothing.
 
-use std::{str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
 
 use super::{
-    dead_letter::{Disposition, HEADER_PREFIX},
+    dead_letter::{Disposition, HEADER_PREFIX, rfc3339},
     decode::{Decoded, decode, decode_for},
     limits::Limits,
+    produce::NewRecord,
     route::Route,
 };
 use crate::{Header, Record, routes::Table};
@@ -34,6 +37,64 @@ pub(crate) struct SentOn {
     pub(crate) hop: u32,
     /// How often a person has sent it back.
     pub(crate) redrives: u32,
+    /// Attempts so far, and when the first of them failed. Who sends it back lets it begin anew.
+    pub(crate) attempts: u32,
+    pub(crate) first_failure_ms: Option<i64>,
+    /// Not to be tried before.
+    pub(crate) due_ms: Option<i64>,
+}
+
+/// When and why a copy is sent on once more.
+#[derive(Debug)]
+pub(super) struct Again<'a> {
+    pub(super) group: &'a str,
+    pub(super) handler: &'a str,
+    pub(super) dedupe_key: &'a str,
+    /// That of the topic where it waits.
+    pub(super) delay: Duration,
+    pub(super) now_ms: i64,
+    pub(super) due_ms: i64,
+    pub(super) attempts: u32,
+    pub(super) first_failure_ms: Option<i64>,
+}
+
+/// The copy of a record that is to wait: as it came, where it came from, and when it is due. It is stamped with the
+/// present, for it waits for its topic's delay from then on.
+pub(super) fn copy(record: &Record, sent: &SentOn, again: &Again<'_>) -> NewRecord {
+    let mut headers = sent.original(record).headers;
+    let mut ours =
+        |name: &str, value: String| headers.push(Header::text(format!("{HEADER_PREFIX}{name}"), value));
+    ours("original-topic", sent.topic.to_string());
+    ours("original-partition", sent.partition.to_string());
+    ours("original-offset", sent.offset.to_string());
+    if let Some(timestamp) = sent.timestamp {
+        ours("original-timestamp", timestamp.to_string());
+    }
+    ours("group", again.group.to_owned());
+    ours("handler", again.handler.to_owned());
+    ours("dedupe-key", again.dedupe_key.to_owned());
+    ours("attempts", again.attempts.to_string());
+    if let Some(first_failure_ms) = again.first_failure_ms {
+        ours("first-failure-at", rfc3339(first_failure_ms));
+    }
+    ours("due-at", rfc3339(again.due_ms));
+    ours("redrive-count", sent.redrives.to_string());
+    ours("hop", (sent.hop + 1).to_string());
+    NewRecord {
+        topic: retry_topic(&sent.topic, again.group, again.delay),
+        partition: Some(sent.partition),
+        timestamp: Some(again.now_ms),
+        key: record.key.clone(),
+        value: record.value.clone(),
+        headers,
+    }
+}
+
+/// The topic in which events of a group wait for so long.
+#[must_use]
+pub fn retry_topic(topic: &str, group: &str, delay: Duration) -> String {
+    let delay = humantime::format_duration(delay).to_string().replace(' ', "");
+    format!("{topic}.{group}.retry.{delay}")
 }
 
 impl SentOn {
@@ -54,7 +115,38 @@ impl SentOn {
             handler: optional(record, "handler")?,
             hop,
             redrives: optional(record, "redrive-count")?.unwrap_or(0),
+            attempts: 0,
+            first_failure_ms: None,
+            due_ms: None,
         })
+    }
+
+    /// The same of a copy that was to be tried later: what it says of its attempts and of its time counts, too.
+    fn read_later(record: &Record, source: &Arc<str>) -> Result<Self, String> {
+        let time =
+            |name| Ok::<_, String>(optional::<Timestamp>(record, name)?.map(Timestamp::as_millisecond));
+        Ok(Self {
+            attempts: needed(record, "attempts")?,
+            first_failure_ms: time("first-failure-at")?,
+            due_ms: time("due-at")?,
+            ..Self::read(record, source)?
+        })
+    }
+
+    /// Of a record of `source` that was never sent on.
+    pub(super) fn first(record: &Record, source: &Arc<str>) -> Self {
+        Self {
+            topic: Arc::clone(source),
+            partition: record.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            handler: None,
+            hop: 0,
+            redrives: 0,
+            attempts: 0,
+            first_failure_ms: None,
+            due_ms: None,
+        }
     }
 
     /// Of what is no copy of ours and yet came by a topic of ours for `source`: as much as it says.
@@ -68,6 +160,9 @@ impl SentOn {
             handler: None,
             hop: found(record, "hop").unwrap_or(0),
             redrives: found(record, "redrive-count").unwrap_or(0),
+            attempts: 0,
+            first_failure_ms: None,
+            due_ms: None,
         }
     }
 
@@ -91,9 +186,11 @@ pub(super) fn decode_copy<'a>(
     table: &'a Table<Arc<Route>>,
     limits: Limits,
     source: &Arc<str>,
+    waits: bool,
     record: &Record,
 ) -> (Option<&'a Arc<Route>>, Decoded) {
-    let sent = match SentOn::read(record, source) {
+    let read = if waits { SentOn::read_later } else { SentOn::read };
+    let sent = match read(record, source) {
         Ok(sent) => sent,
         Err(why) => return (None, Decoded::Unfit(Disposition::Undecodable, why)),
     };
@@ -171,6 +268,38 @@ mod tests {
         assert_eq!((&*original.topic, original.partition, original.offset), ("orders", 3, 42));
         assert_eq!((original.timestamp, original.headers.len()), (Some(1000), 1));
         assert_eq!((original.key, original.value), (copy.key, copy.value));
+    }
+
+    #[test]
+    fn a_copy_of_a_copy_goes_on_where_that_one_was() {
+        let (source, first) = ("orders".into(), copy(&[("attempts", "forged")]));
+        let again = Again {
+            group: "payments",
+            handler: "charge",
+            dedupe_key: "evt-1",
+            delay: Duration::from_secs(5_400),
+            now_ms: 1_000,
+            due_ms: 6_000,
+            attempts: 2,
+            first_failure_ms: Some(500),
+        };
+        let once = super::copy(&first, &SentOn::first(&first, &source), &again);
+        assert_eq!((once.topic.as_str(), once.timestamp), ("orders.payments.retry.1h30m", Some(1_000)));
+        assert_eq!(once.partition, Some(first.partition));
+        let record = Record { headers: once.headers, timestamp: once.timestamp, ..first.clone() };
+        let sent = SentOn::read_later(&record, &source).unwrap();
+        assert_eq!(
+            (sent.hop, sent.attempts, sent.first_failure_ms, sent.due_ms),
+            (1, 2, Some(500), Some(6_000))
+        );
+        let original = Record { topic: source.clone(), headers: vec![Header::text("tenant", "a")], ..first };
+        assert_eq!(sent.original(&record), original);
+        // Who sends it back lets it begin anew, and at once.
+        let back = read(&record).unwrap();
+        assert_eq!((back.hop, back.attempts, back.first_failure_ms, back.due_ms), (1, 0, None, None));
+        let twice = super::copy(&record, &sent, &again);
+        let record = Record { headers: twice.headers, ..record };
+        assert_eq!(SentOn::read_later(&record, &source).unwrap().hop, 2);
     }
 
     #[test]

@@ -52,8 +52,13 @@ pub(super) async fn settle(
             (Some(event.route), event.span, how)
         }
         Stage::Shut(event) => {
-            let request = delivery.claim_request(&event);
-            let how = delivery.event(&event, request, None, None).await?;
+            let how = match delivery.until_due(&event).await? {
+                Some(how) => how,
+                None => {
+                    let request = delivery.claim_request(&event);
+                    delivery.event(&event, request, None, None).await?
+                }
+            };
             (Some(event.route), event.span, how)
         }
         Stage::Unfit(route, disposition, why) => {
@@ -113,7 +118,7 @@ impl Delivery<'_> {
                         self.partition.unless_stopped(service.near.place(self.partition.epoch)).await?;
                     let at = Instant::now();
                     let claim = service.claims.claim(&request, &self.partition.stop).await?;
-                    (claim, at, (Some(near), Some(pass)))
+                    (event.remembering(claim), at, (Some(near), Some(pass)))
                 }
             };
             let grant = match claim {
@@ -142,6 +147,9 @@ impl Delivery<'_> {
                 }
                 Claim::BackingOff { left } => {
                     drop(entry);
+                    if let Some(how) = self.put_off(event, left).await? {
+                        return Ok(how);
+                    }
                     self.partition.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
                     continue;
                 }
@@ -298,7 +306,7 @@ impl Delivery<'_> {
         let back = match verdict {
             _ if !failed.retryable => None,
             _ if is_excused => Some(failures.anew(policy, failed.after, chance, in_doubt)),
-            retry::Verdict::Again(delay) => {
+            retry::Verdict::Again(delay) | retry::Verdict::Later(delay) => {
                 Some(Back { delay, attempts: counted, first_failure_ms, in_doubt })
             }
             _ if self.has_another_chance(event, failures) => {
@@ -307,6 +315,11 @@ impl Delivery<'_> {
             _ => None,
         };
         if let Some(back) = back {
+            // Whether an event in doubt took effect is asked before its next attempt, which a copy would not know of.
+            let leaves = matches!(verdict, retry::Verdict::Later(_)) && !is_excused && !back.in_doubt;
+            if leaves && let Some(how) = self.defer(event, &claimed, back).await? {
+                return Ok(Step::Settled(how));
+            }
             service.claims.release(&claimed, back, &self.partition.stop).await?;
             drop(claimed);
             crash_point("in_backoff");

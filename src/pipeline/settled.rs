@@ -1,7 +1,7 @@
 //! The proof that a record needs no more work.
 
-/// A record that needs no more work here: it took effect, was skipped, is a duplicate, or its dead letter is
-/// acknowledged by the broker.
+/// A record that needs no more work here: it took effect, was skipped, is a duplicate, or its dead letter or its copy for
+/// later is acknowledged by the broker.
 ///
 /// Only the pipeline makes one, and [`Tracker::settle`](super::commit::Tracker::settle) takes nothing else,
 /// so that committing unfinished work does not compile:
@@ -31,6 +31,8 @@ pub enum How {
     DeadLettered,
     /// In the dead-letter topic since another delivery; for a person to send back.
     WasDead,
+    /// To be tried later: a copy that waits is acknowledged.
+    Deferred,
     /// A copy that another delivery has sent on is what counts: it waits, or is being worked on.
     WasMoved,
     /// A replay met an event whose handler is not to be replayed.

@@ -158,6 +158,12 @@ impl Status {
         tracing::error!(%topic, partition, offset, letters, %error, "the dead letter is not there yet; its record is not committed");
     }
 
+    pub(crate) fn copy_fault(&self, record: &Record, to: &str, error: &ProduceError) {
+        self.metrics.fault(Component::RetryTopic);
+        let Record { topic, partition, offset, .. } = record;
+        tracing::error!(%topic, partition, offset, to, %error, "the copy for later is not there yet; its record is not committed");
+    }
+
     pub(crate) fn publish_fault(&self, record: &Record, error: &ProduceError) {
         self.metrics.fault(Component::Publish);
         let Record { topic, partition, offset, .. } = record;

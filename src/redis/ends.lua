@@ -2,9 +2,10 @@
 -- may: its record only shrinks.
 
 -- What a completion finds that is not simply ours: the reply, and the fingerprint to keep, nil if nothing is written.
-local function complete_known(old, token, hop)
-  local state, _, _, _, _, _, _, _, _, _, known = opened(old)
-  if state then return 'S', known end
+local function complete_known(old, token, how_now, hop)
+  local state, held, _, _, _, _, _, _, _, _, known = opened(old)
+  -- Who moves an event has given it back before, until it is due.
+  if state then return how_now == '2' and state == 'F' and held == token and 'C' or 'S', known end
   local how, by, print, hop_ended = ended(old)
   if not how then return 'E', nil end
   -- What was moved or dead-lettered before the event was sent on says nothing about what has become of it since.
@@ -59,7 +60,7 @@ local function complete(keys, argv, short)
         known = string.match(old, '%x*$')
       end
     else
-      reply, known = complete_known(checked(old), token, hop)
+      reply, known = complete_known(checked(old), token, how, hop)
     end
     if known then
       if print == '' then print = known end
@@ -146,5 +147,5 @@ redis.register_function{ function_name = 'oncewise_v2_shorten', callback = compl
 redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 3 end,
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 4 end,
   flags = { 'no-writes' } }

@@ -104,7 +104,7 @@ impl What {
             Self::Settled(How::Duplicate) => &mut tally.already_done,
             Self::Settled(How::DeadLettered) => &mut tally.dead_lettered,
             Self::Settled(How::WasDead) => &mut tally.already_dead,
-            Self::Settled(How::WasMoved) => &mut tally.in_progress,
+            Self::Settled(How::WasMoved | How::Deferred) => &mut tally.in_progress,
             Self::Settled(How::LeftOut) => &mut tally.left_out,
             Self::Outside => &mut tally.outside,
             Self::Timeless => &mut tally.timeless,

@@ -79,6 +79,7 @@ impl Replayer<'_> {
             clock: Clock::System,
             chance: rand::random,
             told: Some(Arc::new(told)),
+            sends_on: false,
             replay,
         };
         let _entered = self.handlers.enter();

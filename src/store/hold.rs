@@ -115,7 +115,8 @@ pub struct Completion {
 /// The answer to a [`Completion`]. Whatever it is, the event is finished, except for [`Completed::Foreign`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completed {
-    /// Recorded under our claim, now or by an earlier try of the same completion.
+    /// Recorded under our claim, now or by an earlier try of the same completion; [`End::Moved`] also when it was given
+    /// back before and nobody has claimed it since.
     Recorded,
     /// Another owner had finished the event before: the effect happened twice.
     AlreadyFinished,

@@ -169,7 +169,9 @@ impl Record {
                 let ours = old.token == held.token;
                 return (None, if ours { Completed::Recorded } else { Completed::AlreadyFinished });
             }
-            Some(old) if old.is_held(held) => (old.clone(), Completed::Recorded),
+            Some(old) if old.is_held(held) || old.is_moved_by(completion) => {
+                (old.clone(), Completed::Recorded)
+            }
             Some(old) => (old.clone(), Completed::Stolen),
         };
         next.token = held.token;
@@ -249,6 +251,12 @@ impl Record {
 
     fn is_held(&self, held: &Held) -> bool {
         self.token == held.token && matches!(&self.state, State::Leased { owner, .. } if *owner == held.owner)
+    }
+
+    /// Who moves an event has given it back before, until it is due.
+    fn is_moved_by(&self, completion: &Completion) -> bool {
+        let is_given_back = matches!(self.state, State::Free { .. }) && self.token == completion.held.token;
+        is_given_back && completion.end == End::Moved
     }
 
     /// What can be said of a claim that the store has lost; the caller fills in the rest.

@@ -49,6 +49,8 @@ impl Process {
             // The longest delays, so that every run is the same.
             chance: || 1.0,
             told: Some(told(&seam)),
+            // What is tried later waits in its lane, where time passes at once.
+            sends_on: false,
             replay: None,
         };
         let run = assembly.run(service);

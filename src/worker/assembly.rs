@@ -37,6 +37,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) clock: Clock,
     pub(crate) chance: fn() -> f64,
     pub(crate) told: Option<Told>,
+    /// What is tried later may leave its lane: the topics where it waits are read.
+    pub(crate) sends_on: bool,
     pub(crate) replay: Option<Arc<Replaying>>,
 }
 
@@ -71,6 +73,7 @@ impl Assembly<'_> {
             clock: self.clock,
             chance: self.chance,
             told: self.told.clone(),
+            sends_on: self.sends_on,
             replay: self.replay.clone(),
             ledger: ledger_of(service, self.settings),
             spring_headers: self.settings.dead_letter.spring_headers,
@@ -106,6 +109,7 @@ impl Assembly<'_> {
             service: Arc::clone(run),
             name,
             copies_of: None,
+            delay: None,
         }
     }
 

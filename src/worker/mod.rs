@@ -125,6 +125,7 @@ impl Worker {
                 clock: Clock::System,
                 chance: rand::random,
                 told: None,
+                sends_on: true,
                 replay: None,
             },
             control: &control,

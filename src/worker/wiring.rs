@@ -1,6 +1,6 @@
 //! From settings and a service to its parts, running.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,10 @@ use crate::{
     config::{ServiceSettings, Settings},
     kafka::{Assigned, Group, Poller, Positions, Watcher},
     ledger,
-    pipeline::{Bounds, Topic, sent_on::redrive_topic},
+    pipeline::{
+        Bounds, Topic,
+        sent_on::{redrive_topic, retry_topic},
+    },
 };
 
 /// What all services of a process share.
@@ -37,7 +40,7 @@ impl Wiring<'_> {
         drop(self.assembly.keep_claims_alive(&run, &topics));
         // What holds one of these holds the copies of its records, too.
         let sources = topics.clone();
-        let copies: Vec<_> = topics.iter().map(|topic| Arc::new(redriven(topic))).collect();
+        let copies: Vec<_> = topics.iter().flat_map(|topic| copies_of(topic)).map(Arc::new).collect();
         let ours = copies.iter().map(|topic| topic.name.to_string()).collect();
         topics.extend(copies);
         let assignment = Assigned::default();
@@ -83,9 +86,14 @@ impl Wiring<'_> {
     }
 }
 
-/// Where dead letters of this topic come again.
-fn redriven(topic: &Topic) -> Topic {
-    topic.of_copies(redrive_topic(&topic.name, topic.service.group()))
+/// Where records of this topic come again: dead letters that are sent back, and what is tried later.
+fn copies_of(topic: &Topic) -> Vec<Topic> {
+    let group = topic.service.group();
+    let redriven = topic.of_copies(redrive_topic(&topic.name, group), None);
+    let delays: BTreeSet<Duration> =
+        topic.table.iter().flat_map(|route| route.settings.retry.later.iter()).collect();
+    let later = |delay| topic.of_copies(retry_topic(&topic.name, group, delay), Some(delay));
+    std::iter::once(redriven).chain(delays.into_iter().map(later)).collect()
 }
 
 /// What this pod is called: what Kubernetes says, or the host's own name.

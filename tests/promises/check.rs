@@ -27,6 +27,7 @@ fn reliance(topic: &str) -> Reliance {
         retry_budget: Duration::from_secs(900),
     };
     Reliance {
+        later: Default::default(),
         group: "shop".to_owned(),
         topics: vec![topic.to_owned()],
         publishes: vec![],

@@ -30,6 +30,7 @@ mod fleet;
 mod foreign;
 mod forged;
 mod held_up;
+mod later;
 mod layouts;
 mod ledger;
 mod letters;

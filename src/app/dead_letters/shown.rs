@@ -1,13 +1,11 @@
 //! Letters as people and programs read them.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use comfy_table::{CellAlignment, Table, presets};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::looking::{Found, Standing};
 use crate::{
-    Record, check,
-    letters::{Act, Counts, Done, Group, LettersError, State, Wish},
+    Header, check,
+    letters::{Act, Counts, Found, Group, Report, Standing, State},
 };
 
 /// So much of an error in a line of a list.
@@ -32,20 +30,8 @@ fn legible(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-fn state(found: &Found) -> State {
-    found.mark.as_ref().map_or(State::Open, |mark| mark.state)
-}
-
 fn name(state: State) -> String {
     json!(state).as_str().unwrap_or_default().to_owned()
-}
-
-pub(super) fn found_json(found: &Found) -> Value {
-    let mut value = json!(found.letter);
-    value["letters"] = found.letters.clone().into();
-    value["state"] = json!(state(found));
-    value["mark"] = json!(found.mark);
-    value
 }
 
 pub(super) fn list(found: &[Found], has_more: bool) -> String {
@@ -69,7 +55,7 @@ pub(super) fn list(found: &[Found], has_more: bool) -> String {
         let error: String = one.letter.error().chars().take(LONGEST).collect();
         table.add_row([
             one.letter.place.to_string(),
-            name(state(one)),
+            name(one.state()),
             or_dash(told.handler.as_deref()),
             or_dash(told.disposition.as_deref()),
             told.attempts.map_or_else(|| "-".to_owned(), |attempts| attempts.to_string()),
@@ -127,49 +113,20 @@ pub(super) fn status(standing: &[Standing]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-pub(super) fn status_json(standing: &[Standing]) -> Value {
-    let topics = standing.iter().map(|Standing { letters, counts, waiting }| {
-        let mut value = json!(counts);
-        value["letters"] = letters.clone().into();
-        value["waiting"] = json!(waiting);
-        value
-    });
-    json!({ "topics": topics.collect::<Vec<_>>() })
-}
-
-/// Bytes as text, or else in base 64.
-fn bytes(bytes: Option<&[u8]>) -> Value {
-    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-        None => Value::Null,
-        Some((_, Ok(text))) => text.into(),
-        Some((bytes, Err(_))) => json!({ "base64": BASE64_STANDARD.encode(bytes) }),
-    }
-}
-
-pub(super) fn letter_json(found: &Found, record: &Record, payload: bool) -> Value {
-    let mut value = found_json(found);
-    let header = |header: &crate::Header| json!([bytes(Some(&header.name)), bytes(header.value.as_deref())]);
-    value["headers"] = record.headers.iter().map(header).collect();
-    if payload {
-        value["key"] = bytes(record.key.as_deref());
-        value["value"] = bytes(record.value.as_deref());
-    }
-    value
-}
-
-pub(super) fn letter(found: &Found, record: &Record, payload: bool) -> String {
+pub(super) fn letter(found: &Found, payload: bool) -> String {
+    let record = &found.record;
     let text = |bytes: Option<&[u8]>| {
         bytes.map_or("null".to_owned(), |bytes| legible(&String::from_utf8_lossy(bytes)))
     };
     let size = found.letter.bytes.map_or("null".to_owned(), |bytes| format!("{bytes} bytes"));
     let by = found.mark.as_ref().map(|mark| format!(", by {} at {}", mark.who, mark.at)).unwrap_or_default();
     let mut lines = vec![
-        format!("{} of {}: {}{by}", found.letter.place, found.letters, name(state(found))),
+        format!("{} of {}: {}{by}", found.letter.place, found.letters, name(found.state())),
         format!("format: {}", json!(found.letter.format).as_str().unwrap_or_default()),
         "headers:".to_owned(),
     ];
     let header =
-        |header: &crate::Header| format!("  {}: {}", text(Some(&header.name)), text(header.value.as_deref()));
+        |header: &Header| format!("  {}: {}", text(Some(&header.name)), text(header.value.as_deref()));
     lines.extend(record.headers.iter().map(header));
     if payload {
         lines.push(format!("key: {}", text(record.key.as_deref())));
@@ -181,95 +138,24 @@ pub(super) fn letter(found: &Found, record: &Record, payload: bool) -> String {
 }
 
 /// What was done, or would be.
-pub(super) struct Report<'a> {
-    pub(super) act: Act,
-    pub(super) is_dry: bool,
-    /// The act's name in the audit topic.
-    pub(super) audit: Option<&'a str>,
-    /// By the topics of the letters.
-    pub(super) topics: &'a [(String, Done)],
-    pub(super) error: Option<&'a LettersError>,
+pub(super) fn report(report: &Report) -> String {
+    let would = if report.audit.is_none() { "would be: " } else { "" };
+    let again = match (&report.error, &report.audit) {
+        (Some(_), Some(_)) => {
+            "\nThe same command goes on where this one has stopped: what was dealt with is left out."
+        }
+        (None, Some(_)) if report.total().parked > 0 => {
+            "\nWhat was parked had been redriven too often: --from-topic with the parking topic and a greater --cap sends it again."
+        }
+        _ => "",
+    };
+    format!("{would}{}{again}", report.sentence())
 }
 
-impl Report<'_> {
-    fn total(&self) -> Done {
-        let mut total = Done::default();
-        for (_, done) in self.topics {
-            total.redriven += done.redriven;
-            total.parked += done.parked;
-            total.discarded += done.discarded;
-            total.before += done.before;
-            for (why, (count, place)) in &done.refused {
-                total.refused.entry(why.clone()).or_insert((0, *place)).0 += count;
-            }
-        }
-        total
-    }
-
-    /// Whether every letter that was meant was dealt with, and those that were named are there.
-    pub(super) fn has_all(&self, wish: &Wish) -> bool {
-        let total = self.total();
-        total.refused.is_empty() && total.all() + total.before >= wish.places.len() as u64
-    }
-
-    /// What was done, in one line.
-    pub(super) fn sentence(&self) -> String {
-        let total = self.total();
-        let mut parts = match self.act {
-            Act::Redrive => vec![format!("{} redriven", total.redriven), format!("{} parked", total.parked)],
-            Act::Discard => vec![format!("{} discarded", total.discarded)],
-        };
-        if total.before > 0 {
-            parts.push(format!("{} dealt with before", total.before));
-        }
-        parts.extend(
-            total
-                .refused
-                .iter()
-                .map(|(why, (count, place))| format!("{count} refused, such as {place}: {why}")),
-        );
-        let error =
-            self.error.map(|error| format!("; it ended before its time: {error}")).unwrap_or_default();
-        format!("{}{error}", parts.join(", "))
-    }
-
-    pub(super) fn text(&self) -> String {
-        let would = if self.is_dry { "would be: " } else { "" };
-        let again = match self.error {
-            Some(_) => {
-                "\nThe same command goes on where this one has stopped: what was dealt with is left out."
-            }
-            None if !self.is_dry && self.total().parked > 0 => {
-                "\nWhat was parked had been redriven too often: --from-topic with the parking topic and a greater --cap sends it again."
-            }
-            None => "",
-        };
-        format!("{would}{}{again}", self.sentence())
-    }
-
-    pub(super) fn question(&self) -> String {
-        let total = self.total();
-        match self.act {
-            Act::Redrive => format!("Redrive {} letters?", total.redriven + total.parked),
-            Act::Discard => format!("Mark {} letters as dealt with?", total.discarded),
-        }
-    }
-
-    pub(super) fn json(&self) -> Value {
-        let topics = self.topics.iter().map(|(letters, done)| {
-            let mut value = json!(done);
-            let refused = done.refused.iter();
-            let refused =
-                refused.map(|(why, (count, place))| json!({ "reason": why, "count": count, "one": place }));
-            value["refused"] = refused.collect();
-            value["letters"] = letters.clone().into();
-            value
-        });
-        json!({
-            "dry_run": self.is_dry,
-            "act": self.audit,
-            "topics": topics.collect::<Vec<_>>(),
-            "error": self.error.map(ToString::to_string),
-        })
+pub(super) fn question(report: &Report) -> String {
+    let total = report.total();
+    match report.act {
+        Act::Redrive => format!("Redrive {} letters?", total.redriven + total.parked),
+        Act::Discard => format!("Mark {} letters as dealt with?", total.discarded),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::RetryPolicy;
 use crate::config::Reader;
+use crate::{Delays, RetryPolicy};
 
 /// What configuration says about retries; where it is silent, the handler's own policy counts. The same under
 /// `[services.NAME.retry]` and `[services.NAME.handlers.HANDLER.retry]`.
@@ -18,6 +18,10 @@ pub struct RetryOverrides {
     /// After the first failure, no attempt is planned for later than this. One that waited for a worker or for the store
     /// still begins, since a fault never dead-letters.
     pub budget: Option<Duration>,
+    /// Where events wait that are tried later, out of their lanes; none keeps all of them there.
+    pub later: Option<Delays>,
+    /// After so many attempts in its lane an event is tried later.
+    pub in_place: Option<u32>,
 }
 
 impl RetryOverrides {
@@ -29,18 +33,23 @@ impl RetryOverrides {
             initial_delay: self.initial_delay.unwrap_or(own.initial_delay),
             max_delay: self.max_delay.unwrap_or(own.max_delay),
             budget: self.budget.unwrap_or(own.budget),
+            later: self.later.unwrap_or(own.later),
+            in_place: self.in_place.unwrap_or(own.in_place),
         }
     }
 
     /// Reads a section; what it does not say is as in `base`.
     pub(super) fn read(reader: &mut Reader, section: &str, base: &Self) -> Self {
         let key = |name: &str| format!("{section}.{name}");
+        let in_place = reader.optional_integer_in(&key("in_place"), 1..=1_000_000);
         let attempts = reader.optional_integer_in(&key("max_attempts"), 1..=1_000_000);
         Self {
             max_attempts: attempts.or(base.max_attempts),
             initial_delay: reader.optional_duration(&key("initial_delay")).or(base.initial_delay),
             max_delay: reader.optional_duration(&key("max_delay")).or(base.max_delay),
             budget: reader.optional_duration(&key("budget")).or(base.budget),
+            later: reader.optional_delays(&key("later")).or(base.later),
+            in_place: in_place.or(base.in_place),
         }
     }
 }

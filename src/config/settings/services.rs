@@ -173,6 +173,28 @@ impl Settings {
         })
     }
 
+    /// What is wrong when a handler would put events off for longer than it may try them: they would end as letters
+    /// instead. As the budget ends before events are forgotten, so does whatever is put off.
+    #[must_use]
+    pub fn puts_off_too_long(
+        &self,
+        service: &str,
+        handler: &str,
+        own_policy: RetryPolicy,
+    ) -> Option<Problem> {
+        let policy = self.handler(service, handler).retry.over(own_policy);
+        let longest = policy.later.longest().filter(|longest| *longest > policy.budget)?;
+        Some(Problem {
+            key: format!("services.{service}.handlers.{handler}.retry.later"),
+            value: Some(format!("{:?}", show_duration(longest))),
+            origin: None,
+            message: format!(
+                "allowed is at most the retry budget, which is {}",
+                show_duration(policy.budget)
+            ),
+        })
+    }
+
     fn general(&self) -> ServiceSettings {
         ServiceSettings {
             group: None,

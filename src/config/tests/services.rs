@@ -57,6 +57,7 @@ fn retries_are_handler_over_service_over_general_over_code() {
         initial_delay: Duration::from_secs(7),
         max_delay: Duration::from_secs(9),
         budget: Duration::from_secs(11),
+        ..RetryPolicy::default()
     };
     let attempts = |service, handler| settings.handler(service, handler).retry.over(own).max_attempts;
     assert_eq!(attempts("payments", "charge"), 4);
@@ -109,6 +110,24 @@ fn a_policy_in_code_that_outlasts_the_memory_is_a_problem() {
          must be at least the retry budget 8d plus the lease 10s, which is 8d 10s"
     );
     assert_eq!(settings.forgets_too_early("a", "patient", own, None), None);
+}
+
+#[test]
+fn what_is_put_off_for_longer_than_it_may_be_tried_is_a_problem() {
+    let text = "retry.later = [\"1m\", \"1h\"]\nservices.a.handlers.brief.retry.later = []";
+    let settings = load_text(text, &[]).unwrap().settings;
+    let own = RetryPolicy::default();
+    assert_eq!(
+        settings.puts_off_too_long("a", "any", own).unwrap().to_string(),
+        "services.a.handlers.any.retry.later = \"1h\": allowed is at most the retry budget, which is 15m"
+    );
+    assert_eq!(settings.puts_off_too_long("a", "brief", own), None);
+    assert_eq!(settings.puts_off_too_long("a", "any", RetryPolicy { budget: Duration::MAX, ..own }), None);
+    let list = "allowed is a list of up to 8 durations that ascend, such as [\"1m\", \"10m\", \"1h\"]";
+    for wrong in ["[\"2m\", \"1m\"]", "[\"0s\"]", "true"] {
+        let problems = problems_of(&format!("retry.later = {wrong}"), &[]);
+        assert!(problems[0].ends_with(list), "{problems:?}");
+    }
 }
 
 #[test]

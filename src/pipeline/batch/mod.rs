@@ -58,6 +58,7 @@ pub(super) async fn settle_all(
         batch.kept = Some(partition.topic.service.claims.keep(&requests, &claims, at));
         batch.now = Instant::now();
         for ((event, request), claim) in events.into_iter().zip(requests).zip(claims) {
+            let claim = event.event.remembering(claim);
             batch.answered(event, Asked { request, claim, at }).await;
         }
     }

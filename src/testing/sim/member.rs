@@ -71,6 +71,7 @@ pub(super) async fn run(seam: Seam) {
         clock: world.clock,
         chance: jitter,
         told: Some(told(&seam)),
+        sends_on: false,
         replay: None,
     };
     let run = assembly.run(&service);

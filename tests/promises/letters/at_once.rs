@@ -19,7 +19,7 @@ async fn shop(letters: i64) -> (Shop, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_anywhere_and_run_again_each_letter_is_sent_once() {
-    let (shop, all) = shop(60).await;
+    let (shop, all) = shop(200).await;
     for place in ["before_redrive:2", "before_transaction:3", "after_redrive:2"] {
         let killed = shop.pods.clone().variable("ONCEWISE_CRASH", place);
         let mut killed = shop.start(&killed, &["redrive", "--all", "--rate", "20", "--yes"]);
@@ -30,7 +30,7 @@ async fn killed_anywhere_and_run_again_each_letter_is_sent_once() {
     let (code, done) = shop.done(&["redrive", "--all", "--yes"]).await;
     assert_eq!((code, &done["redriven"]), (0, &json!(open)), "{done}");
     assert_eq!(keys(&shop.ours("redrive").read().await), all);
-    assert_eq!(shop.status().await, [0, 60, 0, 0]);
+    assert_eq!(shop.status().await, [0, 200, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

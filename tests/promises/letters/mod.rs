@@ -3,6 +3,8 @@
 mod at_once;
 mod foreign;
 mod groups;
+mod live;
+mod over_http;
 mod redrive;
 mod refused;
 
@@ -35,7 +37,9 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let topic = TestTopic::with_config(partitions, FOREVER).await;
         let audit = TestTopic::named(&format!("{}.audit", topic.name()));
-        let pods = Pods::of(topic.name(), folder.path()).with("TOPICS__AUDIT", audit.name());
+        // Otherwise what fails so often would wait instead of dying.
+        let pods = Pods::of(topic.name(), folder.path()).with("BREAKER__ENABLED", "false");
+        let pods = pods.with("TOPICS__AUDIT", audit.name());
         Shop { topic, audit, pods, _folder: folder }
     }
 
@@ -43,7 +47,8 @@ impl Shop {
     pub(super) async fn with_letters(partitions: i32, letters: impl IntoIterator<Item = Record>) -> Shop {
         let shop = Shop::new(partitions).await;
         let topic = shop.letters();
-        topic.create(partitions, FOREVER).await;
+        // As much more than the source takes as a worker wants.
+        topic.create(partitions, &[("retention.ms", "-1"), ("max.message.bytes", "8454144")]).await;
         let letters = letters.into_iter().map(|letter| {
             letter
                 .header("oncewise-original-topic", shop.topic.name())
