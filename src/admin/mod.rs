@@ -1,4 +1,4 @@
-//! What operators do over HTTP: `/api/v1`, for whoever brings the token.
+//! What operators do over HTTP: `/api/v1`, for whoever brings the token, and the console at `/`, which brings it.
 //!
 //! Another kind of thing to do is one more module with `endpoints`, one more line in `api`, and its part of
 //! `openapi.json`.
@@ -11,6 +11,7 @@
 //! | `body`       | the body of a request, with all that is wrong with it at once      |
 //! | `endpoints`  | endpoints with their paths                                         |
 //! | `overview`   | how this process is, what waits and why                            |
+//! | `page`       | the console                                                        |
 //! | `replays`    | the endpoints of replays                                           |
 //! | `looks`      | what takes longer than a request may                               |
 //! | `runner`     | the replays that run in this process                               |
@@ -25,6 +26,7 @@ mod described;
 mod endpoints;
 mod looks;
 mod overview;
+mod page;
 mod replays;
 mod runner;
 mod server;
@@ -94,7 +96,7 @@ impl Admin {
         let watched = Watched::new(&stage);
         drop(control.spawn(overview::sample(Arc::clone(&watched))));
         let replays = Arc::new(Replays::new(stage, stop));
-        tracing::info!(%address, "the admin API");
+        tracing::info!(%address, "the admin API and the console");
         drop(control.spawn(server::serve(listener, router(Key::of(&token), api(&watched, &replays)))));
         Ok(Some(Self { replays }))
     }
@@ -116,7 +118,11 @@ fn router(key: Key, api: Endpoints) -> Router {
         .fallback(answer::not_here)
         .method_not_allowed_fallback(answer::not_so)
         .layer(middleware::from_fn_with_state(key, auth::required));
-    Router::new().nest("/api/v1", api).fallback(answer::not_here).layer(middleware::map_response(as_it_is))
+    Router::new()
+        .merge(page::routes())
+        .nest("/api/v1", api)
+        .fallback(answer::not_here)
+        .layer(middleware::map_response(as_it_is))
 }
 
 /// No browser is to guess what an answer is.

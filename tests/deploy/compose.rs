@@ -63,16 +63,26 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// The secrets are made by the script that users are told to run.
     pub(crate) fn of(worker: &Value) -> Container {
+        let variables = worker["environment"].as_object().unwrap().iter();
+        let environment = variables.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+        Container::with(environment.collect(), "/run/secrets", &[])
+    }
+
+    /// With the secrets at `mounted`: those of the script that users are told to run, and these.
+    pub(crate) fn with(
+        environment: Vec<(String, String)>,
+        mounted: &str,
+        more: &[(&str, &str)],
+    ) -> Container {
         let folder = tempfile::tempdir().unwrap();
         let secrets = make_secrets(folder.path());
-        let environment = worker["environment"].as_object().unwrap().iter().map(|(name, value)| {
-            let value = value.as_str().unwrap();
-            let there = value.replace("/run/secrets", secrets.to_str().unwrap());
-            (name.clone(), if name.ends_with("_FILE") { there } else { value.to_owned() })
-        });
-        Container { environment: environment.collect(), folder }
+        for (name, secret) in more {
+            std::fs::write(secrets.join(name), secret).unwrap();
+        }
+        let there =
+            |(name, value): (String, String)| (name, value.replace(mounted, secrets.to_str().unwrap()));
+        Container { environment: environment.into_iter().map(there).collect(), folder }
     }
 
     /// Runs the real binary there, with the configuration that the image holds.

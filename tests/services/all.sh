@@ -5,6 +5,7 @@
 . tests/services/kafka_tls.sh
 . tests/services/redis.sh
 . tests/services/postgres.sh
+. tests/services/browser.sh
 
 # All but `oidc`, which needs one more library of the system.
 FEATURES=oncewise/crash-points,oncewise/fuzzing,oncewise/protobuf,oncewise/testing
@@ -19,6 +20,7 @@ start_services() {
     ONCEWISE_TEST_KAFKA_CLASSPATH="$(kafka_libs)/*"
     export ONCEWISE_TEST_KAFKA_CLASSPATH
     postgres_install
+    browser_fetch
     port=$(free_ports 9)
     redis_start "$WORK/redis" $((port + 3))
     postgres_start "$WORK/postgres" $((port + 4))

@@ -56,14 +56,24 @@ pub async fn ask(
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.map(|_| answer)
+        let mut answer = Vec::new();
+        // Not everybody closes a connection after its last answer.
+        while !is_whole(&answer) && stream.read_buf(&mut answer).await? > 0 {}
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     let answer = exchange.await.map_err(|error: std::io::Error| format!("{address}{path}: {error}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(format!("no HTTP: {answer:?}"))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or(format!("no status: {head:?}"))?;
     Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+}
+
+/// Whether an answer that says how long it is has come as a whole.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    length.is_some_and(|length: usize| answer.len() >= end + 4 + length)
 }
 
 /// The status and the body that `GET path` is answered with; what went wrong where nobody answers.

@@ -1,7 +1,9 @@
 //! What operators see and do over HTTP: the overview of a process, the description of its endpoints.
 
+mod browser;
 mod described;
 mod overview;
+mod page;
 
 use std::time::Duration;
 
