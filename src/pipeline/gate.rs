@@ -225,6 +225,12 @@ impl Gate {
         self.excuses()
     }
 
+    /// Whether another event has failed since the last answer.
+    pub(crate) fn has_company(&self, event: u128) -> bool {
+        let answers = self.answers();
+        self.state().breaker.as_ref().is_some_and(|breaker| breaker.has_company(event, answers))
+    }
+
     #[allow(dead_code, reason = "for whoever pauses handlers and shows their state")]
     pub(crate) fn view(&self) -> GateView {
         let state = self.state();
