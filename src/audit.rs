@@ -82,6 +82,13 @@ struct Entry<'a> {
     reason: Option<&'a str>,
 }
 
+impl Intent {
+    /// The same in all records of the act.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl Audit {
     /// Sees to it that the topic is there; makes it where the configuration lets us.
     ///
@@ -103,6 +110,11 @@ impl Audit {
         }
         let producer = RecordProducer::new(kafka, PATIENCE).map_err(|fault| error(fault.to_string()))?;
         Ok(Self { producer, topic: topics.audit.clone(), who: who() })
+    }
+
+    /// In whose name acts are written down.
+    pub(crate) fn who(&self) -> &str {
+        &self.who
     }
 
     /// In somebody else's name than that of the user whose process this is.

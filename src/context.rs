@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Publication, PublishError, Record,
+    pipeline::NewRecord,
     publication::{Origin, Outbox},
+    telemetry::spans::{Process, Sending},
 };
 
 /// What [`handle`](crate::Handler::handle) may know about this attempt.
@@ -34,11 +36,17 @@ pub(crate) struct Run {
     /// Made when it is asked for.
     pub(crate) cancelled: OnceLock<CancellationToken>,
     pub(crate) replay: bool,
+    /// The span of the work on the record, of which the attempt is a part.
+    pub(crate) span: Option<Arc<Process>>,
 }
 
 impl Context {
     pub(crate) fn new(run: Run, origin: Origin) -> Self {
         let outbox = Outbox::new(origin, Arc::clone(&run.delivered));
+        let outbox = match &run.span {
+            Some(span) => outbox.within(span.part()),
+            None => outbox,
+        };
         Self(Arc::new(Inner { run, idempotency_key: OnceLock::new(), outbox }))
     }
 
@@ -56,6 +64,16 @@ impl Context {
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
+    }
+
+    /// The span of the work on the record, where somebody records it.
+    pub(crate) fn span(&self) -> Option<&Process> {
+        self.0.run.span.as_deref()
+    }
+
+    /// Has an event out say that this attempt sent it, where somebody records that.
+    pub(crate) fn sending(&self, record: &mut NewRecord) -> Option<Sending> {
+        Sending::from(self.span()?, Some(*self.outbox().trace()), record, false)
     }
 
     /// Where the event came from.

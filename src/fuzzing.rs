@@ -10,20 +10,21 @@ use serde::Deserialize;
 
 use crate::{
     Bytes, Codec, Confluent, Header, Json, Protobuf, Raw, Record, TypedJson, check, cloud_event, config,
-    ledger, publication, redis, replay, store, telemetry::TraceContext,
+    ledger, letters, publication, redis, replay, store, telemetry::TraceContext,
 };
 
 /// What has to answer.
 pub type Target = fn(&[u8]);
 
 /// All of them.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("cloud_event", cloud_event),
     ("config", |bytes| text(bytes, config::fuzz)),
     ("confluent", confluent),
     ("headers", headers),
     ("json", json),
     ("ledger_entry", |bytes| ledger::fuzz(&record_of(bytes))),
+    ("letters", |bytes| letters::fuzz(&record_of(bytes))),
     ("notes", notes),
     ("protobuf", protobuf),
     ("redis_replies", redis::fuzzing::replies),

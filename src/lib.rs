@@ -27,12 +27,14 @@ mod crash;
 pub mod crash;
 mod erased;
 mod evidence;
+mod fleet;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handler;
 pub mod kafka;
 mod ledger;
+mod letters;
 mod outcome;
 pub mod pipeline;
 mod publication;

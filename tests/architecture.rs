@@ -63,6 +63,13 @@ fn only_src_redis_names_redis() {
 }
 
 #[test]
+fn only_one_file_names_opentelemetry() {
+    let uses = |text: &str| code(text).any(|line| line.contains("opentelemetry"));
+    assert_eq!(trespassers(uses, &["src/telemetry/spans/otlp.rs"]), [""; 0]);
+    assert_ne!(trespassers(uses, &[]), [""; 0], "the search finds what is there");
+}
+
+#[test]
 fn the_pure_parts_do_no_io_and_read_no_clock() {
     for name in [
         "src/pipeline/breaker.rs",

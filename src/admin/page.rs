@@ -8,7 +8,7 @@ use axum::{
 };
 
 /// Its files: path, kind and content.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("console/index.html")),
     ("/console.css", "text/css; charset=utf-8", include_str!("console/console.css")),
     ("/icon.svg", "image/svg+xml", include_str!("console/icon.svg")),
@@ -17,6 +17,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("/dom.js", SCRIPT, include_str!("console/dom.js")),
     ("/plots.js", SCRIPT, include_str!("console/plots.js")),
     ("/services.js", SCRIPT, include_str!("console/services.js")),
+    ("/letters.js", SCRIPT, include_str!("console/letters.js")),
     ("/replays.js", SCRIPT, include_str!("console/replays.js")),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
+    dead_letters::DeadLetters,
+    fleet::{Pause, Resume, Status},
+    new::New,
     produce::{ProduceRecipe, Rate},
     replay::Replay,
     rewind::Rewind,
@@ -21,7 +24,8 @@ pub(super) struct Args {
     /// Reads DIR/NAME.toml after default.toml
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
-    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `replay` and `rewind` take NAME alone
+    /// Consumes PHYSICAL where the code says LOGICAL; `produce`, `dead-letters`, `replay`, `rewind`, `pause` and `resume` take
+    /// NAME alone
     #[arg(long = "topic", value_name = "LOGICAL=PHYSICAL", global = true)]
     topics: Vec<String>,
     #[command(subcommand)]
@@ -57,10 +61,36 @@ pub(super) enum Verb {
     /// Looks at what is remembered of one event, or lets it be forgotten
     #[command(subcommand)]
     Dedupe(Dedupe),
+    /// Looks at what could not be handled, sends it again or puts it aside
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Writes a project to begin with: a service with one handler and its test
+    New(New),
     /// Runs a range of the past again: only what has never taken effect does so now
     Replay(Replay),
     /// Moves the offsets of a stopped group back, so that it meets everything from there on once more
     Rewind(Rewind),
+    /// Lets nothing new begin in any pod of a service, until it is resumed
+    Pause(Pause),
+    /// Lets what was paused go on
+    Resume(Resume),
+    /// Shows all pods of the services: what is paused, how far they are, and how they are
+    Status(Status),
+}
+
+impl Verb {
+    /// Whether `--topic NAME` says what it is about.
+    fn takes_a_topic(&self) -> bool {
+        matches!(
+            self,
+            Self::Produce(_)
+                | Self::DeadLetters(_)
+                | Self::Replay(_)
+                | Self::Rewind(_)
+                | Self::Pause(_)
+                | Self::Resume(_)
+        )
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,10 +210,23 @@ impl Args {
         Flags { config: self.config.clone(), profile: self.profile.clone(), topics }
     }
 
-    /// Where `produce` is to send to, and what `replay` and `rewind` are about: names without the `=` of a mapping. No name of a
-    /// topic holds one.
+    /// What the traces of this process are called, if its verb has any: after the service where one runs alone.
+    pub(super) fn traced_as<'a>(&'a self, otherwise: &'a str) -> Option<&'a str> {
+        match &self.verb {
+            Verb::Run { service } => match &service[..] {
+                [alone] => Some(alone),
+                _ => Some(otherwise),
+            },
+            Verb::Produce(_) => Some("produce"),
+            Verb::Replay(_) => Some("replay"),
+            _ => None,
+        }
+    }
+
+    /// Where `produce` is to send to, and what `dead-letters`, `replay` and `rewind` are about: names without the `=` of a
+    /// mapping. No name of a topic holds one.
     pub(super) fn targets(&self) -> Vec<String> {
-        let produces = matches!(self.verb, Verb::Produce(_) | Verb::Replay(_) | Verb::Rewind(_));
-        self.topics.iter().filter(|topic| produces && !topic.contains('=')).cloned().collect()
+        let takes = Verb::takes_a_topic(&self.verb);
+        self.topics.iter().filter(|topic| takes && !topic.contains('=')).cloned().collect()
     }
 }

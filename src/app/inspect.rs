@@ -47,6 +47,11 @@ pub(super) async fn inspect(
             findings.extend(ledger(settings, service, kafka, store).await);
         }
     }
+    if let Some(control) = &settings.topics.control
+        && all_answer
+    {
+        findings.extend(check::control(kafka, PATIENCE, control, creation).await);
+    }
     findings
 }
 

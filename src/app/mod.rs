@@ -3,9 +3,12 @@
 mod args;
 mod check;
 mod config;
+mod dead_letters;
 mod dedupe;
 mod demo;
+mod fleet;
 mod inspect;
+mod new;
 mod operator;
 mod probe;
 mod produce;
@@ -29,7 +32,8 @@ use crate::{
     erased::BoxFuture,
     evidence,
     pipeline::log_places_only,
-    service, telemetry,
+    service,
+    telemetry::{self, spans},
     worker::group_of,
 };
 
@@ -94,12 +98,16 @@ impl<C: AppConfig + Clone + 'static> App<C> {
     #[must_use]
     pub fn main(self) -> ExitCode {
         let args = Args::parse();
+        // No configuration that is there already is the new project's.
+        if let Verb::New(args) = &args.verb {
+            return new::run(args);
+        }
         let sources = Sources::new(args.flags(), std::env::vars_os());
         let loaded = match configuration::load::<C>(&sources) {
             Ok(loaded) => loaded,
             Err(problems) => return refuse(problems),
         };
-        let TelemetrySettings { log_format, log_filter, evidence } = &loaded.settings.telemetry;
+        let TelemetrySettings { log_format, log_filter, evidence, .. } = &loaded.settings.telemetry;
         // What these verbs print says all there is to say: a log would run over it, unless somebody asks for one.
         let speaks = !matches!(args.verb, Verb::Run { .. });
         let quiet = speaks && !loaded.settings.asks_for_logs();
@@ -114,6 +122,12 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                 "telemetry.evidence = {path:?}: the file cannot be written ({error}); give one that can, or none"
             ));
         }
+        if let Some(name) = args.traced_as(&loaded.settings.kafka.client_id)
+            && let Err(problem) =
+                spans::open(&loaded.settings.telemetry, &loaded.settings.kafka.client_id, name)
+        {
+            return refuse(problem);
+        }
         // Handlers that block every thread of theirs must not keep this one from signals and deadlines.
         let (handlers, own) = match (Runtime::new(), Builder::new_current_thread().enable_all().build()) {
             (Ok(handlers), Ok(own)) => (handlers, own),
@@ -123,12 +137,14 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         // Nor may they keep a finished process alive.
         handlers.shutdown_background();
         evidence::flush();
+        spans::flush();
         code
     }
 
     async fn act(&self, args: Args, loaded: Loaded<C>, handlers: &Handle) -> ExitCode {
         let targets = args.targets();
         match args.verb {
+            Verb::New(args) => new::run(&args),
             Verb::Config => config::show(&loaded.settings),
             Verb::Demo { orders } => match &self.demo {
                 Some(demo) => demo::run(demo, &self.build, loaded, orders, handlers).await,
@@ -150,12 +166,28 @@ impl<C: AppConfig + Clone + 'static> App<C> {
                 Ok(services) => dedupe::run(&loaded.settings, &services, &args).await,
                 Err(code) => code,
             },
+            Verb::DeadLetters(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => dead_letters::run(&loaded.settings, &services, &args, &targets).await,
+                Err(code) => code,
+            },
             Verb::Replay(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => replay::run(&loaded.settings, &services, &args, &targets, handlers).await,
                 Err(code) => code,
             },
             Verb::Rewind(args) => match self.services(&loaded, &[], handlers).await {
                 Ok(services) => rewind::run(&loaded.settings, &services, &args, &targets, handlers).await,
+                Err(code) => code,
+            },
+            Verb::Pause(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => fleet::pause(&loaded.settings, &services, &args, &targets).await,
+                Err(code) => code,
+            },
+            Verb::Resume(args) => match self.services(&loaded, &[], handlers).await {
+                Ok(services) => fleet::resume(&loaded.settings, &services, &args, &targets).await,
+                Err(code) => code,
+            },
+            Verb::Status(args) => match self.services(&loaded, &args.service, handlers).await {
+                Ok(services) => fleet::status(&loaded.settings, &services, &args).await,
                 Err(code) => code,
             },
             Verb::Check(args) => match self.services(&loaded, &args.service, handlers).await {

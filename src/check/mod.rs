@@ -75,6 +75,25 @@ pub async fn audit(client: &KafkaClient, timeout: Duration, topic: &str, creatio
     }
 }
 
+/// Looks at the topic by which operators speak to all pods; makes it where wanted. As for [`audit`], nothing is found
+/// where no broker answers.
+pub async fn control(
+    client: &KafkaClient,
+    timeout: Duration,
+    topic: &str,
+    creation: Creation,
+) -> Vec<Finding> {
+    let plan = TopicPlan::control(topic, creation.replication_factor);
+    let ensured = match TopicAdmin::new(client, timeout) {
+        Ok(admin) => admin.ensure(&plan, creation.create).await,
+        Err(_) => return Vec::new(),
+    };
+    match ensured {
+        Err(fault) if matches!(fault.kind, FaultKind::Unreachable | FaultKind::Untrusted) => Vec::new(),
+        ensured => rules::control(&plan, &ensured),
+    }
+}
+
 async fn ask(
     client: &KafkaClient,
     timeout: Duration,

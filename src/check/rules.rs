@@ -111,6 +111,28 @@ pub(super) fn audit(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> 
     findings
 }
 
+/// The topic by which operators speak to all pods. One that is not there has never said anything.
+pub(super) fn control(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> Vec<Finding> {
+    let mut findings = ours(plan, ensured);
+    for finding in &mut findings {
+        match ensured {
+            Ok(Ensured::Missing) => {
+                finding.state = State::Warning;
+                finding.found = "does not exist; without it nothing can be paused".to_owned();
+            }
+            Ok(Ensured::Found(flaws)) if flaws.is_empty() => {
+                finding.found = "keeps the last word under each key".to_owned();
+            }
+            Err(_) => {
+                finding.advice =
+                    finding.advice.take().map(|advice| format!("{advice}, or set topics.control = \"off\""))
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
 /// Since when a handler's ledger has everything.
 pub(crate) fn ledger(report: &Report) -> Finding {
     let subject = format!("ledger of {}", report.handler);

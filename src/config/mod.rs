@@ -45,7 +45,7 @@ pub use settings::{
     AdminSettings, BreakerSettings, DeadLetterSettings, DedupeSettings, HandlerSettings, HttpSettings,
     InstanceId, KafkaSettings, LedgerSettings, LogFormat, OnUnavailable, Ordering, Property, RedisMode,
     RedisSettings, RetryOverrides, ServiceSettings, Settings, StartFrom, TelemetrySettings, TopicsSettings,
-    WorkerSettings,
+    TraceRatio, WorkerSettings,
 };
 pub use sources::{Flags, Sources};
 

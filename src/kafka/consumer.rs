@@ -165,6 +165,10 @@ impl Poller {
         for (name, queue) in self.queues.iter() {
             let Some((partition, room)) = group.assignment().room(name, group.bounds) else { continue };
             let Some(topic) = self.topics.get(&*name.0) else { continue };
+            // What is fetched already stays in its queue.
+            if partition.topic.hold.is_closed() {
+                continue;
+            }
             if room.records == 0 {
                 fetched = fetched.max(Fetched::Full);
                 continue;

@@ -24,9 +24,11 @@ mod stall;
 mod start;
 mod stretch;
 mod subscription;
+mod tail;
 mod topic_ids;
 mod topic_plan;
 mod topics;
+mod transactions;
 mod upkeep;
 pub(crate) mod watcher;
 
@@ -38,6 +40,8 @@ pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};
 pub(crate) use seen::{Assigned, Seen};
 pub(crate) use stretch::Stretch;
+pub(crate) use tail::Tail;
+pub(crate) use transactions::{TransactionError, Transactions};
 pub(crate) use watcher::Watcher;
 
 pub use client::{KafkaClient, OWNED, is_sensitive};

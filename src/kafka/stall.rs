@@ -124,6 +124,7 @@ impl Group {
                 running.fetched = None;
             }
             let changed = running.stillness.look(sight);
+            let is_explained = is_explained || running.partition.topic.hold.is_closed();
             if is_explained || changed || !running.is_fed() || running.partition.is_at_work() {
                 self.moves(name, running);
                 continue;

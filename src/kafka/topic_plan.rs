@@ -83,6 +83,8 @@ pub struct TopicPlan {
     source_keeps: Option<Kept>,
     /// The broker has limits for timestamps, which must not refuse a copy.
     any_timestamp: bool,
+    /// It is read as a whole by every worker that starts, and its times are those of the brokers.
+    is_control: bool,
 }
 
 /// What is wrong with a topic of ours.
@@ -113,6 +115,7 @@ impl TopicPlan {
             max_message_bytes: config.map(|config| config.max_message_bytes.saturating_add(HEADROOM)),
             source_keeps: config.map(TopicConfig::kept),
             any_timestamp: config.is_some_and(|config| config.limits_timestamps),
+            is_control: false,
         }
     }
 
@@ -127,7 +130,14 @@ impl TopicPlan {
             // What is written there is always new.
             source_keeps: Some(Kept::For(Duration::ZERO)),
             any_timestamp: false,
+            is_control: false,
         }
+    }
+
+    /// For what operators tell all pods, and what these say of themselves: one partition, of which the last word under
+    /// each key counts.
+    pub fn control(name: &str, replication_factor: Option<i32>) -> Self {
+        Self { compact: true, is_control: true, ..Self::audit(name, replication_factor) }
     }
 
     /// For the ledger of a group that consumes these sources: as many partitions and copies as the largest of them.
@@ -146,7 +156,13 @@ impl TopicPlan {
             max_message_bytes: None,
             source_keeps: None,
             any_timestamp: false,
+            is_control: false,
         }
+    }
+
+    /// For what has become of a topic's letters: of each the last word counts.
+    pub fn marks(name: &str, replication_factor: Option<i32>) -> Self {
+        Self { compact: true, ..Self::audit(name, replication_factor) }
     }
 
     /// The settings to create it with.
@@ -157,8 +173,18 @@ impl TopicPlan {
             ("cleanup.policy", self.policy().to_owned()),
             ("retention.ms", "-1".to_owned()),
             ("retention.bytes", "-1".to_owned()),
-            ("message.timestamp.type", "CreateTime".to_owned()),
+            ("message.timestamp.type", self.timestamps().to_owned()),
         ];
+        if self.is_control {
+            // Compaction leaves the last segment alone, and reports come every few seconds.
+            let small = [
+                ("segment.bytes", "2097152"),
+                ("segment.ms", "600000"),
+                ("min.cleanable.dirty.ratio", "0.1"),
+                ("delete.retention.ms", "3600000"),
+            ];
+            settings.extend(small.map(|(key, value)| (key, value.to_owned())));
+        }
         if let Some(bytes) = self.max_message_bytes {
             settings.push(("max.message.bytes", bytes.to_string()));
         }
@@ -167,6 +193,10 @@ impl TopicPlan {
             settings.push(("message.timestamp.after.max.ms", i64::MAX.to_string()));
         }
         settings
+    }
+
+    fn timestamps(&self) -> &'static str {
+        if self.is_control { "LogAppendTime" } else { "CreateTime" }
     }
 
     fn policy(&self) -> &'static str {

@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{dead_letter::Disposition, limits::Limits, route::Route, sent_on::SentOn};
-use crate::{DedupeKey, Record, Unknown, cloud_event::to_binary, erased::Job, routes::Table};
+use crate::{
+    DedupeKey, Record, Unknown, cloud_event::to_binary, erased::Job, routes::Table, telemetry::spans::Process,
+};
 
 /// The longest dedupe key, in bytes: it travels in a header of the dead letter.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -27,6 +29,8 @@ pub(crate) struct Event {
     /// What its handler sees: the record, and of a structured CloudEvent the one in binary mode.
     pub(crate) meta: Arc<Record>,
     pub(crate) job: Arc<dyn Job>,
+    /// The span of the work on it, where somebody records it.
+    pub(crate) span: Option<Arc<Process>>,
     /// Of what we have sent on ourselves.
     pub(crate) sent_on: Option<Box<SentOn>>,
 }
@@ -103,7 +107,9 @@ fn event(route: &Arc<Route>, meta: Arc<Record>, unknown: Unknown) -> Decoded {
             let why = job.key().why_empty().map_or_else(String::new, |why| format!(": {why}"));
             no_key(format!("the dedupe key is empty{why}"))
         }
-        1..=MAX_KEY_BYTES => Decoded::Event(Event { route: Arc::clone(route), meta, job, sent_on: None }),
+        1..=MAX_KEY_BYTES => {
+            Decoded::Event(Event { route: Arc::clone(route), meta, job, sent_on: None, span: None })
+        }
         length => no_key(format!("the dedupe key has {length} bytes; {MAX_KEY_BYTES} are allowed")),
     }
 }

@@ -86,6 +86,7 @@ impl Delivery<'_> {
             attempt: grant.attempts + 1,
             cancelled: cancelled.map(OnceLock::from).unwrap_or_default(),
             replay: service.replay.is_some(),
+            span: event.span.clone(),
         };
         let handler = event.route.handler.name();
         Context::new(run, Origin { names: Arc::clone(&service.names), handler, key })

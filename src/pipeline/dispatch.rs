@@ -35,14 +35,14 @@ pub(crate) enum Attempt {
 pub(crate) struct Running {
     call: Call<Handled>,
     began: Instant,
-    /// Whose run it is, where that is to be noted.
+    /// Whose run it is, where that is to be noted or recorded.
     noted: Option<Context>,
 }
 
 impl Running {
     /// Calls the handler; nothing of it has run before the first [`step`](Self::step) or [`rest`](Self::rest).
     pub(crate) fn begin(job: &Arc<dyn Job>, ctx: &Context, began: Instant) -> Self {
-        let noted = evidence::is_on().then(|| ctx.clone());
+        let noted = (evidence::is_on() || ctx.span().is_some()).then(|| ctx.clone());
         if let Some(ctx) = &noted {
             evidence::note(|| of_run(Happened::Began, ctx, None));
         }
@@ -73,11 +73,19 @@ impl Running {
         if let Some(ctx) = &self.noted {
             evidence::note(|| of_run(Happened::Returned, ctx, Some(outcome.as_str())));
         }
-        match answer {
+        let attempt = match answer {
             Ok(Ok(handled)) => Attempt::Handled(handled),
             Ok(Err(failed)) => Attempt::Failed(failed),
             Err(broken) => Attempt::Failed(broken.into()),
+        };
+        if let Some((ctx, span)) = self.noted.as_ref().and_then(|ctx| Some((ctx, ctx.span()?))) {
+            let error = match &attempt {
+                Attempt::Handled(_) => None,
+                Attempt::Failed(failed) => Some(failed.error.clone()),
+            };
+            span.attempt(*ctx.outbox().trace(), ctx.attempt(), outcome, self.began.elapsed(), error);
         }
+        attempt
     }
 }
 

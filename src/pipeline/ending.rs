@@ -13,13 +13,17 @@ use super::{
     produce::ProduceError,
     route::Route,
     sent_on::SentOn,
+    spring,
 };
 use crate::{
     DedupeKey,
     crash::crash_point,
     evidence::{Happened, Note, note},
     store::Grant,
-    telemetry::metrics::Label,
+    telemetry::{
+        metrics::{Label, Outcome},
+        spans::{Process, Sending},
+    },
 };
 
 /// Between two tries to send a dead letter; doubles from the first to the second.
@@ -57,7 +61,8 @@ impl Delivery<'_> {
         claimed: &Claimed,
         end: &Ending<'_>,
     ) -> Result<How, Stopped> {
-        if self.dead_letter(Some(&event.route), Some(event.key()), end).await.is_err() {
+        let (route, key, span) = (&event.route, event.key(), event.span.as_deref());
+        if self.dead_letter(Some(route), Some(key), span, end).await.is_err() {
             self.hand_over(claimed, end.attempts, end.first_failure, end.in_doubt).await;
             return Err(Stopped);
         }
@@ -74,7 +79,8 @@ impl Delivery<'_> {
             in_doubt: false,
             failed: &failed,
         };
-        self.dead_letter(Some(&event.route), Some(event.key()), &end).await?;
+        let (route, key, span) = (&event.route, event.key(), event.span.as_deref());
+        self.dead_letter(Some(route), Some(key), span, &end).await?;
         Ok(How::DeadLettered)
     }
 
@@ -83,6 +89,7 @@ impl Delivery<'_> {
         &self,
         route: Option<&Route>,
         key: Option<&DedupeKey>,
+        span: Option<&Process>,
         end: &Ending<'_>,
     ) -> Result<(), Stopped> {
         let service = self.service();
@@ -105,6 +112,11 @@ impl Delivery<'_> {
         let original = sent_on.map(|sent_on| sent_on.original(self.record));
         let about = original.as_ref().unwrap_or(self.record);
         let mut letter = letter(about, &verdict, service.clock.now());
+        // Beside what the record came with: a letter has all of that, and the last one counts.
+        let sending = span.and_then(|span| Sending::from(span, None, &mut letter, true));
+        if service.spring_headers {
+            spring::add_headers(&mut letter);
+        }
         let mut disposition = end.disposition;
         let mut is_whole = true;
         let mut pause = SEND_AGAIN.0;
@@ -133,6 +145,10 @@ impl Delivery<'_> {
             outcome: Some(disposition.as_str()),
             ..Note::record(Happened::DeadLettered, self.record)
         });
+        if let (Some(span), Some(sending)) = (span, sending) {
+            sending.acknowledged();
+            span.end(Outcome::DeadLettered, Some(disposition));
+        }
         self.partition.topic.metrics(route).dead_letter(disposition);
         service.status.dead_lettered(self.record, &verdict, disposition);
         Ok(())

@@ -7,7 +7,7 @@ use super::{
     failure::Failed,
     produce::{NewRecord, ProduceError},
 };
-use crate::{Context, Header, publication::Outgoing};
+use crate::{Context, Header, publication::Outgoing, telemetry::spans::Sending};
 
 /// Between two tries to send; doubles from the first to the second.
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -23,8 +23,9 @@ impl Delivery<'_> {
             return Ok(());
         }
         let service = self.service();
-        let records: Vec<NewRecord> =
+        let mut records: Vec<NewRecord> =
             events.into_iter().map(|event| record(event, |topic| service.physical(topic))).collect();
+        let sendings: Vec<Sending> = records.iter_mut().filter_map(|record| ctx.sending(record)).collect();
         let mut pause = SEND_AGAIN.0;
         loop {
             match service.producer.send(&records).await {
@@ -39,6 +40,7 @@ impl Delivery<'_> {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(SEND_AGAIN.1);
         }
+        sendings.into_iter().for_each(Sending::acknowledged);
         records.iter().for_each(|record| service.status.metrics.published(&record.topic));
         Ok(())
     }

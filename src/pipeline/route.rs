@@ -11,6 +11,7 @@ use super::{
     dedupe::Claims,
     dispatch::Crowd,
     gate::{Gate, Gates},
+    hold::Hold,
     limits::Limits,
     produce::Producer,
     replaying::Replaying,
@@ -25,7 +26,7 @@ use crate::{
     publication::Names,
     routes::Table,
     store::{Clock, KeySpace, OwnerFactory},
-    telemetry::{HandlerMetrics, metrics::Outcome},
+    telemetry::{HandlerMetrics, metrics::Outcome, spans::Process},
 };
 
 /// Hears of every record that is settled, and how.
@@ -68,6 +69,8 @@ pub(crate) struct ServiceRun {
     pub(crate) replay: Option<Arc<Replaying>>,
     /// The topic where the ends of its events are written down, if they are.
     pub(crate) ledger: Option<String>,
+    /// Whether its letters speak to Spring's consoles, too.
+    pub(crate) spring_headers: bool,
 }
 
 impl fmt::Debug for ServiceRun {
@@ -119,6 +122,8 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) table: Table<Arc<Route>>,
     pub(crate) limits: Limits,
+    /// Closed while a person has paused it, or its whole service; the copies of its records with it.
+    pub(crate) hold: Arc<Hold>,
     /// Counts what no handler takes; where one takes every record, that one's.
     pub(crate) nobody: HandlerMetrics,
     /// Records received, counted apart from what became of them.
@@ -128,6 +133,12 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
+    /// The span of the work on a record that begins, where somebody records it.
+    #[inline]
+    pub(super) fn span(&self, record: &Arc<Record>, route: Option<&Route>) -> Option<Arc<Process>> {
+        Process::begin(record, &self.service.names, route.map(|route| route.handler.name()))
+    }
+
     /// The topic of this name, which holds copies of ours of this topic's records. They are counted together.
     pub(crate) fn of_copies(&self, name: String) -> Self {
         Self {
@@ -135,6 +146,7 @@ impl Topic {
             name: name.into(),
             table: self.table.clone(),
             limits: self.limits,
+            hold: Arc::clone(&self.hold),
             nobody: self.nobody.clone(),
             consumed: self.consumed.clone(),
             copies_of: Some(Arc::clone(&self.name)),

@@ -23,7 +23,7 @@ pub(super) enum Ran {
     Over(Attempt, Pass),
     /// It did not begin: by then the claim was no longer certain.
     Uncertain,
-    /// It did not begin: by then the handler's gate was shut.
+    /// It did not begin: by then the handler's gate was shut, or a person had paused it.
     Shut,
 }
 
@@ -49,7 +49,12 @@ impl Delivery<'_> {
     ) -> Result<Ran, Stopped> {
         let (route, service, job) = (&event.route, self.service(), &event.job);
         let alone = claimed.grant.takeovers >= TAKEOVERS_BEFORE_ALONE;
-        let _place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch)).await?;
+        let place = self.partition.unless_stopped(service.capacity.place(self.partition.epoch));
+        let _place = tokio::select! {
+            biased;
+            () = self.partition.topic.hold.closed() => return Ok(Ran::Shut),
+            place = place => place?,
+        };
         if let Some(pace) = service.replay.as_ref().and_then(|replay| replay.pace.as_ref()) {
             self.partition.unless_stopped(pace.turn()).await?;
         }

@@ -45,18 +45,19 @@ pub(super) async fn settle(
     stage: Stage,
 ) -> Result<Settled, Stopped> {
     let delivery = Delivery { partition, record };
-    let (route, how) = match stage {
+    let (route, span, how) = match stage {
         Stage::Asked { event, asked, near, begun } => {
             let request = asked.request.clone();
             let how = delivery.event(&event, request, Some((asked, near)), begun).await?;
-            (Some(event.route), how)
+            (Some(event.route), event.span, how)
         }
         Stage::Shut(event) => {
             let request = delivery.claim_request(&event);
             let how = delivery.event(&event, request, None, None).await?;
-            (Some(event.route), how)
+            (Some(event.route), event.span, how)
         }
         Stage::Unfit(route, disposition, why) => {
+            let span = partition.topic.span(record, route.as_deref());
             let end = Ending {
                 disposition,
                 attempts: 0,
@@ -64,10 +65,13 @@ pub(super) async fn settle(
                 in_doubt: false,
                 failed: &Failed::finally(why),
             };
-            delivery.dead_letter(route.as_deref(), None, &end).await?;
-            (route, How::DeadLettered)
+            delivery.dead_letter(route.as_deref(), None, span.as_deref(), &end).await?;
+            (route, span, How::DeadLettered)
         }
     };
+    if let Some(span) = span {
+        span.end(how.outcome(), None);
+    }
     delivery.service().settled(
         partition.topic.metrics(route.as_deref()),
         how,
@@ -103,6 +107,7 @@ impl Delivery<'_> {
             let (claim, at, entry) = match first.take() {
                 Some((Asked { claim, at, .. }, near)) => (claim, at, (near, None)),
                 None => {
+                    self.partition.unless_held_or_stopped().await?;
                     let pass = self.pass(event, &mut failures).await?;
                     let near =
                         self.partition.unless_stopped(service.near.place(self.partition.epoch)).await?;

@@ -289,6 +289,11 @@ impl Partition {
         }
     }
 
+    /// Waits while a person has paused it.
+    pub(super) async fn unless_held_or_stopped(&self) -> Result<(), Stopped> {
+        if self.topic.hold.is_closed() { self.unless_stopped(self.topic.hold.opened()).await } else { Ok(()) }
+    }
+
     /// Ends when the partition was told to stop this long ago.
     pub(super) async fn stopped_for(&self, time: Duration) {
         self.stop.cancelled().await;

@@ -37,6 +37,9 @@ impl Partition {
     /// Takes batch after batch, until nothing is ready or the partition is told to stop.
     async fn work(self: Arc<Self>) {
         loop {
+            if self.unless_held_or_stopped().await.is_err() {
+                return;
+            }
             // A claim has to be kept alive until its handler has run: none is asked for long before that, unless
             // handlers answer at once.
             let is_quick = self.state().is_quick;
@@ -54,6 +57,9 @@ impl Partition {
                 }
                 Some(near)
             };
+            if self.topic.hold.is_closed() {
+                continue;
+            }
             let most = near.as_ref().map_or(BATCH, Places::number);
             let Some(turns) = self.next(most, if is_quick { most } else { 1 }) else { return };
             if settle_all(&self, turns, near, is_quick).await.is_err() {

@@ -12,7 +12,7 @@ use super::{Publication, PublishError};
 use crate::{
     Record,
     erased::Job,
-    telemetry::{TRACEPARENT, TraceContext},
+    telemetry::{TRACEPARENT, TraceContext, spans},
 };
 
 /// A dedupe key of up to this many bytes stands in the ids of the events out as it is; of a longer one, its digest.
@@ -99,8 +99,13 @@ impl Outbox {
         Self { origin, record, trace: OnceLock::new(), state: Mutex::default() }
     }
 
+    /// With this span for its attempt.
+    pub(crate) fn within(self, trace: TraceContext) -> Self {
+        Self { trace: trace.into(), ..self }
+    }
+
     pub(crate) fn trace(&self) -> &TraceContext {
-        let of_record = || self.record.trace().map_or_else(TraceContext::root, |trace| trace.child());
+        let of_record = || self.record.trace().map_or_else(spans::unrecorded_root, |trace| trace.child());
         self.trace.get_or_init(of_record)
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// So many records a second, and of what was not read no more than of the last second.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     rate: u32,
     since: Instant,
     /// Read, or given up.
@@ -12,11 +12,11 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    pub(super) fn new(rate: u32, now: Instant) -> Self {
+    pub(crate) fn new(rate: u32, now: Instant) -> Self {
         Self { rate, since: now, gone: 0 }
     }
 
-    pub(super) fn left(&mut self, now: Instant) -> u64 {
+    pub(crate) fn left(&mut self, now: Instant) -> u64 {
         let due = now.saturating_duration_since(self.since).as_millis() * u128::from(self.rate)
             / Duration::from_secs(1).as_millis();
         let due = u64::try_from(due).unwrap_or(u64::MAX);
@@ -24,7 +24,7 @@ impl Allowance {
         due.saturating_sub(self.gone)
     }
 
-    pub(super) fn take(&mut self, records: u64) {
+    pub(crate) fn take(&mut self, records: u64) {
         self.gone += records;
     }
 }

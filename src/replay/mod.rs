@@ -33,6 +33,7 @@ mod taken;
 mod tally;
 
 pub(crate) use act::{Acted, refuse_unknown};
+pub(crate) use allowance::Allowance;
 pub use bound::{Bound, BoundError};
 pub(crate) use error::ReplayError;
 pub use journal::{Entry, Part, State};

@@ -27,6 +27,7 @@ struct State {
     joined: bool,
     stopping: bool,
     store_down: Option<String>,
+    not_told: Option<String>,
     paused: BTreeMap<(String, i32), String>,
     stalled: BTreeMap<(String, i32), String>,
     notes: BTreeMap<String, String>,
@@ -88,6 +89,11 @@ impl ServiceHealth {
         lock(&self.0).store_down = Some(reason.into());
     }
 
+    /// Nothing begins yet, for what operators have paused is not known; `None` once it is.
+    pub fn not_told(&self, reason: Option<String>) {
+        lock(&self.0).not_told = reason;
+    }
+
     /// A partition waits for a person, as one with lost offsets does. A pause that somebody asked for, or that ends by
     /// itself, does not belong here.
     pub fn pause(&self, topic: &str, partition: i32, reason: impl Into<String>) {
@@ -147,6 +153,7 @@ impl ServiceHealth {
             joined: state.joined,
             stopping: state.stopping,
             store_down: state.store_down.clone(),
+            not_told: state.not_told.clone(),
             paused: state.paused.iter().map(paused).collect(),
             stalled: state.stalled.iter().map(paused).collect(),
             notes: state.notes.iter().map(|(about, what)| format!("{about}: {what}")).collect(),

@@ -6,6 +6,7 @@ mod log_fields;
 mod logs;
 pub mod metrics;
 mod probes;
+pub(crate) mod spans;
 mod trace_context;
 
 pub use health::{Health, ServiceHealth};

@@ -27,6 +27,8 @@ pub struct ServiceSnapshot {
     pub stopping: bool,
     /// Why the dedupe store cannot be used.
     pub store_down: Option<String>,
+    /// Why nothing begins yet: what operators have paused is not known.
+    pub not_told: Option<String>,
     /// Partitions that wait for a person.
     pub paused: Vec<Paused>,
     /// Partitions that stand still although records wait for them.
@@ -85,6 +87,9 @@ impl ServiceSnapshot {
         if self.stopping {
             return say("stopping".to_owned());
         }
+        if let Some(reason) = &self.not_told {
+            say(format!("nothing begins: {reason}"));
+        }
         if !self.joined {
             say("not in its consumer group".to_owned());
         }
@@ -98,6 +103,12 @@ impl ServiceSnapshot {
 }
 
 impl Snapshot {
+    /// Of one service alone.
+    pub(crate) fn of(&self, service: &str) -> Self {
+        let it = self.services.iter().filter(|known| known.name == service);
+        Self { stale_after: self.stale_after, services: it.cloned().collect() }
+    }
+
     /// `/livez`: every poll loop turns, and no partition stands still for no reason. Kafka and Redis have no say, since a
     /// restart repairs neither; nor has a service that has not begun to poll, which is what `/startupz` is for.
     #[must_use]

@@ -79,6 +79,21 @@ impl TraceContext {
         format!("{:016x}", self.span_id)
     }
 
+    /// The same, recorded by somebody or by nobody.
+    pub(crate) fn sampled(self, is_sampled: bool) -> Self {
+        let flags = if is_sampled { self.flags | SAMPLED } else { self.flags & !SAMPLED };
+        Self { flags, ..self }
+    }
+
+    pub(crate) fn trace_bits(&self) -> u128 {
+        self.trace_id.get()
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(crate) fn span_bits(&self) -> u64 {
+        self.span_id.get()
+    }
+
     /// Whether somebody records this trace.
     #[must_use]
     pub fn is_sampled(&self) -> bool {

@@ -19,6 +19,7 @@ pub fn context(idempotency_key: &str) -> Context {
         attempt: 1,
         cancelled: OnceLock::new(),
         replay: false,
+        span: None,
     };
     let names = Names { service: "test".into(), group: "test".into(), topics: None };
     let key = OriginKey::Text(idempotency_key.to_owned());

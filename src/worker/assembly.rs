@@ -10,8 +10,8 @@ use crate::{
     config::Settings,
     erased::ErasedHandler,
     pipeline::{
-        Capacity, Claims, Crowd, Gate, Gates, Limits, Producer, Replaying, Route, RouteSettings, ServiceRun,
-        Status, Told, Topic,
+        Capacity, Claims, Crowd, Gate, Gates, Hold, Limits, Producer, Replaying, Route, RouteSettings,
+        ServiceRun, Status, Told, Topic,
     },
     publication::Names,
     routes::Table,
@@ -73,6 +73,7 @@ impl Assembly<'_> {
             told: self.told.clone(),
             replay: self.replay.clone(),
             ledger: ledger_of(service, self.settings),
+            spring_headers: self.settings.dead_letter.spring_headers,
         })
     }
 
@@ -99,6 +100,7 @@ impl Assembly<'_> {
         Topic {
             nobody: table.whole().map_or_else(nobody, |route| route.metrics.clone()),
             table,
+            hold: Arc::new(Hold::default()),
             limits: Limits::of(&self.settings.service(run.name()).worker),
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),

@@ -26,9 +26,10 @@ use crate::{
     Service,
     admin::{Admin, Stage},
     config::Settings,
+    fleet::{self, Member},
     kafka::{Ended, KafkaClient, RecordProducer},
     ledger,
-    pipeline::{Crowd, ServiceRun},
+    pipeline::{Crowd, Producer, ServiceRun, Topic},
     store::{Clock, DedupeStore, OwnerFactory},
     telemetry::{Health, Metrics},
 };
@@ -57,11 +58,13 @@ pub struct Worker {
     drain_timeout: Duration,
     control: Control,
     admin: Option<Admin>,
+    fleet: Option<Member>,
 }
 
 #[derive(Debug)]
 struct Running {
     run: Arc<ServiceRun>,
+    topics: Vec<Arc<Topic>>,
     poller: JoinHandle<Ended>,
 }
 
@@ -106,13 +109,14 @@ impl Worker {
         let admin = Admin::start(stage, &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
+        let producer: Arc<dyn Producer> = Arc::new(producer);
         let wiring = wiring::Wiring {
             settings,
             parts,
             assembly: Assembly {
                 settings,
                 store: Arc::clone(&parts.store),
-                producer: Arc::new(producer),
+                producer: Arc::clone(&producer),
                 metrics: parts.metrics.clone(),
                 health: parts.health.clone(),
                 crowd,
@@ -135,11 +139,12 @@ impl Worker {
             services.iter().map(|service| settings.service(service.name()).worker.drain_timeout);
         let drain_timeout = drain_timeouts.max().unwrap_or(settings.worker.drain_timeout);
         let services = running.inspect_err(|_| stop.cancel())?;
+        let fleet = fleet(settings, parts, &services, producer, board, &control.handle());
         let statuses: Vec<_> = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
         let keepers = keepers.into_iter().zip(statuses.clone()).collect();
         control.handle().spawn(ledger::watch(Arc::clone(&parts.store), keepers));
         control.handle().spawn(continuity::watch(Arc::clone(&parts.store), statuses, memories));
-        Ok(Self { services, stop, drain_timeout, control, admin })
+        Ok(Self { services, stop, drain_timeout, control, admin, fleet })
     }
 
     /// Begins to drain. Nothing new starts; what runs may finish.
@@ -187,6 +192,10 @@ impl Worker {
             ended = worst;
         }
         ended = ended.max(replayed.unwrap_or(Ended::CutOff));
+        if let Some(member) = &self.fleet {
+            member.leave().await;
+        }
+        drop(self.fleet);
         self.control.finish().await;
         match (failure, ended) {
             (Some(reason), _) => Stopped::Failed(reason),
@@ -194,4 +203,27 @@ impl Worker {
             (None, Ended::CutOff) => Stopped::CutOff,
         }
     }
+}
+
+/// These services as members of their fleets, where there is a topic for it.
+fn fleet(
+    settings: &Settings,
+    parts: &Parts,
+    services: &[Running],
+    producer: Arc<dyn Producer>,
+    board: Board,
+    control: &Handle,
+) -> Option<Member> {
+    let (topic, group) = (settings.topics.control.clone()?, services.first()?.run.group().to_owned());
+    let at_work =
+        |running: &Running| fleet::AtWork { run: Arc::clone(&running.run), topics: running.topics.clone() };
+    let stage = fleet::Stage {
+        source: fleet::Source { kafka: parts.kafka.clone(), group, topic },
+        host: hostname(),
+        services: services.iter().map(at_work).collect(),
+        producer,
+        health: parts.health.clone(),
+        board,
+    };
+    Some(Member::start(stage, control))
 }

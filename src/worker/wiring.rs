@@ -35,6 +35,8 @@ impl Wiring<'_> {
         let mut topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
         // Ends with the runtime it runs on.
         drop(self.assembly.keep_claims_alive(&run, &topics));
+        // What holds one of these holds the copies of its records, too.
+        let sources = topics.clone();
         let copies: Vec<_> = topics.iter().map(|topic| Arc::new(redriven(topic))).collect();
         let ours = copies.iter().map(|topic| topic.name.to_string()).collect();
         topics.extend(copies);
@@ -67,11 +69,17 @@ impl Wiring<'_> {
             control: self.control.handle(),
             stop: self.stop.clone(),
         };
+        if self.settings.topics.control.is_some() {
+            // Nothing is claimed before it is known what is paused.
+            sources.iter().for_each(|topic| {
+                topic.hold.set(true);
+            });
+        }
         let instance_id = settings.worker.instance_id.as_ref().map(|id| id.of(service.name(), &hostname()));
         let poller =
             Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, instance_id.as_deref());
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
-        Ok(Running { run, poller })
+        Ok(Running { run, topics: sources, poller })
     }
 }
 

@@ -17,6 +17,7 @@ mod produce;
 mod refusals;
 mod setup;
 mod shutdown;
+mod traces;
 mod world;
 
 /// The binary under test.

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod clock;
+pub mod collector;
 pub mod disk;
 pub mod gateway;
 pub mod http;

@@ -1,11 +1,17 @@
 // The console: asks the worker every two seconds while somebody looks, and shows what it says.
 import { Refused, get, has, learn, token } from './api.js';
 import { $, clock, el, keep, lasting, put } from './dom.js';
+import { showLetters } from './letters.js';
 import { replayButtons, showReplays } from './replays.js';
 import { badge, drawServices, showServices } from './services.js';
 
 const STATUS = 2000;
 const SERIES = 5000;
+// What has endpoints of its own: its path, its place, and what shows it.
+const PARTS = [
+  ['/replays', 'replays', showReplays],
+  ['/dead-letters/{service}/groups', 'letters', (where) => showLetters(where, names)],
+];
 const RANK = { error: 0, warning: 1, notice: 2 };
 let names = [];
 let turn = 0;
@@ -17,19 +23,31 @@ function summary(status, findings) {
     return oldest < 2 ? 'All is well: nothing waits.' : 'All is well: no event has waited for long.';
   }
   if (worst.severity === 'notice') return 'Somebody wants it so:';
-  const services = [...new Set(findings.filter(({ severity }) => severity === worst.severity).map(({ service }) => service))];
-  return worst.severity === 'error' ? `Needs you: ${services.join(', ')}` : `Worth a look: ${services.join(', ')}`;
+  const worse = findings.filter(({ severity }) => severity === worst.severity);
+  const names = [...new Set(worse.flatMap(({ services }) => services))].join(', ');
+  return worst.severity === 'error' ? `Needs you: ${names}` : `Worth a look: ${names}`;
+}
+
+// What is said of several services in the same words is said once.
+function together(services) {
+  const found = new Map();
+  for (const service of services) {
+    for (const { severity, text } of service.findings) {
+      const known = found.get(severity + text);
+      if (known) known.services.push(service.name);
+      else found.set(severity + text, { severity, text, services: [service.name] });
+    }
+  }
+  return [...found.values()].sort((a, b) => RANK[a.severity] - RANK[b.severity]);
 }
 
 function showNow(status) {
-  const findings = status.services
-    .flatMap((service) => service.findings.map((finding) => ({ ...finding, service: service.name })))
-    .sort((a, b) => RANK[a.severity] - RANK[b.severity]);
+  const findings = together(status.services);
   $('now').dataset.state = findings[0]?.severity ?? 'well';
   put($('summary'), summary(status, findings));
-  keep($('findings'), findings, (finding) => `${finding.service} ${finding.severity} ${finding.text.replace(/\d+/g, '#')}`,
+  keep($('findings'), findings, ({ services, severity, text }) => `${services} ${severity} ${text.replace(/\d+/g, '#')}`,
     ({ severity }) => el('li', {}, badge(severity), el('span')),
-    (item, finding) => put(item.lastElementChild, `${finding.service}: ${finding.text}`));
+    (item, { services, text }) => put(item.lastElementChild, `${services.join(', ')}: ${text}`));
 }
 
 function showStatus(status) {
@@ -39,7 +57,18 @@ function showStatus(status) {
   put($('fresh'), `as of ${clock(status.at)}`);
   document.title = `Oncewise: ${$('summary').textContent}`;
   showNow(status);
-  showServices($('services'), status.services, () => []);
+  showServices($('services'), status.services);
+}
+
+// One part that cannot be told now does not hold up the others.
+async function part(where, show) {
+  try {
+    await show(where);
+  } catch (error) {
+    if (!(error instanceof Refused) || error.status === 401) throw error;
+    delete where.dataset.shows;
+    where.replaceChildren(el('p', { class: 'muted' }, `This cannot be told now: ${error.message}`));
+  }
 }
 
 async function refresh() {
@@ -47,7 +76,9 @@ async function refresh() {
   if (turn === 0 || Date.now() - turn >= SERIES) {
     turn = Date.now();
     drawServices($('services'), await get('/series'));
-    if (has('GET', '/replays')) await showReplays($('replays'));
+    for (const [path, place, show] of PARTS) {
+      if (has('GET', path)) await part($(place), show);
+    }
   }
 }
 
@@ -67,7 +98,7 @@ async function enter() {
   await learn();
   $('enter').hidden = true;
   $('console').hidden = $('leave').hidden = false;
-  $('replays-section').hidden = !has('GET', '/replays');
+  for (const [path, place] of PARTS) $(`${place}-section`).hidden = !has('GET', path);
   $('replay-buttons').replaceChildren(replayButtons(() => names) || '');
   turn = 0;
   live();
@@ -77,7 +108,10 @@ function leave(reason) {
   token.forget();
   $('console').hidden = $('leave').hidden = true;
   $('enter').hidden = false;
-  for (const id of ['services', 'findings', 'replays']) $(id).replaceChildren();
+  for (const id of ['services', 'findings', ...PARTS.map(([, place]) => place)]) {
+    delete $(id).dataset.shows;
+    $(id).replaceChildren();
+  }
   for (const id of ['pod', 'about', 'fresh', 'summary']) put($(id), '');
   put($('refused'), reason);
   $('token').value = '';

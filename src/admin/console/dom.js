@@ -1,3 +1,12 @@
+// Puts new children in a place. Who was at one of the old ones finds the same again, or the title above.
+export function replace(place, ...children) {
+  const label = place.contains(document.activeElement) && document.activeElement.getAttribute('aria-label');
+  place.replaceChildren(...children);
+  if (!label) return;
+  const same = [...place.querySelectorAll('[aria-label]')].find((one) => one.getAttribute('aria-label') === label);
+  (same ?? place.closest('section').querySelector('h2')).focus();
+}
+
 // Elements from data. Text is always text, never markup.
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

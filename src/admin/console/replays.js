@@ -1,6 +1,6 @@
 // Replays: what runs and what ran, a look at a range without running anything, and an end to one that runs.
 import { ask, get, has } from './api.js';
-import { clock, confirm, el, field, number, sum, table, tell, words } from './dom.js';
+import { confirm, el, field, number, replace, sum, table, tell, words } from './dom.js';
 import { badge } from './services.js';
 
 const SHOWN = 10;
@@ -77,19 +77,17 @@ export function replayButtons(services) {
     el('button', { type: 'button', id: 'dry-run', onclick: () => look(services()) }, 'Replay: dry run…');
 }
 
-let shown = '';
 export async function showReplays(where) {
   const { replays } = await get('/replays');
   const text = JSON.stringify(replays);
-  if (text === shown || where.contains(document.activeElement)) return;
-  shown = text;
+  if (text === where.dataset.shows) return;
+  where.dataset.shows = text;
   if (replays.length === 0) {
-    where.replaceChildren(el('p', { class: 'muted' }, 'No replays in the last 30 days.'));
+    replace(where, el('p', { class: 'muted' }, 'No replays in the last 30 days.'));
     return;
   }
   const columns = ['Replay', 'State', 'Service', 'Mode', 'Range', 'Progress', 'What became of it', 'Do'].map((name) => ({ name }));
   const more = replays.length - SHOWN;
-  where.replaceChildren(el('div', { class: 'card' }, table('Replays, the latest first', columns, replays.slice(0, SHOWN).map(row)),
+  replace(where, el('div', { class: 'card' }, table('Replays, the latest first', columns, replays.slice(0, SHOWN).map(row)),
     more > 0 && el('p', { class: 'muted' }, `and ${more} older`)));
 }
-export { clock };

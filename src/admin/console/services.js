@@ -1,5 +1,5 @@
 // Each service: figures with their plots, handlers, partitions, outcomes.
-import { bytes, el, keep, lasting, number, put, rate, sum, table, words } from './dom.js';
+import { bytes, el, keep, lasting, number, put, rate, replace, sum, table, words } from './dom.js';
 import { plot } from './plots.js';
 
 const LATE = 60;
@@ -26,13 +26,13 @@ export const badge = (state) => {
   return made;
 };
 
-// Tables are made anew only when what they show has changed, and never under a focus.
+// Tables are made anew only when what they show has changed.
 function refill(place, state, make) {
   const text = JSON.stringify(state);
-  if (place.dataset.shows === text || place.contains(document.activeElement)) return;
+  if (place.dataset.shows === text) return;
   place.dataset.shows = text;
   const scrolled = place.firstElementChild?.scrollLeft ?? 0;
-  place.replaceChildren(make());
+  replace(place, make());
   place.firstElementChild.scrollLeft = scrolled;
 }
 
@@ -43,7 +43,7 @@ const counts = (all) => {
     el('li', {}, `${words(name)} `, el('b', {}, number(count)))));
 };
 
-function make(service, buttons) {
+function make(service) {
   const id = `service-${service.name}`;
   const card = el('article', { class: 'card', 'aria-labelledby': id });
   const state = badge(service.state);
@@ -63,7 +63,7 @@ function make(service, buttons) {
   handlers.all.open = true;
   const plots = new Map();
   card.append(
-    el('div', { class: 'head' }, el('h3', { id }, service.name), state, group, el('span', { class: 'buttons' }, buttons(service))),
+    el('div', { class: 'head' }, el('h3', { id }, service.name), state, group),
     el('dl', { class: 'tiles' }, tiles.map(({ row }) => row)),
     handlers.all, partitions.all, outcomes.all);
   card.update = (now, series) => {
@@ -121,8 +121,8 @@ function showPartitions(now, { note, place }) {
   ])));
 }
 
-export function showServices(place, services, buttons) {
-  keep(place, services, (service) => service.name, (service) => make(service, buttons), (card, service) => card.update(service));
+export function showServices(place, services) {
+  keep(place, services, (service) => service.name, make, (card, service) => card.update(service));
 }
 
 export function drawServices(place, series) {

@@ -104,6 +104,7 @@ async fn show<C: AppConfig + Clone>(
     settings.http.listen = None;
     settings.admin.listen = None;
     settings.topics.create = false;
+    settings.topics.control = None;
     // What is called otherwise in the real Kafka has its own name here.
     settings.topics.names.clear();
     let (app, _alive) = (demo.prepare)(app)?;

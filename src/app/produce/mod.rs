@@ -104,7 +104,7 @@ enum Ended {
 }
 
 struct Run<'a> {
-    outflow: Outflow<ProduceKind>,
+    outflow: Outflow<record::Note>,
     summary: Summary<'a>,
     pace: Option<Pace>,
     progress: Progress,
@@ -130,13 +130,16 @@ impl Run<'_> {
                 },
                 _ = turns.tick() => self.progress.show(self.summary.records()),
                 () = due(self.pace.as_ref()), if sending && has_room => {
-                    if let Some(record::Noted { record, kind }) = records.peek() {
-                        match self.outflow.send(record, *kind) {
+                    if let Some(record::Noted { record, note }) = records.peek_mut() {
+                        match self.outflow.send(record, note.sent()) {
                             Ok(None) => {
                                 records.next();
                                 self.pace.iter_mut().for_each(|pace| pace.sent(Instant::now()));
                             }
-                            Ok(Some(_)) => has_room = false,
+                            Ok(Some(back)) => {
+                                *note = back;
+                                has_room = false;
+                            }
                             Err(fault) => first_fault = Some(fault),
                         }
                     }
@@ -144,7 +147,7 @@ impl Run<'_> {
                 acknowledged = self.outflow.acknowledged(), if !self.outflow.is_empty() => {
                     has_room = true;
                     match acknowledged {
-                        Ok(kind) => kind.into_iter().for_each(|kind| self.summary.count(kind)),
+                        Ok(note) => note.into_iter().for_each(|note| self.summary.count(note.acknowledged())),
                         Err(fault) => drop(first_fault.get_or_insert(fault)),
                     }
                 }

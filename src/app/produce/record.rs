@@ -3,7 +3,7 @@
 use crate::{
     Header,
     pipeline::NewRecord,
-    telemetry::{TRACEPARENT, TraceContext},
+    telemetry::{TRACEPARENT, spans::Sending},
 };
 
 /// What is wanted of an application's sample events.
@@ -48,14 +48,35 @@ pub enum ProduceKind {
 /// A record, and what it is.
 pub(super) struct Noted {
     pub(super) record: NewRecord,
+    pub(super) note: Note,
+}
+
+/// What is to be known when it is acknowledged.
+pub(super) struct Note {
     pub(super) kind: ProduceKind,
+    /// Its span, where somebody records it.
+    pub(super) sending: Option<Sending>,
+}
+
+impl Note {
+    /// It is sent now.
+    pub(super) fn sent(&mut self) -> Self {
+        Self { kind: self.kind, sending: self.sending.take().map(Sending::begun_now) }
+    }
+
+    /// The broker has its record: what it was.
+    pub(super) fn acknowledged(self) -> ProduceKind {
+        self.sending.into_iter().for_each(Sending::acknowledged);
+        self.kind
+    }
 }
 
 impl ProduceRecord {
     /// As it goes to Kafka, each the root of a trace of its own.
     pub(super) fn into_new(self, topic: &str) -> Noted {
         let Self { key, value, kind, event } = self;
-        let mut headers = vec![Header::text(TRACEPARENT, TraceContext::root().to_header_value())];
+        let (trace, sending) = Sending::first(topic);
+        let mut headers = vec![Header::text(TRACEPARENT, trace.to_header_value())];
         if let Some((id, event_type)) = event {
             headers.extend([
                 Header::text("ce_specversion", "1.0"),
@@ -68,6 +89,6 @@ impl ProduceRecord {
         let (key, value) = (Some(key.into()), Some(value.into()));
         let record =
             NewRecord { topic: topic.to_owned(), partition: None, timestamp: None, key, value, headers };
-        Noted { record, kind }
+        Noted { record, note: Note { kind, sending } }
     }
 }

@@ -10,6 +10,7 @@ mod retry;
 mod rules;
 mod services;
 mod store;
+mod telemetry;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -19,13 +20,12 @@ pub use breaker::BreakerSettings;
 pub use dedupe::{DedupeSettings, OnUnavailable};
 pub use kafka::{KafkaSettings, Property};
 pub(crate) use outside::is_topic;
-pub use outside::{
-    DeadLetterSettings, HttpSettings, LedgerSettings, LogFormat, TelemetrySettings, TopicsSettings,
-};
+pub use outside::{DeadLetterSettings, HttpSettings, LedgerSettings, TopicsSettings};
 pub use retry::RetryOverrides;
 pub use services::{HandlerSettings, ServiceSettings};
 pub(crate) use store::host_and_port;
 pub use store::{RedisMode, RedisSettings};
+pub use telemetry::{LogFormat, TelemetrySettings, TraceRatio};
 pub use worker::{InstanceId, Ordering, StartFrom, WorkerSettings};
 
 use super::problem::Origin;
@@ -57,7 +57,7 @@ pub struct Settings {
     pub http: HttpSettings,
     /// What operators may do over HTTP.
     pub admin: AdminSettings,
-    /// Logs.
+    /// Logs and traces.
     pub telemetry: TelemetrySettings,
     /// What is allowed and yet worth a word at every start.
     pub warnings: Vec<String>,

@@ -1,32 +1,36 @@
-//! `[dead_letter]`, `[ledger]`, `[topics]`, `[http]` and `[telemetry]`: what others see of a worker.
+//! `[dead_letter]`, `[ledger]`, `[topics]` and `[http]`: what others see of a worker.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-
 use crate::config::Reader;
-pub use crate::telemetry::LogFormat;
 
 /// `[dead_letter]`: how letters are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterSettings {
     /// How long the broker may take to acknowledge a letter before it counts as a fault.
     pub delivery_timeout: Duration,
+    /// A letter that was redriven so often is parked instead.
+    pub max_redrives: u32,
+    /// Whether letters carry the headers of Spring Kafka's as well.
+    pub spring_headers: bool,
 }
 
 impl Default for DeadLetterSettings {
     fn default() -> Self {
-        Self { delivery_timeout: Duration::from_secs(30) }
+        Self { delivery_timeout: Duration::from_secs(30), max_redrives: 3, spring_headers: false }
     }
 }
 
 impl DeadLetterSettings {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let default = Self::default().delivery_timeout;
-        Self { delivery_timeout: reader.duration("dead_letter.delivery_timeout", default) }
+        let default = Self::default();
+        Self {
+            delivery_timeout: reader.duration("dead_letter.delivery_timeout", default.delivery_timeout),
+            max_redrives: reader.integer_in("dead_letter.max_redrives", default.max_redrives, 0..=1_000_000),
+            spring_headers: reader.flag("dead_letter.spring_headers", default.spring_headers),
+        }
     }
 }
 
@@ -63,6 +67,8 @@ pub struct TopicsSettings {
     pub replication_factor: Option<i32>,
     /// Where everything is written down that operators do.
     pub audit: String,
+    /// Where operators tell all pods at once to pause, and these say how they are; `None` when switched off.
+    pub control: Option<String>,
 }
 
 impl Default for TopicsSettings {
@@ -72,6 +78,7 @@ impl Default for TopicsSettings {
             names: BTreeMap::new(),
             replication_factor: None,
             audit: "oncewise.audit".to_owned(),
+            control: Some("oncewise.control".to_owned()),
         }
     }
 }
@@ -97,8 +104,19 @@ impl TopicsSettings {
             names,
             replication_factor: reader.optional_integer_in("topics.replication_factor", 1..=100),
             audit: reader.parsed("topics.audit", default.audit, allowed, topic),
+            control: control(reader, default.control),
         }
     }
+}
+
+/// The name of a topic, or none.
+fn control(reader: &mut Reader, default: Option<String>) -> Option<String> {
+    let show = |name: &Option<String>| format!("\"{}\"", name.as_deref().unwrap_or("off"));
+    let allowed = "1 to 249 of A-Z, a-z, 0-9, _, - and ., or \"off\"";
+    reader.get("topics.control", default, show, allowed, |value| match value.text()?.trim() {
+        "off" => Some(None),
+        name => topic(name).map(Some),
+    })
 }
 
 fn topic(text: &str) -> Option<String> {
@@ -140,37 +158,4 @@ pub(super) fn listen(reader: &mut Reader, key: &str, default: Option<SocketAddr>
         "off" => Some(None),
         address => address.parse().ok().map(Some),
     })
-}
-
-/// `[telemetry]`: what is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TelemetrySettings {
-    /// How a line of the log looks.
-    pub log_format: LogFormat,
-    /// Levels, also by module: `info`, `warn,oncewise=debug`.
-    pub log_filter: String,
-    /// The file to which everything is noted that the worker does with claims, offsets and letters, as JSON lines;
-    /// nothing is noted where there is none.
-    pub evidence: Option<PathBuf>,
-}
-
-impl Default for TelemetrySettings {
-    fn default() -> Self {
-        Self { log_format: LogFormat::Text, log_filter: "info".to_owned(), evidence: None }
-    }
-}
-
-impl TelemetrySettings {
-    pub(super) fn read(reader: &mut Reader) -> Self {
-        let default = Self::default();
-        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-        let filter = "a filter such as \"info\" or \"warn,oncewise=debug\"";
-        Self {
-            log_format: reader.choice("telemetry.log_format", default.log_format, &formats),
-            log_filter: reader.parsed("telemetry.log_filter", default.log_filter, filter, |text| {
-                (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
-            }),
-            evidence: reader.optional_text("telemetry.evidence").map(PathBuf::from),
-        }
-    }
 }

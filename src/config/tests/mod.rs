@@ -6,6 +6,7 @@ mod layers;
 mod problems;
 mod secrets;
 mod services;
+mod telemetry;
 
 use std::{fs, time::Duration};
 

@@ -11,6 +11,7 @@ use crate::{
         source::Partition,
     },
     store::{Completion, StoreKey},
+    telemetry::spans::Process,
 };
 
 /// A record that needs no more work, once the ledger knows its key.
@@ -18,6 +19,7 @@ pub(super) struct Over {
     pub(super) delivered: Delivered,
     pub(super) route: Option<Arc<Route>>,
     pub(super) key: Option<StoreKey>,
+    pub(super) span: Option<Arc<Process>>,
     pub(super) how: How,
 }
 
@@ -64,8 +66,11 @@ async fn at_last(partition: Arc<Partition>, completion: Completion, over: Over) 
 
 fn settle_over(partition: &Partition, over: Vec<Over>) {
     let (service, now) = (&partition.topic.service, millis(partition.topic.service.clock.now()));
-    for Over { delivered, route, how, .. } in &over {
+    for Over { delivered, route, span, how, .. } in &over {
         service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record, now);
+        if let Some(span) = span {
+            span.end(how.outcome(), None);
+        }
     }
     partition.settled(over.into_iter().map(|Over { delivered, how, .. }| {
         (Settled::new(partition.epoch, delivered.record.offset, how), delivered)

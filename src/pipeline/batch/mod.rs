@@ -153,8 +153,9 @@ impl<'a> Batch<'a> {
         let replay = partition.topic.service.replay.as_deref();
         let (route, decoded) = partition.topic.decode(&delivered.record);
         let how = match decoded {
-            Decoded::Event(event) if replay.is_none() || event.route.handler.replayable() => {
+            Decoded::Event(mut event) if replay.is_none() || event.route.handler.replayable() => {
                 let delivery = Delivery { partition, record: &delivered.record };
+                event.span = partition.topic.span(&delivered.record, Some(&event.route));
                 if delivery.may_pass(&event) {
                     return Some((delivered, event));
                 }
@@ -185,7 +186,7 @@ impl<'a> Batch<'a> {
                 return None;
             }
         };
-        self.over.push(Over { delivered, route: route.cloned(), key: None, how });
+        self.over.push(Over { delivered, route: route.cloned(), key: None, span: None, how });
         None
     }
 
@@ -197,7 +198,7 @@ impl<'a> Batch<'a> {
             Claim::Done => How::Duplicate,
             Claim::Dead => How::WasDead,
             Claim::Moved => How::WasMoved,
-            _ if self.lanes[lane].is_held || self.partition.stop.is_cancelled() => {
+            _ if self.lanes[lane].is_held || self.begins_nothing() => {
                 self.unused.extend(asked.unused());
                 return self.lanes[lane].back.push_back(delivered);
             }
@@ -207,7 +208,13 @@ impl<'a> Batch<'a> {
             },
             _ => return self.go_on_alone(lane, delivered, event, asked, None),
         };
-        self.over.push(Over { delivered, route: Some(event.route), key: Some(asked.request.key), how });
+        let Event { route, span, .. } = event;
+        self.over.push(Over { delivered, route: Some(route), key: Some(asked.request.key), span, how });
+    }
+
+    /// Whether the partition is to stop, or a person has paused it.
+    fn begins_nothing(&self) -> bool {
+        self.partition.stop.is_cancelled() || self.partition.topic.hold.is_closed()
     }
 
     /// Whether a handler may begin here and now.
@@ -271,7 +278,8 @@ impl<'a> Batch<'a> {
                 let completion =
                     Completion { held, end, retention, attempts, first_failure_ms, fingerprint, layout };
                 self.handled.completions.push(completion);
-                self.handled.over.push(Over { delivered, route: Some(event.route), key: entered, how });
+                let Event { route, span, .. } = event;
+                self.handled.over.push(Over { delivered, route: Some(route), key: entered, span, how });
                 if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {
                     self.tell(Vec::new());
                 }

@@ -70,6 +70,8 @@ definitions! {
         "Records received and not yet settled.";
     IN_FLIGHT_BYTES: Kind::Gauge, "oncewise_in_flight_bytes", ["service"],
         "Bytes of the records received and not yet settled.";
+    PAUSED: Kind::Gauge, "oncewise_paused", ["service"],
+        "What operators have paused: how many services, topics or handlers.";
     LAG: Kind::Gauge, "oncewise_lag_records", ["service", "topic", "partition"],
         "Records between the committed offset and the end of the partition.";
     OLDEST_UNSETTLED: Kind::Gauge, "oncewise_oldest_unsettled_seconds", ["service", "topic", "partition"],

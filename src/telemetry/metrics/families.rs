@@ -23,6 +23,7 @@ pub(super) struct Families {
     pub(super) dedupe_duration: HistogramVec,
     pub(super) in_flight: IntGaugeVec,
     pub(super) in_flight_bytes: IntGaugeVec,
+    pub(super) paused: IntGaugeVec,
     pub(super) lag: IntGaugeVec,
     pub(super) oldest_unsettled: GaugeVec,
     pub(super) ready: IntGaugeVec,
@@ -57,6 +58,7 @@ impl Families {
             dedupe_duration: histograms(list::DEDUPE_DURATION),
             in_flight: gauges(list::IN_FLIGHT),
             in_flight_bytes: gauges(list::IN_FLIGHT_BYTES),
+            paused: gauges(list::PAUSED),
             lag: gauges(list::LAG),
             oldest_unsettled: registered(
                 registry,

@@ -25,6 +25,7 @@ struct Resolved {
     dedupe_duration: Vec<Histogram>,
     in_flight: IntGauge,
     in_flight_bytes: IntGauge,
+    paused: IntGauge,
     commits: Counters<CommitOutcome>,
     rebalances: Counters<RebalanceKind>,
     faults: Counters<Component>,
@@ -42,6 +43,7 @@ impl ServiceMetrics {
             dedupe_duration: DedupeOperation::ALL.iter().map(duration).collect(),
             in_flight: families.in_flight.with_label_values(&[service]),
             in_flight_bytes: families.in_flight_bytes.with_label_values(&[service]),
+            paused: families.paused.with_label_values(&[service]),
             commits: Counters::resolve(&families.commits, &[service]),
             rebalances: Counters::resolve(&families.rebalances, &[service]),
             faults: Counters::resolve(&families.faults, &[service]),
@@ -79,6 +81,11 @@ impl ServiceMetrics {
     /// One call to the dedupe store, for however many events, took `took`.
     pub fn dedupe_call(&self, operation: DedupeOperation, took: Duration) {
         self.0.dedupe_duration[operation.index()].observe(took.as_secs_f64());
+    }
+
+    /// So many things are paused.
+    pub fn paused(&self, number: usize) {
+        self.0.paused.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// One commit of offsets has ended.

@@ -33,6 +33,13 @@ impl Desk {
         browser
     }
 
+    /// What stands in the audit topic.
+    async fn acts(&self) -> Vec<Value> {
+        let audit = TestTopic::named(&format!("{}.audit", self.topic.name()));
+        let acts = audit.read().await;
+        acts.iter().map(|act| serde_json::from_str(&act.value_text()).unwrap()).collect()
+    }
+
     /// Something of everything: done, refused, failed and waiting events, and a replay.
     async fn is_busy(&self) {
         self.events(0, 300, "").await;
@@ -64,6 +71,18 @@ async fn violations(browser: &Browser) -> Vec<String> {
 /// Whether something reaches beyond the width of the screen.
 async fn is_too_wide(browser: &Browser) -> bool {
     browser.run("return document.documentElement.scrollWidth > window.innerWidth", json!([])).await == true
+}
+
+/// Goes to a control and presses it, without a mouse.
+async fn press_on(browser: &Browser, control: &str) {
+    let script = "const one = document.querySelector(arguments[0]); one?.focus();
+        return one !== null && document.activeElement === one";
+    until(control, PATIENCE, async || {
+        let is_there = browser.run(script, json!([control])).await == true;
+        if is_there { Ok(()) } else { Err(browser.text("body").await) }
+    })
+    .await;
+    browser.press(ENTER).await;
 }
 
 /// Keeps a picture for people, below `target/console`.
@@ -159,20 +178,13 @@ async fn a_dry_run_and_a_cancel_go_by_the_keyboard_and_are_confirmed() {
     desk.events(0, 20, "").await;
     desk.service("all to be settled", |service| service["records"]["done"] == 20).await;
     let browser = desk.console(DESKTOP, "dark").await;
-    let press_on = async |control: &str| {
-        until(control, PATIENCE, async || {
-            let script = "const one = document.querySelector(arguments[0]); one?.focus(); return document.activeElement === one && one !== null";
-            if browser.run(script, json!([control])).await == true { Ok(()) } else { Err(browser.text("body").await) }
-        }).await;
-        browser.press(ENTER).await;
-    };
-    press_on("#dry-run").await;
+    press_on(&browser, "#dry-run").await;
     browser.shows("dialog h2", |text| text == "What would a replay do?").await;
     assert_eq!(violations(&browser).await, [""; 0]);
     browser.press(ESCAPE).await;
     until("the dialog to go", PATIENCE, async || browser.text("dialog").await.map_or(Ok(()), Err)).await;
-    press_on("#dry-run").await;
-    press_on("dialog [type=submit]").await;
+    press_on(&browser, "#dry-run").await;
+    press_on(&browser, "dialog [type=submit]").await;
     let found = browser.shows("dialog", |text| text.contains("What a replay would do")).await;
     assert!(found.contains("already done\t20"), "{found}");
     browser.press(ESCAPE).await;
@@ -181,18 +193,16 @@ async fn a_dry_run_and_a_cancel_go_by_the_keyboard_and_are_confirmed() {
     let order = json!({ "from": "1h ago", "to": "now", "mode": "force", "epoch": "again", "rate": 1 });
     let begun = desk.ask("POST", "/replays", &[super::JSON], &order.to_string()).await.json();
     let id = begun["id"].as_str().unwrap();
-    press_on("#replays button").await;
+    press_on(&browser, "#replays button").await;
     browser.shows("dialog", |text| text.contains(id)).await;
-    press_on("dialog [type=submit]").await;
+    press_on(&browser, "dialog [type=submit]").await;
     browser.shows("#told", |text| text.contains("was told to stop")).await;
     let is_stopped = async || {
         let shown = desk.json(&format!("/replays/{id}")).await;
         if shown["state"] == "stopped" { Ok(()) } else { Err(shown) }
     };
     until("the replay to stop", PATIENCE, is_stopped).await;
-    let audit = TestTopic::named(&format!("{}.audit", desk.topic.name()));
-    let acts = audit.read().await;
-    let acts: Vec<Value> = acts.iter().map(|act| serde_json::from_str(&act.value_text()).unwrap()).collect();
+    let acts = desk.acts().await;
     let cancelled = acts.iter().any(|act| act["verb"] == "replay cancel" && act["who"] == "api@127.0.0.1");
     assert!(cancelled, "{acts:#?}");
     assert_eq!(browser.complaints().await, [""; 0]);

@@ -6,3 +6,4 @@ mod dashboard;
 mod list;
 mod prometheus;
 mod scraped;
+mod traces;
