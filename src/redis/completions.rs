@@ -1,6 +1,7 @@
-//! Completions without the functions: one `SET … GET` for each, which records the end and says what it replaced.
+//! Completions of what took effect and was never sent on, without the functions: one `SET … GET` for each, which records
+//! the end and says what it replaced.
 //!
-//! A completion is truthful, so it may write first and look then: the effect did happen. What it must not replace
+//! Such a completion is truthful, so it may write first and look then: the effect did happen. What it must not replace
 //! (the end that another owner has recorded, a value that is not ours, a fingerprint that it does not know itself) is
 //! put back by a function, unless somebody has changed it since. In between, and for good should this process die
 //! there, the event has ended all the same: nobody is granted a claim, only *how* it ended is told by the later of two
@@ -12,10 +13,10 @@ use super::claims::{Keep, Refusal};
 use super::cluster::Elsewhere;
 use super::fault::redirect_of;
 use super::line::Line;
-use super::record::{Record, end, read};
+use super::record::{Ended, Record, done, read};
 use super::resp::Reply;
 use super::wire::retention;
-use crate::store::{Completed, Completion, StoreKey};
+use crate::store::{Completed, Completion, End, StoreKey};
 
 /// What came back.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ pub(super) fn write(line: &mut Line, completions: &[Completion], asking: bool) {
 
 pub(super) fn value_of(completion: &Completion, to: &mut Vec<u8>) {
     to.clear();
-    end(completion, super::record::Hex::of(completion.fingerprint).as_bytes(), to);
+    done(completion, super::record::Hex::of(completion.fingerprint).as_bytes(), to);
 }
 
 /// Reads the replies to a batch.
@@ -159,18 +160,27 @@ fn settle(old: Option<&[u8]>, completion: &Completion, written: &[u8]) -> (Compl
     our_claim(completion, &mut ours);
     match read(old) {
         Record::Foreign => (Completed::Foreign, old.to_vec()),
+        // What took effect was not moved: its copy finds out.
+        Record::Ended(Ended { end: End::Moved, fingerprint, .. }) => {
+            (Completed::Stolen, knowing(fingerprint, completion, written))
+        }
         Record::Ended(ended) => {
             let ours = ended.token == itoa::Buffer::new().format(completion.held.token).as_bytes();
             (if ours { Completed::Recorded } else { Completed::AlreadyFinished }, old.to_vec())
         }
         Record::Open(open) => {
             let answer = if old.starts_with(&ours) { Completed::Recorded } else { Completed::Stolen };
-            let mut right = written.to_vec();
-            if completion.fingerprint.is_none() {
-                right.clear();
-                end(completion, open.fingerprint, &mut right);
-            }
-            (answer, right)
+            (answer, knowing(open.fingerprint, completion, written))
         }
     }
+}
+
+/// What was written, with a fingerprint that only the record before it had.
+fn knowing(fingerprint: &[u8], completion: &Completion, written: &[u8]) -> Vec<u8> {
+    if completion.fingerprint.is_some() {
+        return written.to_vec();
+    }
+    let mut right = Vec::new();
+    done(completion, fingerprint, &mut right);
+    right
 }

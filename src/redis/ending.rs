@@ -31,7 +31,7 @@ impl RedisStore {
         completions: &[Completion],
     ) -> Result<Vec<Completed>, StoreFault> {
         let keys = || completions.iter().map(|completion| &completion.held.key);
-        let is_plain = |completion: &Completion| completion.held.hop == 0 && completion.end != End::Moved;
+        let is_plain = |completion: &Completion| completion.held.hop == 0 && completion.end == End::Done;
         let answers = if self.suspects.any_of(keys()) || !completions.iter().all(is_plain) {
             self.call(completions).await?
         } else {

@@ -2,14 +2,23 @@
 -- may: its record only shrinks.
 
 -- What a completion finds that is not simply ours: the reply, and the fingerprint to keep, nil if nothing is written.
-local function complete_known(old, token, how_now, hop)
-  local state, held, _, _, _, _, _, _, _, _, known = opened(old)
-  -- Who moves an event has given it back before, until it is due.
-  if state then return how_now == '2' and state == 'F' and held == token and 'C' or 'S', known end
-  local how, by, print, hop_ended = ended(old)
-  if not how then return 'E', nil end
-  -- What was moved or dead-lettered before the event was sent on says nothing about what has become of it since.
-  if how ~= '0' and tonumber(hop) > tonumber(hop_ended) then return 'S', print end
+local function complete_known(old, token, how, hop)
+  local state, held, _, _, _, _, _, _, _, _, known, hop_known = opened(old)
+  if state then
+    -- Who moves an event has given it back before, until it is due.
+    if how == '2' and state == 'F' and held == token then return 'C', known end
+    -- That an event was sent on says nothing about what somebody else has begun, nor does a letter about what was sent
+    -- on after it was written. That it took effect does.
+    if how == '2' or how == '1' and tonumber(hop) < tonumber(hop_known) then return 'S', nil end
+    return 'S', known
+  end
+  local how_before, by, print, hop_ended = ended(old)
+  if not how_before then return 'E', nil end
+  -- What was moved or dead-lettered before the event was sent on says nothing about what has become of it since, and
+  -- what took effect was not moved.
+  if how_before ~= '0' and tonumber(hop) > tonumber(hop_ended) or how_before == '2' and how == '0' then
+    return 'S', print
+  end
   return by == token and 'C' or 'A', nil
 end
 
@@ -82,7 +91,8 @@ end
 
 -- ARGV: owner, token, 0 done, 1 dead or 2 moved, retention ms, attempts (of what is done or dead as two digits),
 --       fingerprint, hop, first failure
--- Reply: C recorded; A finished by another before; S was stolen, recorded; L was lost, recorded; E foreign
+-- Reply: C recorded; A finished by another before; S was stolen, recorded where that counts; L was lost, recorded;
+--        E foreign
 local function complete_long(keys, argv) return complete(keys, argv, false) end
 
 -- The same, and what can be is kept in short: without its attempts, and with a part of its token.
@@ -147,5 +157,5 @@ redis.register_function{ function_name = 'oncewise_v2_shorten', callback = compl
 redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 4 end,
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 5 end,
   flags = { 'no-writes' } }

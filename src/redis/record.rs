@@ -155,15 +155,11 @@ impl Fresh {
     }
 }
 
-/// What is kept of an event that is done, or dead and was never sent on: `<token><end><attempts>[:<fingerprint>]`.
-pub(super) fn end(completion: &Completion, fingerprint: &[u8], to: &mut Vec<u8>) {
+/// What is kept of an event that is done: `<token>0<attempts>[:<fingerprint>]`.
+pub(super) fn done(completion: &Completion, fingerprint: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(itoa::Buffer::new().format(completion.held.token).as_bytes());
     let attempts = completion.attempts.min(99) as u8;
-    let end = match completion.end {
-        End::Done => b'0',
-        End::Dead | End::Moved => b'1',
-    };
-    to.extend_from_slice(&[end, b'0' + attempts / 10, b'0' + attempts % 10]);
+    to.extend_from_slice(&[b'0', b'0' + attempts / 10, b'0' + attempts % 10]);
     if !fingerprint.is_empty() {
         to.push(b':');
         to.extend_from_slice(fingerprint);

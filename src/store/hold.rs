@@ -112,7 +112,8 @@ pub struct Completion {
     pub layout: Layout,
 }
 
-/// The answer to a [`Completion`]. Whatever it is, the event is finished, except for [`Completed::Foreign`].
+/// The answer to a [`Completion`]. Whatever it is, there is nothing left to do for the asker; and the event is finished,
+/// except for [`Completed::Foreign`] and where what somebody else has begun is respected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completed {
     /// Recorded under our claim, now or by an earlier try of the same completion; [`End::Moved`] also when it was given
@@ -120,8 +121,9 @@ pub enum Completed {
     Recorded,
     /// Another owner had finished the event before: the effect happened twice.
     AlreadyFinished,
-    /// The claim was not ours any more, or the event had been moved or dead-lettered before it was sent on to us;
-    /// recorded, so that whoever holds it finds out.
+    /// The claim was not ours any more, or the event had been moved, or dead-lettered before it was sent on to us.
+    /// Recorded, so that whoever holds it finds out; except that neither [`End::Moved`] ends what somebody else has begun,
+    /// nor [`End::Dead`] what was sent on since.
     Stolen,
     /// The store had lost the claim; recorded.
     Lost,

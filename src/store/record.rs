@@ -129,12 +129,23 @@ impl Record {
         })
     }
 
-    /// Whether its event is finished for a delivery that was sent on so often.
-    fn binds(&self, hop: u32) -> bool {
+    /// Whether this end of its event changes nothing any more.
+    fn binds(&self, completion: &Completion) -> bool {
         match self.state {
             State::Ended(End::Done) => true,
-            State::Ended(_) => hop <= self.hop,
+            State::Ended(End::Moved) if completion.end == End::Done => false,
+            State::Ended(_) => completion.held.hop <= self.hop,
             _ => false,
+        }
+    }
+
+    /// Whether an end has to respect what somebody else has begun: that an event was sent on says nothing about what
+    /// runs since, nor does a letter about what was sent on after it was written. That it took effect does.
+    fn withstands(&self, completion: &Completion) -> bool {
+        match completion.end {
+            End::Done => false,
+            End::Dead => completion.held.hop < self.hop,
+            End::Moved => true,
         }
     }
 
@@ -165,13 +176,14 @@ impl Record {
         let held = &completion.held;
         let (mut next, completed) = match old {
             None => (Self::lost(held), Completed::Lost),
-            Some(old) if old.binds(held.hop) => {
+            Some(old) if old.binds(completion) => {
                 let ours = old.token == held.token;
                 return (None, if ours { Completed::Recorded } else { Completed::AlreadyFinished });
             }
-            Some(old) if old.is_held(held) || old.is_moved_by(completion) => {
+            Some(old) if old.is_held(held) || completion.end == End::Moved && old.is_given_back(held) => {
                 (old.clone(), Completed::Recorded)
             }
+            Some(old) if !old.is_ended() && old.withstands(completion) => return (None, Completed::Stolen),
             Some(old) => (old.clone(), Completed::Stolen),
         };
         next.token = held.token;
@@ -254,9 +266,8 @@ impl Record {
     }
 
     /// Who moves an event has given it back before, until it is due.
-    fn is_moved_by(&self, completion: &Completion) -> bool {
-        let is_given_back = matches!(self.state, State::Free { .. }) && self.token == completion.held.token;
-        is_given_back && completion.end == End::Moved
+    fn is_given_back(&self, held: &Held) -> bool {
+        self.token == held.token && matches!(self.state, State::Free { .. })
     }
 
     /// What can be said of a claim that the store has lost; the caller fills in the rest.

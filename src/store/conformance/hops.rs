@@ -16,6 +16,9 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         what_a_copy_has_begun_is_moved_for_all_others,
         what_took_effect_is_open_to_no_copy,
         an_end_from_before_does_not_end_what_was_sent_on,
+        whoever_sends_an_event_on_does_not_end_what_others_hold,
+        an_effect_of_what_was_moved_is_told_to_its_copy,
+        what_was_given_back_and_then_moved_is_open_to_its_copy_alone,
         a_dead_event_may_come_again_with_another_content_and_a_moved_one_not,
         a_claim_that_was_lost_is_made_again_with_its_hop,
         each_end_is_shown_with_its_hop,
@@ -101,21 +104,62 @@ async fn what_took_effect_is_open_to_no_copy(bench: &Bench<'_>) -> Verdict {
     Ok(())
 }
 
+/// A claim of hop 0 whose lease has run out, and that of a second owner who has taken it over with this hop.
+async fn taken_over(bench: &Bench<'_>, hop: u32) -> Result<(Held, Held), Wrong> {
+    bench.store.lose(&bench.key(1)).await?;
+    let before = won(claim(bench, 1, 0).await?)?;
+    bench.store.expire_lease(&bench.key(1)).await?;
+    let Claim::TakenOver(grant) = claim(bench, 2, hop).await? else {
+        return Err(Wrong("the second owner does not take over".to_owned()));
+    };
+    Ok((held(bench, 1, 0, before), held(bench, 2, hop, grant)))
+}
+
+/// The claim still runs, nobody else gets one, and the event ends under it.
+async fn runs_and_ends(bench: &Bench<'_>, ours: Held, hop: u32) -> Verdict {
+    same(bench.renew(bench.renewal(ours.clone())).await?, Renewed::Kept)?;
+    holds(matches!(claim(bench, 3, hop).await?, Claim::Busy { .. }), "another runs beside it")?;
+    same(ends(bench, ours.clone(), End::Done).await?, Completed::Recorded)?;
+    same(ends(bench, ours, End::Done).await?, Completed::Recorded)?;
+    same(claim(bench, 3, hop).await?, Claim::Done)
+}
+
 async fn an_end_from_before_does_not_end_what_was_sent_on(bench: &Bench<'_>) -> Verdict {
     for end in [End::Dead, End::Moved] {
-        bench.store.lose(&bench.key(1)).await?;
-        let before = won(claim(bench, 1, 0).await?)?;
-        bench.store.expire_lease(&bench.key(1)).await?;
-        let Claim::TakenOver(grant) = claim(bench, 2, 1).await? else {
-            return Err(Wrong("the copy does not take over".to_owned()));
-        };
+        let (before, ours) = taken_over(bench, 1).await?;
         // Who had it before is alive after all.
-        same(ends(bench, held(bench, 1, 0, before), end).await?, Completed::Stolen)?;
-        let ours = held(bench, 2, 1, grant);
-        same(bench.renew(bench.renewal(ours.clone())).await?, Renewed::Finished)?;
-        same(ends(bench, ours.clone(), End::Done).await?, Completed::Stolen)?;
-        same(ends(bench, ours, End::Done).await?, Completed::Recorded)?;
-        same(claim(bench, 3, 1).await?, Claim::Done)?;
+        same(ends(bench, before, end).await?, Completed::Stolen)?;
+        runs_and_ends(bench, ours, 1).await?;
+    }
+    Ok(())
+}
+
+async fn whoever_sends_an_event_on_does_not_end_what_others_hold(bench: &Bench<'_>) -> Verdict {
+    let (before, ours) = taken_over(bench, 0).await?;
+    same(ends(bench, before, End::Moved).await?, Completed::Stolen)?;
+    // Its copy is there.
+    runs_and_ends(bench, ours, 1).await
+}
+
+async fn an_effect_of_what_was_moved_is_told_to_its_copy(bench: &Bench<'_>) -> Verdict {
+    for hop in [0, 1] {
+        let (before, ours) = taken_over(bench, hop).await?;
+        same(ends(bench, ours, End::Moved).await?, Completed::Recorded)?;
+        same(ends(bench, before.clone(), End::Done).await?, Completed::Stolen)?;
+        same(ends(bench, before, End::Done).await?, Completed::Recorded)?;
+        same(claim(bench, 3, hop + 1).await?, Claim::Done)?;
+    }
+    Ok(())
+}
+
+async fn what_was_given_back_and_then_moved_is_open_to_its_copy_alone(bench: &Bench<'_>) -> Verdict {
+    for hop in [0, 1] {
+        bench.store.lose(&bench.key(1)).await?;
+        let ours = held(bench, 1, hop, won(claim(bench, 1, hop).await?)?);
+        same(bench.release(ours.clone(), HOUR).await?, Released::Released)?;
+        same(ends(bench, ours, End::Moved).await?, Completed::Recorded)?;
+        same(claim(bench, 2, hop).await?, Claim::Moved)?;
+        won(claim(bench, 2, hop + 1).await?)?;
     }
     Ok(())
 }

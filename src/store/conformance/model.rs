@@ -153,11 +153,19 @@ impl Key {
         short: bool,
     ) -> Result<(), Wrong> {
         let token = held.token;
-        // What was sent on since it was moved or dead-lettered may end anew.
-        let outdated = self.ended.is_some_and(|end| end != End::Done) && held.hop > self.hop;
+        // What was sent on since it was moved or dead-lettered may end anew, and what took effect was not moved.
+        let outdated = match self.ended {
+            None | Some(End::Done) => false,
+            Some(End::Dead) => held.hop > self.hop,
+            Some(End::Moved) => held.hop > self.hop || item.end == End::Done,
+        };
         if short && got == Completed::Recorded && !self.unreadable && self.ended == Some(End::Done) {
             return holds(alike(self.token, token), format!("{token} is taken for {}", self.token));
         }
+        let is_open = self.known && self.ended.is_none();
+        // Who moves an event has given it back before, until it is due.
+        let given_back = is_open && self.holder.is_none() && self.token == token;
+        let ours = self.ours(item.holder.owner, token) || item.end == End::Moved && given_back;
         let want = if self.unreadable {
             Completed::Foreign
         } else if !self.known {
@@ -168,15 +176,20 @@ impl Key {
             Completed::Recorded
         } else if self.ended.is_some() {
             Completed::AlreadyFinished
-        } else if self.ours(item.holder.owner, token) {
-            Completed::Recorded
-        } else if item.end == End::Moved && self.holder.is_none() && self.token == token {
-            // Given back before, until it is due.
+        } else if ours {
             Completed::Recorded
         } else {
             Completed::Stolen
         };
-        if !self.unreadable && (self.ended.is_none() || outdated) {
+        // What somebody else has begun is ended by an effect alone, or by a letter of the same delivery or a later one.
+        let respected = is_open
+            && !ours
+            && match item.end {
+                End::Done => false,
+                End::Dead => held.hop < self.hop,
+                End::Moved => true,
+            };
+        if !self.unreadable && (self.ended.is_none() || outdated) && !respected {
             self.hop = held.hop;
             self.first_failure_ms = if item.end == End::Moved { item.first_failure_ms } else { None };
             (self.known, self.ended, self.token, self.holder) = (true, Some(item.end), token, None);
