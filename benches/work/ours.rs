@@ -135,6 +135,7 @@ async fn create_topics(contract: &Contract, settings: &Settings, kafka: &KafkaCl
         group: contract.group.clone(),
         topics: vec![contract.topic.clone()],
         publishes: Vec::new(),
+        later: Default::default(),
         ledger: settings.ledger.enabled.then_some(ledger),
         horizons: Vec::new(),
     };

@@ -124,7 +124,7 @@ async fn list(
     let states = "\"open\", \"redriven\", \"discarded\" or \"parked\"";
     let state: Option<letters::State> = fields.take("state", states);
     let payload: bool = fields.take("payload", "true or false").unwrap_or_default();
-    let (filter, places, topics, max) = chosen.finish(fields)?;
+    let Asked { filter, places, topics, max } = chosen.finish(fields)?;
     let drawers = letters.drawers(&service, topics)?;
     let most = max.map_or(USUAL, |max| usize::try_from(max).unwrap_or(MOST).min(MOST));
     let search = Search { filter, places, state };
@@ -171,7 +171,7 @@ async fn deal(
         chosen.problems.push("say which letters: \"filter\" or \"one\", or else \"all\": true".to_owned());
     }
     let has_places = chosen.one.as_ref().is_some_and(|one| !one.is_empty());
-    let (filter, places, topics, max) = chosen.finish(fields)?;
+    let Asked { filter, places, topics, max } = chosen.finish(fields)?;
     let drawers = letters.drawers(service, topics)?;
     if has_places && drawers.len() > 1 {
         return Err(Refusal::bad(vec!["one: say with \"topics\" in which topic".to_owned()]));
@@ -208,6 +208,14 @@ struct Chosen {
     problems: Vec<String>,
 }
 
+/// The same, understood.
+struct Asked {
+    filter: Filter,
+    places: BTreeSet<Place>,
+    topics: Vec<String>,
+    max: Option<u64>,
+}
+
 impl Chosen {
     fn take(fields: &mut Fields) -> Self {
         Self {
@@ -225,7 +233,7 @@ impl Chosen {
     }
 
     /// All that is wrong comes at once.
-    fn finish(self, fields: Fields) -> Result<(Filter, BTreeSet<Place>, Vec<String>, Option<u64>), Refusal> {
+    fn finish(self, fields: Fields) -> Result<Asked, Refusal> {
         let mut problems = [fields.finish(), self.problems].concat();
         if self.max == Some(0) {
             problems.push("max: 0 is not allowed; allowed is an integer of 1 and more".to_owned());
@@ -238,7 +246,7 @@ impl Chosen {
             |text: &String| text.parse().map_err(|why| problems.push(format!("one: {text:?}: {why}"))).ok();
         let places = self.one.unwrap_or_default().iter().filter_map(place).collect();
         if problems.is_empty() {
-            Ok((filter, places, self.topics, self.max))
+            Ok(Asked { filter, places, topics: self.topics, max: self.max })
         } else {
             Err(Refusal::bad(problems))
         }

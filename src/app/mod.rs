@@ -6,6 +6,8 @@ mod config;
 mod dead_letters;
 mod dedupe;
 mod demo;
+#[cfg(test)]
+mod documented;
 mod fleet;
 mod inspect;
 mod new;

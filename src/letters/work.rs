@@ -80,6 +80,11 @@ impl Work<'_> {
                 }
                 thread::sleep(A_MOMENT);
             }
+            // Meanwhile another may have had a turn.
+            if !is_open(self.marks.get(place), act, wish, place) {
+                self.done.before += 1;
+                return Ok(ControlFlow::Continue(()));
+            }
             if let Some(allowance) = &mut allowance {
                 allowance.take(1);
             }

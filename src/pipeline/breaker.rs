@@ -208,6 +208,13 @@ impl Breaker {
         opens.then(|| self.open(self.settings.probe_every, now))
     }
 
+    /// Whether another event has failed since the last answer.
+    pub(crate) fn has_company(&self, event: u128, answers: u64) -> bool {
+        let is_other =
+            |(other, number, _): &(u128, u64, Duration)| *other != event && *number > self.row.failures;
+        answers == self.row.answers && self.recent.iter().any(is_other)
+    }
+
     fn count(&mut self, event: u128, answers: u64, now: Duration) {
         if answers != self.row.answers {
             self.row = Seen { answers, failures: self.failures };

@@ -82,11 +82,6 @@ impl Capacity {
         (taken == 1).then(|| Places { capacity: Arc::clone(self), epoch, number: 1 })
     }
 
-    /// Whether any place is taken.
-    pub(crate) fn is_used(&self) -> bool {
-        self.lock().running > 0
-    }
-
     fn give_back(&self, epoch: u64, places: usize) {
         let mut state = self.lock();
         state.running -= places;

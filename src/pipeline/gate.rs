@@ -221,6 +221,12 @@ impl Gate {
         self.excuses()
     }
 
+    /// Whether another event has failed since the last answer.
+    pub(crate) fn has_company(&self, event: u128) -> bool {
+        let answers = self.answers();
+        self.state().breaker.as_ref().is_some_and(|breaker| breaker.has_company(event, answers))
+    }
+
     pub(crate) fn view(&self) -> GateView {
         let state = self.state();
         let breaker = state.breaker.as_ref();

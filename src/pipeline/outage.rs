@@ -29,6 +29,7 @@ pub(super) struct Failures {
     pub(super) first: Option<Instant>,
     /// What had happened to the handler before the first one that was seen here.
     before: Option<Seen>,
+    own: u64,
     /// It has waited behind an open breaker: what was before does not count.
     are_forgiven: bool,
     had_a_last_chance: bool,
@@ -118,20 +119,29 @@ impl Delivery<'_> {
             return false;
         }
         failures.before.get_or_insert_with(|| gate.seen());
+        failures.own += 1;
         gate.failed(pass, digest);
         gate.excuses()
     }
 
-    /// The attempts of an event are spent. Whether it may have another one all the same: because of an outage, or because
+    /// The attempts of an event are spent, of which so many count. Whether it may have another one all the same: because of an outage, or because
     /// this process has seen too little of it to tell, and other events are on their way that will.
-    pub(super) fn has_another_chance(&self, event: &Event, failures: &mut Failures) -> bool {
+    pub(super) fn has_another_chance(
+        &self,
+        event: &Event,
+        digest: u128,
+        counted: u32,
+        failures: &mut Failures,
+    ) -> bool {
         let Some(before) = failures.before else { return false };
         if event.route.gate.excuses_spent(before) {
             return true;
         }
-        let has_seen_all = failures.first.is_some();
-        let is_dry = event.route.gate.seen().answers == before.answers;
-        let last = !has_seen_all && is_dry && !failures.had_a_last_chance && self.service().near.is_used();
+        let has_seen_all = failures.first.is_some() && failures.own >= counted.into();
+        let gate = &event.route.gate;
+        let is_dry = gate.seen().answers == before.answers;
+        let has_company = gate.has_company(digest) || self.partition.at_work.len() > 1;
+        let last = !has_seen_all && is_dry && has_company && !failures.had_a_last_chance;
         failures.had_a_last_chance |= last;
         last
     }

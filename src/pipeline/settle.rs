@@ -283,7 +283,8 @@ impl Delivery<'_> {
     ) -> Result<Step, Stopped> {
         let (route, service, attempts) = (&event.route, self.service(), claimed.grant.attempts + 1);
         service.status.attempt_failed(self.record, route.handler.name(), event.key(), attempts, failed);
-        let is_excused = self.note_failure(event, failed, pass, claimed.key().digest(), failures);
+        let digest = claimed.key().digest();
+        let is_excused = self.note_failure(event, failed, pass, digest, failures);
         let policy = &route.settings.retry;
         let (before, counted) = failures.count(&claimed.grant, policy);
         let now = millis(service.clock.now());
@@ -309,7 +310,7 @@ impl Delivery<'_> {
             retry::Verdict::Again(delay) | retry::Verdict::Later(delay) => {
                 Some(Back { delay, attempts: counted, first_failure_ms, in_doubt })
             }
-            _ if self.has_another_chance(event, failures) => {
+            _ if self.has_another_chance(event, digest, counted, failures) => {
                 Some(failures.anew(policy, failed.after, chance, in_doubt))
             }
             _ => None,

@@ -11,6 +11,7 @@ mod dying;
 mod ledger;
 mod load;
 mod metrics;
+mod outage;
 mod postgres;
 mod produce;
 mod refusals;

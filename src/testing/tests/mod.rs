@@ -4,6 +4,7 @@ mod faults;
 mod giving_up;
 mod harness;
 mod idempotence;
+mod outage;
 
 use std::sync::{Arc, Mutex};
 

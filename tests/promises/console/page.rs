@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Desk, PATIENCE, TOKEN, browser::Browser};
 use crate::support::{
     http::ask,
-    kafka::{TestTopic, group_lag},
+    kafka::{Record, TestTopic, group_lag},
     repository, service,
     wait::until,
 };
@@ -205,6 +205,46 @@ async fn a_dry_run_and_a_cancel_go_by_the_keyboard_and_are_confirmed() {
     let acts = desk.acts().await;
     let cancelled = acts.iter().any(|act| act["verb"] == "replay cancel" && act["who"] == "api@127.0.0.1");
     assert!(cancelled, "{acts:#?}");
+    assert_eq!(browser.complaints().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_shown_by_their_causes_and_dealt_with_after_a_question() {
+    let desk = Desk::of(1).await;
+    desk.events(0, 3, r#","reject":true"#).await;
+    desk.topic.produce_all((0..2).map(|n| Record::new(format!("key-{n}"), "no JSON").to(0))).await;
+    desk.service("the letters", |service| service["records"]["dead_lettered"] == 5).await;
+    let browser = desk.console(DESKTOP, "light").await;
+    let letters = browser.shows("#letters", |text| text.contains("undecodable")).await;
+    assert!(letters.contains("rejected as ordered\tobey\trejected\t3\t"), "{letters}");
+    assert_eq!(violations(&browser).await, [""; 0]);
+    keep(&browser, "letters").await;
+    press_on(&browser, "#letters tr:nth-child(1) [data-act=records]").await;
+    let records = browser.shows("dialog", |text| text.contains("Letters of this cause")).await;
+    assert!(!records.contains("event-0"), "nobody has asked for a payload: {records}");
+    press_on(&browser, "dialog tr:nth-child(1) button").await;
+    browser.shows("dialog", |text| text.contains(r#"{"id":"event-0","reject":true}"#)).await;
+    assert_eq!(violations(&browser).await, [""; 0]);
+    browser.press(ESCAPE).await;
+
+    press_on(&browser, "#letters tr:nth-child(1) [data-act=discard]").await;
+    browser.shows("dialog", |text| text.contains("This would be: 3 discarded")).await;
+    press_on(&browser, "dialog [type=submit]").await;
+    browser.shows("#told", |text| text.contains("3 discarded")).await;
+    browser.shows("#letters", |text| !text.contains("rejected as ordered")).await;
+    press_on(&browser, "#letters tr:nth-child(1) [data-act=redrive]").await;
+    browser.shows("dialog", |text| text.contains("This would be: 2 redriven")).await;
+    press_on(&browser, "dialog [type=submit]").await;
+    browser.shows("#told", |text| text.contains("2 redriven")).await;
+    // They cannot be decoded this time, either.
+    desk.service("the letters to be back", |service| service["records"]["dead_lettered"] == 7).await;
+    let acts = desk.acts().await;
+    let acts: Vec<_> = acts.iter().map(|act| (&act["verb"], &act["who"], &act["outcome"])).collect();
+    let (who, discard, redrive) =
+        (json!("api@127.0.0.1"), json!("dead-letters discard"), json!("dead-letters redrive"));
+    let (intended, done) = (json!("intended"), json!("done"));
+    let wanted = [&discard, &redrive].map(|verb| [(verb, &who, &intended), (verb, &who, &done)]).concat();
+    assert_eq!(acts, wanted);
     assert_eq!(browser.complaints().await, [""; 0]);
 }
 
