@@ -52,7 +52,7 @@ async fn accept(
             let group = group_of(service, &settings.service(service.name()));
             service.table().topics().any(|topic| {
                 let source = settings.topics.physical(topic);
-                source == accept.topic || is_of_copies(&accept.topic, &source, &group)
+                source == accept.topic || is_of_copies(&accept.topic, source, &group)
             })
         };
         let consumers: Vec<&Service> = services.iter().filter(consumes).collect();
