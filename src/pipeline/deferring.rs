@@ -32,9 +32,11 @@ impl Delivery<'_> {
         if self.delay_for(event, back.delay).is_none() {
             return Ok(None);
         }
+        // The store reckons from when it hears of it: it is never due there before its copy is.
+        let now_ms = millis(service.clock.now());
         service.claims.release(claimed, back, &self.partition.stop).await?;
         crash_point("before_copy");
-        if !self.send_on(event, back.delay, attempts, first_failure_ms).await? {
+        if !self.send_on(event, now_ms, back.delay, attempts, first_failure_ms).await? {
             return Ok(None);
         }
         crash_point("after_copy");
@@ -48,9 +50,10 @@ impl Delivery<'_> {
         if self.delay_for(event, left).is_none() {
             return Ok(None);
         }
+        let now_ms = millis(self.service().clock.now());
         let (attempts, first_failure_ms) =
             event.sent_on.as_ref().map_or((0, None), |sent| (sent.attempts, sent.first_failure_ms));
-        let sent = self.send_on(event, left, attempts, first_failure_ms).await?;
+        let sent = self.send_on(event, now_ms, left, attempts, first_failure_ms).await?;
         Ok(sent.then_some(How::Deferred))
     }
 
@@ -70,11 +73,12 @@ impl Delivery<'_> {
         event.route.settings.retry.later.fitting(left).filter(|_| self.service().sends_on)
     }
 
-    /// Sends a copy that is due after `left`, until the broker has it or the partition is told to stop. Answers `false`
-    /// where the broker never will.
+    /// Sends a copy that is due so long (`left`) after `now_ms`, until the broker has it or the partition is told to
+    /// stop. Answers `false` where the broker never will.
     async fn send_on(
         &self,
         event: &Event,
+        now_ms: i64,
         left: Duration,
         attempts: u32,
         first_failure_ms: Option<i64>,
@@ -84,7 +88,6 @@ impl Delivery<'_> {
         let source = self.partition.topic.copies_of.as_ref().unwrap_or(&self.partition.topic.name);
         let sent = event.sent_on.as_deref().cloned();
         let sent = sent.unwrap_or_else(|| SentOn::first(self.record, source));
-        let now_ms = millis(service.clock.now());
         let again = Again {
             group: service.group(),
             handler: event.route.handler.name(),

@@ -79,7 +79,7 @@ pub(super) fn copy(record: &Record, sent: &SentOn, again: &Again<'_>) -> NewReco
     }
     ours("due-at", rfc3339(again.due_ms));
     ours("redrive-count", sent.redrives.to_string());
-    ours("hop", (sent.hop + 1).to_string());
+    ours("hop", sent.hop.saturating_add(1).to_string());
     NewRecord {
         topic: retry_topic(&sent.topic, again.group, again.delay),
         partition: Some(sent.partition),

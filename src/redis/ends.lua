@@ -5,8 +5,6 @@
 local function complete_known(old, token, how, hop)
   local state, held, _, _, _, _, _, _, _, _, known, hop_known = opened(old)
   if state then
-    -- Who moves an event has given it back before, until it is due.
-    if how == '2' and state == 'F' and held == token then return 'C', known end
     -- That an event was sent on says nothing about what somebody else has begun, nor does a letter about what was sent
     -- on after it was written. That it took effect does.
     if how == '2' or how == '1' and tonumber(hop) < tonumber(hop_known) then return 'S', nil end
@@ -44,6 +42,16 @@ local function delete(keys)
   for i = 1, #keys, 200 do redis.call('DEL', unpack(keys, i, math.min(i + 199, #keys))) end
 end
 
+-- Who moves an event has given it back before: it stays so until it is due, also for copies, and is moved for all that
+-- was sent on less often than its copy.
+local function moved(key, old, token, hop, keep)
+  local state, held, _, deadline, attempts, takeovers, solo, first, how, run, known = opened(old)
+  if state ~= 'F' or held ~= token then return false end
+  redis.call('SET', key, open('F', token, '', deadline, attempts, takeovers, solo, first, how, run, known, int(hop + 1)),
+    'PX', keep)
+  return true
+end
+
 local function complete(keys, argv, short)
   local _, ms = now()
   local call, replies, olds, written, gone, gone_keys = begin(ms), {}, short and values(keys) or {}, {}, {}, {}
@@ -68,6 +76,8 @@ local function complete(keys, argv, short)
       elseif string.byte(old, -1) ~= COLON then
         known = string.match(old, '%x*$')
       end
+    elseif how == '2' and type(old) == 'string' and moved(key, old, token, hop, keep) then
+      known, written[key] = nil, true
     else
       reply, known = complete_known(checked(old), token, how, hop)
     end
@@ -157,5 +167,5 @@ redis.register_function{ function_name = 'oncewise_v2_shorten', callback = compl
 redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 5 end,
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 6 end,
   flags = { 'no-writes' } }

@@ -12,6 +12,7 @@
 -- and so have the ends that are open again to an event that was sent on more often:
 --   2X<token>:<hop>:<attempts>:<first failure>:<fingerprint>                      dead, with a hop that is not 0
 --   2M<the same>                                                                 moved: its copy is what counts
+-- What was given back first and moved then is free again, with the hop of its copy: 2F.
 -- The fingerprint is hexadecimal or empty. <hop> is how often the event had been sent on when it was claimed.
 -- <run> tells whether the handler runs: N not known, C in a crowd, A with nothing else in flight. <takeovers> counts the
 -- first lease that ran out, and each later one under which it ran; <solo> those under which it ran alone.

@@ -180,9 +180,11 @@ impl Record {
                 let ours = old.token == held.token;
                 return (None, if ours { Completed::Recorded } else { Completed::AlreadyFinished });
             }
-            Some(old) if old.is_held(held) || completion.end == End::Moved && old.is_given_back(held) => {
-                (old.clone(), Completed::Recorded)
+            // It waits until it is due, for its copy, too.
+            Some(old) if completion.end == End::Moved && old.is_given_back(held) => {
+                return (Some(Self { hop: held.hop.saturating_add(1), ..old.clone() }), Completed::Recorded);
             }
+            Some(old) if old.is_held(held) => (old.clone(), Completed::Recorded),
             Some(old) if !old.is_ended() && old.withstands(completion) => return (None, Completed::Stolen),
             Some(old) => (old.clone(), Completed::Stolen),
         };

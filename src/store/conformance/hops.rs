@@ -18,7 +18,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         an_end_from_before_does_not_end_what_was_sent_on,
         whoever_sends_an_event_on_does_not_end_what_others_hold,
         an_effect_of_what_was_moved_is_told_to_its_copy,
-        what_was_given_back_and_then_moved_is_open_to_its_copy_alone,
+        what_was_given_back_and_then_moved_waits_for_its_copy_alone_until_it_is_due,
         a_dead_event_may_come_again_with_another_content_and_a_moved_one_not,
         a_claim_that_was_lost_is_made_again_with_its_hop,
         each_end_is_shown_with_its_hop,
@@ -152,12 +152,21 @@ async fn an_effect_of_what_was_moved_is_told_to_its_copy(bench: &Bench<'_>) -> V
     Ok(())
 }
 
-async fn what_was_given_back_and_then_moved_is_open_to_its_copy_alone(bench: &Bench<'_>) -> Verdict {
+async fn what_was_given_back_and_then_moved_waits_for_its_copy_alone_until_it_is_due(
+    bench: &Bench<'_>,
+) -> Verdict {
     for hop in [0, 1] {
         bench.store.lose(&bench.key(1)).await?;
         let ours = held(bench, 1, hop, won(claim(bench, 1, hop).await?)?);
         same(bench.release(ours.clone(), HOUR).await?, Released::Released)?;
-        same(ends(bench, ours, End::Moved).await?, Completed::Recorded)?;
+        for _ in 0..2 {
+            same(ends(bench, ours.clone(), End::Moved).await?, Completed::Recorded)?;
+            same(claim(bench, 2, hop).await?, Claim::Moved)?;
+            // A copy of before, which is due, does not make it early.
+            let is_early = !matches!(claim(bench, 2, hop + 1).await?, Claim::BackingOff { .. });
+            holds(!is_early, "a copy was granted it before it was due")?;
+        }
+        bench.store.expire_lease(&bench.key(1)).await?;
         same(claim(bench, 2, hop).await?, Claim::Moved)?;
         won(claim(bench, 2, hop + 1).await?)?;
     }

@@ -165,7 +165,12 @@ impl Key {
         let is_open = self.known && self.ended.is_none();
         // Who moves an event has given it back before, until it is due.
         let given_back = is_open && self.holder.is_none() && self.token == token;
-        let ours = self.ours(item.holder.owner, token) || item.end == End::Moved && given_back;
+        if item.end == End::Moved && given_back && !self.unreadable {
+            // It waits until it is due, and from now on for its copy alone.
+            self.hop = held.hop + 1;
+            return same(got, Completed::Recorded);
+        }
+        let ours = self.ours(item.holder.owner, token);
         let want = if self.unreadable {
             Completed::Foreign
         } else if !self.known {
