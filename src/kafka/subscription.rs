@@ -1,9 +1,12 @@
 //! What a member of a group subscribes to: the topics of its service, and those of ours beside them that are there. They
 //! are made when they are first needed, so it is looked for them now and then.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use rdkafka::{consumer::Consumer, error::KafkaResult};
+use rdkafka::{consumer::Consumer, error::KafkaResult, types::RDKafkaErrorCode as Code};
 
 use super::group::{Group, GroupConsumer};
 
@@ -12,11 +15,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a look for one of them may hold up the loop that polls.
 const ANSWERS: Duration = Duration::from_millis(500);
 
+/// It is not there, or was made just now.
+const PASSING: [Code; 2] = [Code::UnknownTopicOrPartition, Code::LeaderNotAvailable];
+
 #[derive(Debug)]
 pub(super) struct Subscription {
     subscribed: Vec<String>,
     /// Not there yet, as far as is known.
     missing: Vec<String>,
+    /// What Kafka last said instead of whether they are there, so that it is told once.
+    refused: BTreeMap<String, Code>,
     next_look: Instant,
 }
 
@@ -26,8 +34,12 @@ impl Subscription {
         let (ours, subscribed): (Vec<_>, Vec<_>) =
             group.topics.values().partition(|topic| topic.copies_of.is_some());
         let names = |topics: Vec<_>| topics.into_iter().map(name).collect();
-        let mut subscription =
-            Self { subscribed: names(subscribed), missing: names(ours), next_look: Instant::now() };
+        let mut subscription = Self {
+            subscribed: names(subscribed),
+            missing: names(ours),
+            refused: BTreeMap::new(),
+            next_look: Instant::now(),
+        };
         subscription.find(consumer);
         subscription.subscribe(consumer)?;
         Ok(subscription)
@@ -54,9 +66,14 @@ impl Subscription {
                 answers = false;
                 return true;
             };
-            let is_there = metadata.topics().iter().any(|found| {
-                found.name() == topic && found.error().is_none() && !found.partitions().is_empty()
-            });
+            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return true };
+            let why_not = found.error().map(Code::from).filter(|why| !PASSING.contains(why));
+            if let Some(why) = why_not
+                && self.refused.insert(topic.clone(), why) != Some(why)
+            {
+                tracing::warn!(%topic, %why, "whether this topic is there cannot be seen: nothing that is sent to it is consumed");
+            }
+            let is_there = found.error().is_none() && !found.partitions().is_empty();
             if is_there {
                 tracing::info!(%topic, "consumed from now on");
                 self.subscribed.push(topic.clone());

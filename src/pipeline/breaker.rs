@@ -28,8 +28,20 @@ pub(crate) struct Breaker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Closed,
-    Open { since: Duration, pause: Duration, next: Duration, is_probing: bool },
-    HalfOpen { pause: Duration, answers: u32, failures: u32, running: u32 },
+    Open {
+        since: Duration,
+        pause: Duration,
+        next: Duration,
+        is_probing: bool,
+    },
+    /// `since` is how many attempts had failed before.
+    HalfOpen {
+        pause: Duration,
+        answers: u32,
+        failures: u32,
+        running: u32,
+        since: u64,
+    },
 }
 
 /// A part of the window, from its first failure on.
@@ -175,10 +187,11 @@ impl Breaker {
                 None
             }
             (State::Open { pause, .. }, Answer::Answered) => {
-                let state = State::HalfOpen { pause: *pause, answers: 1, failures: 0, running: 0 };
+                let (pause, since) = (*pause, self.failures);
+                let state = State::HalfOpen { pause, answers: 1, failures: 0, running: 0, since };
                 Some(self.change(state, Change::HalfOpened)).map(|change| self.closes().unwrap_or(change))
             }
-            (State::HalfOpen { running, answers, failures, pause }, answer) => {
+            (State::HalfOpen { running, answers, failures, pause, since }, answer) => {
                 *running = running.saturating_sub(1);
                 match answer {
                     Answer::Unused => None,
@@ -188,7 +201,9 @@ impl Breaker {
                     }
                     Answer::Failed => {
                         *failures += 1;
-                        let (pause, reopens) = (*pause, *failures > *answers);
+                        let (pause, since, is_more) = (*pause, *since, *failures > *answers);
+                        // A few events that fail whatever happens are no outage here either.
+                        let reopens = is_more && self.are_several(|number, _| number > since);
                         reopens.then(|| self.open(pause, now))
                     }
                 }
