@@ -28,7 +28,7 @@ impl Delivery<'_> {
         let sendings: Vec<Sending> = records.iter_mut().filter_map(|record| ctx.sending(record)).collect();
         let mut pause = SEND_AGAIN.0;
         loop {
-            match service.producer.send(&records).await {
+            match Box::pin(service.producer.send(&records)).await {
                 Ok(()) => break,
                 Err(ProduceError::TooLarge(why)) => {
                     return Err(Failed::finally(format!(

@@ -1,4 +1,6 @@
 //! The way of one record that needs more than its batch can give: it waits, fails, or is in doubt.
+//!
+//! What seldom happens to a record is boxed here: every record that waits would carry the room for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,7 +54,7 @@ pub(super) async fn settle(
             (Some(event.route), event.span, how)
         }
         Stage::Shut(event) => {
-            let how = match delivery.until_due(&event).await? {
+            let how = match Box::pin(delivery.until_due(&event)).await? {
                 Some(how) => how,
                 None => {
                     let request = delivery.claim_request(&event);
@@ -70,7 +72,7 @@ pub(super) async fn settle(
                 in_doubt: false,
                 failed: &Failed::finally(why),
             };
-            delivery.dead_letter(route.as_deref(), None, span.as_deref(), &end).await?;
+            Box::pin(delivery.dead_letter(route.as_deref(), None, span.as_deref(), &end)).await?;
             (route, span, How::DeadLettered)
         }
     };
@@ -126,7 +128,7 @@ impl Delivery<'_> {
                     if self.is_forgotten(event, &grant) {
                         drop(entry);
                         let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
-                        service.claims.let_go(&claimed).await;
+                        Box::pin(service.claims.let_go(&claimed)).await;
                         return Err(Stopped);
                     }
                     grant
@@ -147,7 +149,7 @@ impl Delivery<'_> {
                 }
                 Claim::BackingOff { left } => {
                     drop(entry);
-                    if let Some(how) = self.put_off(event, left).await? {
+                    if let Some(how) = Box::pin(self.put_off(event, left)).await? {
                         return Ok(how);
                     }
                     self.partition.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
@@ -160,7 +162,7 @@ impl Delivery<'_> {
                     );
                     drop(entry);
                     let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
-                    return self.deadly(event, &claimed, &why).await;
+                    return Box::pin(self.deadly(event, &claimed, &why)).await;
                 }
                 Claim::Mismatch => {
                     drop(entry);
@@ -168,7 +170,7 @@ impl Delivery<'_> {
                     if service.replay.as_ref().is_some_and(|replay| replay.was_passed(self.record)) {
                         return Ok(How::WasDead);
                     }
-                    return self.mismatch(event).await;
+                    return Box::pin(self.mismatch(event)).await;
                 }
                 Claim::Foreign => {
                     service.status.foreign(self.record, &request.key.to_string());
@@ -212,7 +214,7 @@ impl Delivery<'_> {
             let failed = &Failed::finally(SPENT_ELSEWHERE);
             let disposition = Disposition::Exhausted;
             let end = Ending { disposition, attempts, first_failure, in_doubt: false, failed };
-            return self.give_up(event, &claimed, &end).await.map(Step::Settled);
+            return Box::pin(self.give_up(event, &claimed, &end)).await.map(Step::Settled);
         }
         let (ctx, ran) = match begun {
             Some(Begun { ctx, pass, state }) => {
@@ -222,7 +224,7 @@ impl Delivery<'_> {
             None => {
                 let ctx = self.context(event, &claimed.grant, Some(claimed.cancelled().clone()));
                 let ran = match self.announce(&claimed.key()).await {
-                    Ok(()) => self.run(event, &ctx, &claimed, pass, in_doubt).await,
+                    Ok(()) => Box::pin(self.run(event, &ctx, &claimed, pass, in_doubt)).await,
                     Err(stopped) => Err(stopped),
                 };
                 (ctx, ran)
@@ -236,13 +238,13 @@ impl Delivery<'_> {
             Ok(Ran::Shut) => {
                 let Grant { attempts, first_failure_ms, .. } = claimed.grant;
                 let back = Back { delay: Duration::ZERO, attempts, first_failure_ms, in_doubt: *in_doubt };
-                self.service().claims.release(&claimed, back, &self.partition.stop).await?;
+                Box::pin(self.service().claims.release(&claimed, back, &self.partition.stop)).await?;
                 return Ok(Step::AskAgain(Duration::ZERO));
             }
             Err(Stopped) => {
                 // Nothing has run: the next owner need not wait for the lease.
                 let Grant { attempts, first_failure_ms, .. } = claimed.grant;
-                self.hand_over(&claimed, attempts, first_failure_ms, *in_doubt).await;
+                Box::pin(self.hand_over(&claimed, attempts, first_failure_ms, *in_doubt)).await;
                 return Err(Stopped);
             }
         };
@@ -260,14 +262,16 @@ impl Delivery<'_> {
                         in_doubt: *in_doubt,
                         failed: &refused,
                     };
-                    return self.end(event, &claimed, &end).await.map(Step::Settled);
+                    return Box::pin(self.end(event, &claimed, &end)).await.map(Step::Settled);
                 }
                 crash_point("after_publish");
                 let how = self.finish(&claimed, self.handled(handled), ctx.attempt()).await;
                 crash_point("after_complete");
                 how.map(Step::Settled)
             }
-            Attempt::Failed(failed) => self.failed(event, claimed, &failed, pass, *in_doubt, failures).await,
+            Attempt::Failed(failed) => {
+                Box::pin(self.failed(event, claimed, &failed, pass, *in_doubt, failures)).await
+            }
         }
     }
 

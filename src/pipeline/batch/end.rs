@@ -76,8 +76,10 @@ pub(super) async fn alone(
     stage: Stage,
     released: CancellationToken,
 ) {
+    // A task is moved several times before it runs: all of this way would be copied with it.
+    let settled = Box::pin(settle(&partition, &delivered.record, stage)).await;
     // Stopped: the rest of the lane belongs to whoever is assigned this partition next.
-    let Ok(settled) = settle(&partition, &delivered.record, stage).await else { return };
+    let Ok(settled) = settled else { return };
     partition.settled([(settled, delivered)]);
     released.cancelled().await;
     partition.free([(lane, VecDeque::new())]);
