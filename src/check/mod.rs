@@ -20,7 +20,7 @@ pub(crate) use rules::ledger;
 pub use rules::{Horizon, replicas, store};
 pub use table::{render, terminal_width};
 
-use crate::pipeline::sent_on::retry_topic;
+use crate::pipeline::sent_on::{redrive_topic, retry_topic};
 
 use crate::kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
 
@@ -127,6 +127,9 @@ async fn ask(
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
             findings.extend(dead_letters(admin, source, &service.group, creation).await);
+            let name = redrive_topic(&source.name, &service.group);
+            let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
+            findings.extend(rules::redriven(&plan, &admin.describe(&plan.name).await));
             for delay in service.later.get(&source.name).into_iter().flatten() {
                 let name = retry_topic(&source.name, &service.group, *delay);
                 let plan = TopicPlan::copy_of(source, name, creation.replication_factor);

@@ -28,4 +28,6 @@ pub(crate) use lag::{PartitionLag, lag_of};
 pub(crate) use member::{AtWork, Member, Stage};
 pub(crate) use operator::{Fleet, PodHeeded};
 pub(crate) use order::{Acted, NotDone, Order, Paused};
+#[cfg(feature = "fuzzing")]
+pub(crate) use said::fuzz;
 pub(crate) use view::Heard;

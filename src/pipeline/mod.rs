@@ -23,6 +23,8 @@ mod dispatch;
 mod ending;
 mod failure;
 pub mod finished;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod giving_up;
 mod held;
