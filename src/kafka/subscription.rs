@@ -68,7 +68,9 @@ impl Subscription {
                 answers = false;
                 return true;
             };
-            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return true };
+            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+                return true;
+            };
             let why_not = found.error().map(Code::from).filter(|why| !PASSING.contains(why));
             let before = match why_not {
                 Some(why) => self.refused.insert(topic.clone(), why),

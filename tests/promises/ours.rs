@@ -35,9 +35,11 @@ fn copy(topic: &TestTopic, id: &str, offset: i64) -> Record {
 
 /// Waits until `/readyz` answers with this status and these words.
 async fn ready(port: u16, status: u16, words: &str) {
-    until(&format!("/readyz to say {status} {words}"), PATIENCE, async || match http::get(port, "/readyz").await? {
-        (found, said) if found == status && said.contains(words) => Ok(()),
-        other => Err(format!("{other:?}")),
+    until(&format!("/readyz to say {status} {words}"), PATIENCE, async || {
+        match http::get(port, "/readyz").await? {
+            (found, said) if found == status && said.contains(words) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     })
     .await;
 }
@@ -71,7 +73,11 @@ async fn a_redrive_topic_that_was_made_again_waits_for_a_person_and_goes_on() {
     let (_pod, port) = probed(&pods);
     let paused = format!("partition 0 of {} is paused", redriven.name());
     ready(port, 503, &paused).await;
-    assert_eq!(pods.effects().counts().into_keys().collect::<Vec<_>>(), ["before"], "nothing of it is consumed");
+    assert_eq!(
+        pods.effects().counts().into_keys().collect::<Vec<_>>(),
+        ["before"],
+        "nothing of it is consumed"
+    );
     let (code, said) = check(&pods, &["--accept", &format!("{}.redrive:0=earliest", topic.name())]).await;
     assert_eq!(code, Some(2), "a topic that is nobody's: {said}");
     let (code, said) = check(&pods, &["--accept", &format!("{}:0=earliest", redriven.name())]).await;

@@ -91,7 +91,8 @@ impl KafkaServer {
     /// Adds or removes rights, in the words of `kafka-acls.sh`, where it was started with an authorizer.
     pub async fn acls(&self, words: &[&str]) {
         let brokers = self.brokers();
-        let call = ["kafka_java", "256m", "org.apache.kafka.tools.AclCommand", "--bootstrap-server", &brokers];
+        let call =
+            ["kafka_java", "256m", "org.apache.kafka.tools.AclCommand", "--bootstrap-server", &brokers];
         let mut command = Worker::spawn(self.script(&[&call[..], words].concat()));
         let status = command.wait(Duration::from_secs(60)).await;
         assert!(status.success(), "{}", command.output());

@@ -69,12 +69,14 @@ fn written_by_spring(topic: &str) -> Vec<Record> {
     let read = |line| {
         let letter: Value = serde_json::from_str(line).unwrap();
         let headers = letter["headers"].as_array().unwrap().iter().map(|header| {
-            let is_source = |value: &Vec<u8>| matches!(&value[..], b"orders" | b"orders.keyed" | b"orders.patient");
+            let is_source =
+                |value: &Vec<u8>| matches!(&value[..], b"orders" | b"orders.keyed" | b"orders.patient");
             let value = bytes(&header[1]).map(|value| if is_source(&value) { topic.into() } else { value });
             (header[0].as_str().unwrap().into(), value)
         });
         let partition = letter["partition"].as_i64().map(|partition| partition as i32);
-        let (key, value, timestamp) = (bytes(&letter["key"]), bytes(&letter["value"]), letter["timestamp"].as_i64());
+        let (key, value, timestamp) =
+            (bytes(&letter["key"]), bytes(&letter["value"]), letter["timestamp"].as_i64());
         Record { partition, key, value, headers: headers.collect(), timestamp }
     };
     include_str!("spring/letters.jsonl").lines().map(read).collect()
@@ -90,7 +92,11 @@ async fn letters_that_a_real_spring_kafka_has_written_take_effect_once() {
     let listed = listed["letters"].as_array().unwrap();
     for letter in listed {
         let about = (&letter["format"], &letter["topic"], &letter["group"]);
-        assert_eq!(about, (&json!("spring"), &json!(shop.topic.name()), &json!("spring-payments")), "{letter}");
+        assert_eq!(
+            about,
+            (&json!("spring"), &json!(shop.topic.name()), &json!("spring-payments")),
+            "{letter}"
+        );
         assert_eq!(letter["partition"], 1, "{letter}");
     }
     let (_, grouped) = shop.run(&["groups", "--from-topic", from.name()]).await;
@@ -103,7 +109,10 @@ async fn letters_that_a_real_spring_kafka_has_written_take_effect_once() {
         let left = copy.headers.iter().find(|(name, _)| of_spring(name));
         assert_eq!(left, None, "nothing of the letter goes on");
         let tenants = copy.headers.iter().filter(|(name, _)| name == b"tenant");
-        assert_eq!(tenants.map(|(_, value)| value.as_deref()).collect::<Vec<_>>(), [Some(&b"north"[..]), None]);
+        assert_eq!(
+            tenants.map(|(_, value)| value.as_deref()).collect::<Vec<_>>(),
+            [Some(&b"north"[..]), None]
+        );
         assert_eq!(copy.timestamp, Some(1_700_000_000_123));
     }
     let expected = ["keyed", "patient", "thrown", "twice"].map(|id| (id.to_owned(), 1));
