@@ -123,7 +123,7 @@ async fn one_that_was_overtaken_does_not_write_over_what_became_of_it() {
     let past = Past::slow().await;
     let (mut replay, id) = past.half_way().await;
     replay.freeze();
-    assert_eq!(past.resume(&id, &[]).await.code, Some(0));
+    past.resume(&id, &[]).await.assert_says(0, &[]);
     replay.thaw();
     assert_eq!(replay.wait(PATIENCE).await.code(), Some(1), "{}", replay.output());
     past.resume(&id, &[]).await.assert_says(2, &[&format!("--resume {id}: it is finished")]);
