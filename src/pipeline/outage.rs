@@ -106,14 +106,16 @@ impl Delivery<'_> {
 
     /// The attempts of an event are spent, and it comes without a letter, which whoever made them could not write. Whether
     /// it is tried all the same.
-    pub(super) fn may_go_on(&self, event: &Event, failures: &mut Failures) -> bool {
-        // A person has sent it back since: its attempts begin anew.
+    pub(super) fn may_go_on(&self, event: &Event, grant: &mut Grant) -> bool {
+        let policy = &event.route.settings.retry;
         let is_back = event.sent_on.is_some() && self.partition.topic.delay.is_none();
         if is_back {
-            failures.forgive();
+            // A person has sent it back since: its attempts begin anew, but that it was tried must not be forgotten.
+            grant.attempts = policy.max_attempts.saturating_sub(1).min(1);
+            grant.first_failure_ms = None;
         }
         // Where nobody is answered there may be any number of them, so it does not tell that they are spent.
-        is_back || !event.route.settings.retry.at_least.is_zero()
+        is_back || !policy.at_least.is_zero()
     }
 
     /// Takes note of a failed attempt. Whether it is to be blamed on an outage.

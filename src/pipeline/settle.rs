@@ -191,7 +191,7 @@ impl Delivery<'_> {
     async fn claimed(
         &self,
         event: &Event,
-        claimed: Claimed,
+        mut claimed: Claimed,
         (near, pass): (Option<Places>, Option<Pass>),
         begun: Option<Begun>,
         in_doubt: &mut bool,
@@ -201,7 +201,7 @@ impl Delivery<'_> {
         let counted = failures.counted(claimed.grant.attempts, policy);
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         let is_spent = begun.is_none() && counted >= policy.max_attempts && !*in_doubt;
-        if is_spent && !self.may_go_on(event, failures) {
+        if is_spent && !self.may_go_on(event, &mut claimed.grant) {
             drop((near, pass));
             let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
             let failed = &Failed::finally(SPENT_ELSEWHERE);

@@ -165,7 +165,7 @@ impl Handler for Obey {
     fn fingerprint(&self, order: &Order) -> Option<Fingerprint> {
         // As if a later version of the handler reckoned otherwise.
         let version = std::env::var("ONCEWISE_TEST_FINGERPRINT").unwrap_or_default();
-        order.fingerprint.as_ref().map(|content| Fingerprint::of(&format!("{version}{content}")))
+        order.fingerprint.as_ref().map(|content| Fingerprint::of(format!("{version}{content}")))
     }
 }
 
