@@ -9,17 +9,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken test must be seen")]
 
 use std::{
-    fs::OpenOptions,
-    io::Write,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
+#[path = "../support/ledger.rs"]
+#[allow(dead_code, unreachable_pub, reason = "tests read what is written here")]
+mod ledger;
 mod types;
 
 use oncewise::{BoxError, prelude::*};
 use serde::Deserialize;
+
+use ledger::Effects;
 
 /// What the handler is to do. It takes effect unless it fails, rejects, skips, panics or aborts.
 #[derive(Debug, Default, Deserialize)]
@@ -43,6 +46,8 @@ struct Order {
     abort: bool,
     /// Waits this long, politely.
     sleep_ms: u64,
+    /// Waits until this file is there, politely.
+    door: Option<PathBuf>,
     /// Keeps its thread busy this long.
     block_ms: u64,
     /// Takes effect and fails all the same, in this many attempts.
@@ -121,6 +126,9 @@ impl Handler for Obey {
             panic!("{words}");
         }
         tokio::time::sleep(Duration::from_millis(order.sleep_ms)).await;
+        while order.door.as_ref().is_some_and(|door| !door.exists()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let until = Instant::now() + Duration::from_millis(order.block_ms);
         while Instant::now() < until {
             std::thread::yield_now();
@@ -182,12 +190,10 @@ impl Handler for Follow {
     }
 }
 
-/// One line in the file that `variable` names: `id attempt token pid`.
+/// One line in the file that `variable` names.
 fn note(variable: &str, id: &str, ctx: &Context) {
     let Ok(path) = std::env::var(variable) else { return };
-    let line = format!("{id} {} {} {}\n", ctx.attempt(), ctx.fencing_token(), std::process::id());
-    let mut file = OpenOptions::new().append(true).create(true).open(path).expect("a file for the evidence");
-    file.write_all(line.as_bytes()).expect("the evidence is written");
+    Effects::at(path).add(id, ctx.attempt(), ctx.fencing_token());
 }
 
 async fn services(_: ()) -> Result<Vec<Service>, BoxError> {
