@@ -129,6 +129,26 @@ async fn a_death_on_the_way_to_later_loses_nothing_and_its_copies_run_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sends_on_for_a_worker_that_died_knows_how_often_it_had_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    let pods = Pods::of(topic.name(), folder.path()).with("RETRY__LATER", "5s");
+    topic.produce(Record::new("a", r#"{"id":"a","fail":1,"retry_after_ms":60000}"#)).await;
+    let mut killed = pods.clone().variable("ONCEWISE_CRASH", "before_copy").start(TEST_WORKER);
+    assert_eq!(killed.wait(Duration::from_secs(60)).await.code(), None);
+    let _next = pods.start(TEST_WORKER);
+    pods.until_committed(&topic, 0, 1).await;
+    let copies = waiting(&topic, &pods, "5s").read().await;
+    let said = |name: &str| copies[0].header(&format!("oncewise-{name}"));
+    assert_eq!(
+        (copies.len(), said("attempts").as_deref(), said("hop").as_deref()),
+        (1, Some("1"), Some("1"))
+    );
+    let waits = millis(&copies[0], "oncewise-due-at") - millis(&copies[0], "oncewise-first-failure-at");
+    assert!((60_000..62_000).contains(&waits), "{waits} ms");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_that_wait_outlive_two_deaths_and_none_is_early() {
     let events: usize = std::env::var("ONCEWISE_TEST_LATER").map_or(1_000, |number| number.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();

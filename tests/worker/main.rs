@@ -32,6 +32,8 @@ struct Order {
     id: String,
     /// Fails this many attempts, then goes on.
     fail: u32,
+    /// Fails while this file is there: what it needs is away.
+    away: Option<PathBuf>,
     /// Asks for this delay with each failure.
     retry_after_ms: Option<u64>,
     /// Panics in this many attempts, then goes on.
@@ -137,7 +139,7 @@ impl Handler for Obey {
             order.publish(ctx)?;
             return Err(Failure::reject("rejected as ordered"));
         }
-        if ctx.attempt() <= order.fail {
+        if ctx.attempt() <= order.fail || order.away.as_ref().is_some_and(|file| file.exists()) {
             let cause = "failed as ordered";
             let after = order.retry_after_ms.map(Duration::from_millis);
             return Err(
@@ -169,7 +171,9 @@ impl Handler for Obey {
     }
 
     fn fingerprint(&self, order: &Order) -> Option<Fingerprint> {
-        order.fingerprint.as_ref().map(Fingerprint::of)
+        // As if a later version of the handler reckoned otherwise.
+        let version = std::env::var("ONCEWISE_TEST_FINGERPRINT").unwrap_or_default();
+        order.fingerprint.as_ref().map(|content| Fingerprint::of(format!("{version}{content}")))
     }
 }
 
