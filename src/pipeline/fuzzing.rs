@@ -33,6 +33,7 @@ fn sent_on_once_more(record: &Record, sent: &SentOn) {
         due_ms: 60_000,
         attempts: sent.attempts,
         first_failure_ms: sent.first_failure_ms,
+        fingerprint: sent.fingerprint,
     };
     let headers = copy(record, sent, &again).headers;
     let read = SentOn::read_later(&Record { headers, ..record.clone() }, &sent.topic);
