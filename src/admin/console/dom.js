@@ -29,13 +29,13 @@ export function show(place, ...children) {
   back();
 }
 
-// Remembers where the focus is. What it answers brings the focus back there, or as near as something is left.
+// Remembers where the focus is. What it answers brings a focus that is lost back there, or as near as something is left.
 export function holding() {
   const path = [];
   for (let one = document.activeElement; one && one !== document.body; one = one.parentElement) path.push(one);
   const near = (one) => (one === path[0] || one.tabIndex >= 0 ? one : one.matches('section') ? one.querySelector('h2') : null);
   return () => {
-    if (path.length === 0 || document.activeElement === path[0]) return;
+    if ((document.activeElement ?? document.body) !== document.body) return;
     path.filter((one) => one.isConnected).map(near).find(Boolean)?.focus({ preventScroll: true });
   };
 }
@@ -119,7 +119,7 @@ export function table(caption, columns, rows) {
 }
 
 // Says what was done, also where the same was said before, and takes it away when it is read.
-const READ = 60000;
+const READ = 30000;
 let saying = [];
 export function tell(text) {
   saying.forEach(clearTimeout);

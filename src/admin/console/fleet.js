@@ -62,7 +62,7 @@ function how(pod, service) {
 }
 
 const COLUMNS = [{ name: 'Pod' }, { name: 'How' }, { name: 'Partitions', kind: 'n' }, { name: 'In flight', kind: 'n' },
-  { name: 'Oldest', kind: 'n' }, { name: 'Heard of', kind: 'n' }, { name: 'Since' }, { name: 'Version' }];
+  { name: 'Oldest', kind: 'n' }, { name: 'Heard of', kind: 'n' }, { name: 'Since', kind: 'w' }, { name: 'Version' }];
 
 const row = (service) => (pod) => [pod.pod, [el('span', { class: 'mono' }, pod.pod), how(pod, service),
   number(Object.values(pod.partitions).flat().length), number(pod.in_flight), lasting(pod.oldest_seconds),

@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Desk, PATIENCE, browser::Browser, keyboard::focus, page::DESKTOP};
-use crate::support::wait::until;
+use super::{
+    Desk, PATIENCE,
+    browser::Browser,
+    keyboard::{ENTER, escape, focus, press_on},
+    page::DESKTOP,
+};
 
 /// Asks for everything at once, and waits until the page has been brought up to date so often.
 async fn refreshes(browser: &Browser, times: u32) {
@@ -68,7 +72,7 @@ async fn the_focus_stays_where_it_is_while_the_page_is_brought_up_to_date() {
 async fn a_question_gives_the_focus_back_and_a_refusal_keeps_it() {
     let desk = Desk::of(1).await;
     let browser = desk.console(DESKTOP, "light").await;
-    super::keyboard::press_on(&browser, "#fleet [data-key=pause]").await;
+    press_on(&browser, "#fleet [data-key=pause]").await;
     browser.shows("dialog h2", |text| text.starts_with("Pause ")).await;
     focus(&browser, "dialog [type=submit]").await;
     refreshes(&browser, 2).await;
@@ -76,11 +80,10 @@ async fn a_question_gives_the_focus_back_and_a_refusal_keeps_it() {
     assert_eq!(browser.run(inside, json!([])).await, true, "the page behind it has taken the focus");
     // The worker has gone meanwhile: that is said where the question is.
     drop(desk.worker);
-    browser.press(super::keyboard::ENTER).await;
+    browser.press(ENTER).await;
     browser.shows("dialog .refused", |text| text == "the worker does not answer").await;
     assert_eq!(browser.run(inside, json!([])).await, true, "a refusal has taken the focus");
-    browser.press(super::keyboard::ESCAPE).await;
-    until("the dialog to go", PATIENCE, async || browser.text("dialog").await.map_or(Ok(()), Err)).await;
+    escape(&browser).await;
     let back = "return document.activeElement.matches('#fleet [data-key=pause]')";
     assert_eq!(browser.run(back, json!([])).await, true, "{}", place(&browser).await);
     // What was known last stays.

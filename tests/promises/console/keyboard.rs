@@ -8,7 +8,7 @@ use crate::support::wait::until;
 /// Keys, by their numbers in WebDriver.
 pub(super) const TAB: &str = "\u{e004}";
 pub(super) const ENTER: &str = "\u{e007}";
-pub(super) const ESCAPE: &str = "\u{e00c}";
+const ESCAPE: &str = "\u{e00c}";
 
 /// Goes to a control and presses it. The page may change in between: the key is to arrive at the control all the same.
 pub(super) async fn press_on(browser: &Browser, control: &str) {
@@ -21,6 +21,12 @@ pub(super) async fn press_on(browser: &Browser, control: &str) {
     browser.press(ENTER).await;
     let arrived = browser.run("return window.arrived", json!([])).await;
     assert_eq!(arrived, Value::Bool(true), "the key did not arrive at {control}");
+}
+
+/// Closes the dialog. It has gone when this returns, and has given the focus back.
+pub(super) async fn escape(browser: &Browser) {
+    browser.press(ESCAPE).await;
+    until("the dialog to go", PATIENCE, async || browser.text("dialog").await.map_or(Ok(()), Err)).await;
 }
 
 /// Goes to a control, as soon as it is there.

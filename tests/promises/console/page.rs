@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Desk, PATIENCE, TOKEN,
     browser::Browser,
-    keyboard::{ENTER, ESCAPE, TAB, press_on},
+    keyboard::{ENTER, TAB, escape, press_on},
 };
 use crate::support::{
     http::ask,
@@ -163,13 +163,12 @@ async fn a_dry_run_and_a_cancel_go_by_the_keyboard_and_are_confirmed() {
     press_on(&browser, "#dry-run").await;
     browser.shows("dialog h2", |text| text == "What would a replay do?").await;
     assert_eq!(violations(&browser).await, [""; 0]);
-    browser.press(ESCAPE).await;
-    until("the dialog to go", PATIENCE, async || browser.text("dialog").await.map_or(Ok(()), Err)).await;
+    escape(&browser).await;
     press_on(&browser, "#dry-run").await;
     press_on(&browser, "dialog [type=submit]").await;
     let found = browser.shows("dialog", |text| text.contains("What a replay would do")).await;
     assert!(found.contains("already done\t20"), "{found}");
-    browser.press(ESCAPE).await;
+    escape(&browser).await;
 
     // One that does not end by itself.
     let order = json!({ "from": "1h ago", "to": "now", "mode": "force", "epoch": "again", "rate": 1 });
@@ -207,7 +206,7 @@ async fn dead_letters_are_shown_by_their_causes_and_dealt_with_after_a_question(
     press_on(&browser, "dialog tr:nth-child(1) button").await;
     browser.shows("dialog", |text| text.contains(r#"{"id":"event-0","reject":true}"#)).await;
     assert_eq!(violations(&browser).await, [""; 0]);
-    browser.press(ESCAPE).await;
+    escape(&browser).await;
 
     press_on(&browser, "#letters tr:nth-child(1) [data-act=discard]").await;
     browser.shows("dialog", |text| text.contains("This would be: 3 discarded")).await;
