@@ -17,9 +17,10 @@ mod produce;
 mod replay;
 mod rewind;
 mod run;
+mod services;
 mod signals;
 
-use std::{collections::BTreeMap, fmt, future::Future, process::ExitCode};
+use std::{fmt, future::Future, process::ExitCode};
 
 use clap::Parser;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -30,13 +31,11 @@ pub use produce::{Produce, ProduceKind, ProduceRecipe, ProduceRecord, ProduceRec
 use self::args::{Args, Verb};
 use crate::{
     BoxError, Service,
-    config::{self as configuration, AppConfig, Loaded, Settings, Sources, TelemetrySettings},
+    config::{self as configuration, AppConfig, Loaded, Sources, TelemetrySettings},
     erased::BoxFuture,
     evidence,
     pipeline::log_places_only,
-    service,
     telemetry::{self, spans},
-    worker::group_of,
 };
 
 /// Everything was fine.
@@ -199,47 +198,15 @@ impl<C: AppConfig + Clone + 'static> App<C> {
         }
     }
 
-    /// The services to run: all of them, or those named. All problems come at once.
     async fn services(
         &self,
         loaded: &Loaded<C>,
         wanted: &[String],
         handlers: &Handle,
     ) -> Result<Vec<Service>, ExitCode> {
-        let services = build_on(handlers, &self.build, loaded.app.clone())
-            .await
-            .map_err(|error| failed(with_causes(&*error)))?;
-        let mut problems: Vec<String> = Vec::new();
-        if let Err(found) = service::check(&services) {
-            problems.extend(found.iter().map(ToString::to_string));
-        }
-        let known: Vec<(&str, Vec<&str>)> =
-            services.iter().map(|service| (service.name(), service.table().handlers().collect())).collect();
-        let borrowed: Vec<(&str, &[&str])> =
-            known.iter().map(|(service, handlers)| (*service, handlers.as_slice())).collect();
-        problems.extend(loaded.settings.unknown_services(&borrowed).iter().map(ToString::to_string));
-        problems.extend(shared_groups(&loaded.settings, &services));
-        problems.extend(shared_topics(&loaded.settings, &services));
-        let handlers = services
-            .iter()
-            .flat_map(|service| service.table().iter().map(move |(_, handler)| (service, handler)));
-        let forgetful = handlers.flat_map(|(service, handler)| {
-            let (retries, ttl) = (handler.retry_policy(), handler.ttl());
-            let settings = &loaded.settings;
-            let forgets = settings.forgets_too_early(service.name(), handler.name(), retries, ttl);
-            forgets.into_iter().chain(settings.puts_off_too_long(service.name(), handler.name(), retries))
-        });
-        problems.extend(forgetful.map(|problem| problem.to_string()));
-        let names = known.iter().map(|(service, _)| *service).collect::<Vec<_>>().join(", ");
-        for name in wanted.iter().filter(|name| known.iter().all(|(service, _)| service != name)) {
-            problems.push(format!("--service {name}: there is no such service; there are {names}"));
-        }
-        if !problems.is_empty() {
-            return Err(refuse(problems.join("\n")));
-        }
-        let is_wanted =
-            |service: &Service| wanted.is_empty() || wanted.iter().any(|name| name == service.name());
-        Ok(services.into_iter().filter(is_wanted).collect())
+        let services = services::built(&self.build, loaded.app.clone(), handlers);
+        let services = services.await.map_err(|error| failed(with_causes(&*error)))?;
+        services::chosen(services, &loaded.settings, wanted).map_err(|problems| refuse(problems.join("\n")))
     }
 }
 
@@ -247,47 +214,6 @@ impl<C> fmt::Debug for App<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
-}
-
-/// Makes the services where their handlers will run: what they connect to belongs there.
-async fn build_on<C>(handlers: &Handle, build: &Build<C>, config: C) -> Result<Vec<Service>, BoxError> {
-    let services = {
-        let _entered = handlers.enter();
-        build(config)
-    };
-    handlers.spawn(services).await?
-}
-
-/// Two services in one group would share the partitions out between them: each would miss half of the events.
-fn shared_groups(settings: &Settings, services: &[Service]) -> Vec<String> {
-    let mut owners: BTreeMap<String, &str> = BTreeMap::new();
-    let shared = services.iter().filter_map(|service| {
-        let group = group_of(service, &settings.service(service.name()));
-        let first = owners.insert(group.clone(), service.name())?;
-        Some(format!(
-            "services `{first}` and `{}` have the same consumer group `{group}`; each needs its own",
-            service.name()
-        ))
-    });
-    shared.collect()
-}
-
-/// Two topics of one service under one name in Kafka: whose handler should take its records?
-fn shared_topics(settings: &Settings, services: &[Service]) -> Vec<String> {
-    let mut problems = Vec::new();
-    for service in services {
-        let mut logical: BTreeMap<&str, &str> = BTreeMap::new();
-        for topic in service.table().topics() {
-            let physical = settings.topics.physical(topic);
-            if let Some(first) = logical.insert(physical, topic) {
-                problems.push(format!(
-                    "service `{}` consumes `{first}` and `{topic}`, and [topics.names] calls both `{physical}`; they must differ",
-                    service.name()
-                ));
-            }
-        }
-    }
-    problems
 }
 
 /// The command line or the configuration is wrong.
@@ -307,50 +233,4 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
         if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::prelude::*;
-
-    struct Note<const TOPIC: u8>;
-
-    macro_rules! note {
-        ($topic:literal, $name:literal) => {
-            impl Handler for Note<$topic> {
-                const NAME: &'static str = $name;
-                type Event = String;
-
-                fn dedupe_key(&self, event: &String, _: &Metadata) -> DedupeKey {
-                    DedupeKey::of(event)
-                }
-
-                async fn handle(&self, _: &String, _: &Context) -> Outcome {
-                    done()
-                }
-            }
-        };
-    }
-    note!(1, "one");
-    note!(2, "two");
-
-    #[test]
-    fn two_topics_of_a_service_under_one_name_are_refused() {
-        let routes = || Routes::new().on("a", Note::<1>).on("b", Note::<2>);
-        let services = [Service::new("shop").routes(routes())];
-        let mut settings = Settings::default();
-        assert_eq!(shared_topics(&settings, &services), [""; 0]);
-        settings.topics.names.insert("a".to_owned(), "b".to_owned());
-        assert_eq!(
-            shared_topics(&settings, &services),
-            ["service `shop` consumes `a` and `b`, and [topics.names] calls both `b`; they must differ"]
-        );
-        // Two services may well read the same topic.
-        let apart = [
-            Service::new("first").routes(Routes::new().on("a", Note::<1>)),
-            Service::new("second").routes(Routes::new().on("b", Note::<2>)),
-        ];
-        assert_eq!(shared_topics(&settings, &apart), [""; 0]);
-    }
 }

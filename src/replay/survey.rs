@@ -50,22 +50,22 @@ pub struct Survey {
     /// For how long the store knows what has ended: the least of all.
     #[serde(skip)]
     pub remembered: Option<Duration>,
-    /// The first few records of each verdict.
+    /// The earliest few records of each verdict.
     pub samples: BTreeMap<Verdict, Vec<Sample>>,
 }
 
-/// A record of which something is said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A record of which something is said. The earlier is the lesser.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Sample {
+    /// Its time, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<i64>,
     /// Physical name.
     pub topic: String,
     /// The partition.
     pub partition: i32,
     /// The offset.
     pub offset: i64,
-    /// Its time, in milliseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<i64>,
 }
 
 /// Why a range could not be looked at.
@@ -185,12 +185,19 @@ impl Survey {
             Verdict::Skipped => &mut tally.skipped,
             Verdict::Undecodable => &mut tally.undecodable,
         } += 1;
-        let sample = self.samples.entry(verdict).or_default();
-        if sample.len() < SAMPLE {
-            let Record { topic, partition, offset, timestamp, .. } = record;
-            let (topic, partition, offset, timestamp) = (topic.to_string(), *partition, *offset, *timestamp);
-            sample.push(Sample { topic, partition, offset, timestamp });
-        }
+        let Record { topic, partition, offset, timestamp, .. } = record;
+        let (topic, partition, offset, timestamp) = (topic.to_string(), *partition, *offset, *timestamp);
+        let sample = Sample { timestamp, topic, partition, offset };
+        keep_first(self.samples.entry(verdict).or_default(), sample);
+    }
+}
+
+/// Partitions come in no order of their own: those that are shown are the earliest, whatever was read first.
+fn keep_first(samples: &mut Vec<Sample>, sample: Sample) {
+    let at = samples.partition_point(|one| *one < sample);
+    if at < SAMPLE {
+        samples.insert(at, sample);
+        samples.truncate(SAMPLE);
     }
 }
 
@@ -223,6 +230,19 @@ impl Firsts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_earliest_are_shown_whichever_partition_was_read_first() {
+        let sample = |n: i64| Sample {
+            timestamp: Some(n),
+            topic: "t".into(),
+            partition: (n % 2) as i32,
+            offset: n / 2,
+        };
+        let mut samples = Vec::new();
+        [1, 3, 5, 7, 9, 11, 0, 2, 4, 6].into_iter().for_each(|n| keep_first(&mut samples, sample(n)));
+        assert_eq!(samples, [0, 1, 2, 3, 4].map(sample));
+    }
 
     #[test]
     fn however_many_would_run_memory_is_bounded_and_that_is_said() {

@@ -8,7 +8,7 @@ use std::{any::Any, collections::BTreeSet, fmt, process::ExitCode, sync::Arc, ti
 
 use tokio::runtime::Handle;
 
-use super::{Build, FAILED, FINE, build_on, failed, signals::Signals};
+use super::{Build, FAILED, FINE, failed, services, signals::Signals};
 use crate::{
     BoxError, Service,
     config::{AppConfig, Loaded, Settings},
@@ -108,7 +108,7 @@ async fn show<C: AppConfig + Clone>(
     // What is called otherwise in the real Kafka has its own name here.
     settings.topics.names.clear();
     let (app, _alive) = (demo.prepare)(app)?;
-    let services = build_on(handlers, build, app).await?;
+    let services = services::built(build, app, handlers).await?;
     let records = (demo.records)(orders);
     let broker = embedded(&services, &settings)?;
     let kafka = broker.client();
