@@ -77,7 +77,7 @@ pub mod prelude {
 }
 
 /// The code of the README compiles.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
@@ -91,6 +91,10 @@ mod guide {
     struct Testing;
     #[doc = include_str!("../guide/src/dedupe-keys.md")]
     struct DedupeKeys;
+    #[doc = include_str!("../guide/src/types.md")]
+    struct Types;
+    #[doc = include_str!("../guide/src/events-out.md")]
+    struct EventsOut;
     #[doc = include_str!("../guide/src/once.md")]
     struct Once;
     #[doc = include_str!("../guide/src/retries.md")]

@@ -1,19 +1,23 @@
-//! Every command line in the README and in the guide is one that the binary takes.
+//! Every command in the README and in the guide is one that the binary takes.
 
 use std::{fs, path::Path};
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 
 use super::args::Args;
 
-/// The lines of all blocks of code that begin with one of these.
-fn command_lines() -> Vec<String> {
+/// The README and the pages of the guide.
+fn documents() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let guide = fs::read_dir(root.join("guide/src")).unwrap().map(|entry| entry.unwrap().path());
     let pages = guide.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.chain([root.join("README.md")]).map(|page| fs::read_to_string(page).unwrap()).collect()
+}
+
+/// The lines of all blocks of code that begin with one of these.
+fn command_lines() -> Vec<String> {
     let mut lines = Vec::new();
-    for page in pages.chain([root.join("README.md")]) {
-        let text = fs::read_to_string(page).unwrap();
+    for text in documents() {
         let blocks = text.split("\n```").skip(1).step_by(2);
         let written = blocks.flat_map(str::lines).filter_map(|line| {
             let run = line.strip_prefix("cargo run ").and_then(|line| line.split_once("-- "));
@@ -22,6 +26,18 @@ fn command_lines() -> Vec<String> {
         lines.extend(written.map(str::to_owned));
     }
     lines
+}
+
+/// What sentences call commands, without those that show what may be left out.
+fn commands_in_sentences() -> Vec<String> {
+    let mut commands = Vec::new();
+    for text in documents() {
+        let prose: String = text.split("\n```").step_by(2).collect();
+        let spans = prose.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " "));
+        let named = spans.filter_map(|span| span.strip_prefix("worker ").map(str::to_owned));
+        commands.extend(named.filter(|command| !command.contains(['[', '\\'])));
+    }
+    commands
 }
 
 /// As a shell takes it apart: quotes hold words together, and `#` begins a comment.
@@ -43,5 +59,23 @@ fn every_command_line_in_the_documents_is_one_that_the_binary_takes() {
     for line in lines {
         let parsed = Args::try_parse_from(["worker".to_owned()].into_iter().chain(words(&line)));
         assert!(parsed.is_ok(), "worker {line}\n{}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn every_command_that_a_sentence_names_is_one_that_the_binary_knows() {
+    let commands = commands_in_sentences();
+    assert!(commands.len() >= 20, "{commands:#?}");
+    for command in commands {
+        let parsed = Args::try_parse_from(["worker".to_owned()].into_iter().chain(words(&command)));
+        let Err(error) = parsed else { continue };
+        // A sentence may leave out what has to be said.
+        let is_short = matches!(
+            error.kind(),
+            ErrorKind::MissingRequiredArgument
+                | ErrorKind::MissingSubcommand
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        );
+        assert!(is_short, "worker {command}\n{error}");
     }
 }

@@ -34,6 +34,9 @@ const SILENCE_MS: &str = "20000";
 /// One answer has to arrive within that time also over a slow line, or it is asked for again and again: this much
 /// does at 64 kB/s. Less costs rate where brokers are far away.
 const FETCH_BYTES: &str = "1048576";
+/// A broker is asked one thing at a time, and a partition of which enough is fetched is left out of the question. Where
+/// the others are read to their end, it would get nothing more until the answer about these, that there is nothing.
+const FETCH_WAIT_MS: &str = "50";
 /// A batch of several records never exceeds this, so that no record is refused for its neighbours' size:
 /// topics of ours take at least this much. A larger record travels alone.
 const BATCH_BYTES: &str = "65536";
@@ -143,6 +146,7 @@ impl KafkaClient {
             ("queued.min.messages", "10000"),
             ("fetch.message.max.bytes", FETCH_BYTES),
             ("fetch.max.bytes", FETCH_BYTES),
+            ("fetch.wait.max.ms", FETCH_WAIT_MS),
             ("isolation.level", "read_committed"),
             ("check.crcs", "true"),
         ]);

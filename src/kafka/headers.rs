@@ -18,26 +18,16 @@ use crate::{Header, Record};
 
 /// Copies a record out of the library's buffers: a held message would pin its whole fetch.
 pub(crate) fn record_of(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Record {
-    let (key, value) = copied(message.key(), message.payload());
+    let copied = |part: Option<&[u8]>| part.map(Bytes::copy_from_slice);
     Record {
         topic: Arc::clone(topic),
         partition: message.partition(),
         offset: message.offset(),
         timestamp: message.timestamp().to_millis(),
-        key,
-        value,
+        key: copied(message.key()),
+        value: copied(message.payload()),
         headers: read(message),
     }
-}
-
-/// Copies of key and value, which share one allocation.
-fn copied(key: Option<&[u8]>, value: Option<&[u8]>) -> (Option<Bytes>, Option<Bytes>) {
-    let (Some(key), Some(value)) = (key, value) else {
-        return (key.map(Bytes::copy_from_slice), value.map(Bytes::copy_from_slice));
-    };
-    let mut value = Bytes::from([key, value].concat());
-    let key = value.split_to(key.len());
-    (Some(key), Some(value))
 }
 
 /// All headers of a message, in order. A name that holds a zero byte is read up to it: the library tells no

@@ -6,8 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-
 use crate::{Record, config::Ordering};
 
 /// The waiting records of one partition.
@@ -15,7 +13,7 @@ use crate::{Record, config::Ordering};
 pub(crate) struct Lanes {
     ordering: Ordering,
     /// By the key of their records, for as long as one of these waits for its turn or is at work.
-    by_key: HashMap<Bytes, Lane>,
+    by_key: HashMap<Arc<[u8]>, Lane>,
     /// What waits in each lane behind the record whose turn it is. Lanes that are gone leave their numbers to others.
     waiting: Vec<Waiting>,
     unused: Vec<Lane>,
@@ -42,7 +40,7 @@ impl Lane {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    key: Bytes,
+    key: Arc<[u8]>,
     records: VecDeque<Delivered>,
 }
 
@@ -67,17 +65,17 @@ impl Lanes {
 
     /// Puts a record at the end of its lane.
     pub(crate) fn push(&mut self, delivered: Delivered) {
-        let key = match (self.ordering, &delivered.record.key) {
+        let key: &[u8] = match (self.ordering, &delivered.record.key) {
             // The whole partition is one lane.
-            (Ordering::Partition, _) => Bytes::new(),
-            (Ordering::Key, Some(key)) => key.clone(),
+            (Ordering::Partition, _) => &[],
+            (Ordering::Key, Some(key)) => key,
             (Ordering::Key | Ordering::None, _) => return self.ready.push_back((Lane::ALONE, delivered)),
         };
-        if let Some(waiting) = self.by_key.get(&key).and_then(|lane| self.waiting.get_mut(lane.0)) {
+        if let Some(waiting) = self.by_key.get(key).and_then(|lane| self.waiting.get_mut(lane.0)) {
             return waiting.records.push_back(delivered);
         }
-        // A lane outlives its records, and a key shares the memory of its record's value.
-        let key = Bytes::copy_from_slice(&key);
+        // A lane outlives its records, and their keys may share the memory of their values.
+        let key: Arc<[u8]> = key.into();
         let lane = self.unused.pop().unwrap_or_else(|| {
             self.waiting.push(Waiting::default());
             Lane(self.waiting.len() - 1)
@@ -153,6 +151,8 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn record(offset: i64, key: Option<&'static str>) -> Delivered {

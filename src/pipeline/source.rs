@@ -243,9 +243,11 @@ impl Partition {
         self.state().tracker.next()
     }
 
-    /// The time of the record that holds the watermark, in milliseconds since 1970.
+    /// Since when the record that holds the watermark could have been settled, in milliseconds since 1970: the time of the
+    /// record, and where records wait for their time, when it was due.
     pub(crate) fn oldest_timestamp(&self) -> Option<i64> {
-        self.state().tracker.oldest_timestamp()
+        let delay = self.topic.delay.map_or(0, |delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+        self.state().tracker.oldest_timestamp().map(|written| written.saturating_add(delay))
     }
 
     /// Begins nothing new from now on: what waits is left, what runs may finish.

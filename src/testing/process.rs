@@ -131,3 +131,44 @@ fn told(seam: &Seam) -> Told {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Routes, prelude::*};
+
+    struct Note;
+
+    impl Handler for Note {
+        const NAME: &'static str = "note";
+        type Event = String;
+
+        fn dedupe_key(&self, event: &String, _: &Metadata) -> DedupeKey {
+            DedupeKey::of(event)
+        }
+
+        async fn handle(&self, _: &String, _: &Context) -> Outcome {
+            done()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_tried_later_is_as_old_as_it_is_overdue() {
+        let service = Service::new("notes").routes(Routes::new().on("notes", Note));
+        let process = Process::start(&service, &Settings::default(), &World::new());
+        let topic = &process.topics["notes"];
+        let later = topic.of_copies("notes.notes.retry.1h".to_owned(), Some(Duration::from_secs(3600)));
+        for (topic, since) in [(Arc::clone(topic), 1_000), (Arc::new(later), 3_601_000)] {
+            let (value, timestamp) = (Some("\"a\"".into()), Some(1_000));
+            let name = Arc::clone(&topic.name);
+            let record =
+                Record { topic: name, partition: 0, offset: 0, timestamp, key: None, value, headers: vec![] };
+            let partition = Partition::new(topic, 0, EPOCH, 0, Handle::current());
+            partition.take([record]);
+            assert_eq!(partition.oldest_timestamp(), Some(since));
+            partition.stop();
+        }
+    }
+}

@@ -132,7 +132,7 @@ async fn pods_are_added_for_age_and_for_the_lag_of_each_topic() {
         for metric in words.filter(|word| word.starts_with("oncewise_")) {
             assert!(metrics.contains(metric), "{metric} in {query}");
         }
-        assert!(query.matches(&format!("{{service=\"{}\"}}", service.name())).count() >= 2, "{query}");
+        assert!(query.matches(&format!("{{service=\"{}\"", service.name())).count() >= 3, "{query}");
         let topics: BTreeSet<&str> =
             of_type("kafka").map(|trigger| trigger["metadata"]["topic"].as_str().unwrap()).collect();
         assert_eq!(topics, service.table().topics().collect(), "one for each topic");

@@ -12,6 +12,7 @@ mod dockerfile;
 mod image;
 mod manifests;
 mod pods;
+mod scaling;
 mod schemas;
 mod stage;
 mod tools;

@@ -1,6 +1,6 @@
 //! Pods in the manifests: nobody is killed, asked or let in who should not be.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::overlays,
@@ -78,5 +78,28 @@ fn pods_may_do_nothing_that_they_need_not() {
                 own.iter().any(|policy| policy["spec"]["policyTypes"] == json!(["Ingress", "Egress"]));
             assert!(closed, "{overlay}: {service}");
         }
+    }
+}
+
+/// A pod whose traffic is restricted can ask for nobody's address, unless some policy says so.
+#[test]
+fn every_pod_may_ask_for_names() {
+    for (overlay, manifests) in overlays() {
+        let mut asked = 0;
+        for kind in ["Deployment", "Job"] {
+            for (name, object) in manifests.of_kind(kind) {
+                let labels = &pod(object)["metadata"]["labels"];
+                let policies = manifests.of_kind("NetworkPolicy").into_values();
+                let own: Vec<&Value> =
+                    policies.filter(|policy| selects(&policy["spec"]["podSelector"], labels)).collect();
+                let rules =
+                    own.iter().flat_map(|policy| policy["spec"]["egress"].as_array().into_iter().flatten());
+                let ports = rules.flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
+                let names = ports.filter(|port| port["port"] == 53).count();
+                assert!(own.is_empty() || names >= 2, "{overlay}: {name}");
+                asked += 1;
+            }
+        }
+        assert!(asked >= 3, "{overlay}: {asked}");
     }
 }

@@ -1,8 +1,10 @@
 //! What others, who know the formats, say about `deploy/`.
 
-use std::io::Write;
+use std::{io::Write, process::Command};
 
-use crate::{manifests::Manifests, tools};
+use serde_json::Value;
+
+use crate::{manifests::Manifests, root, tools};
 
 #[test]
 fn compose_accepts_the_composition() {
@@ -13,6 +15,20 @@ fn compose_accepts_the_composition() {
 #[test]
 fn a_linter_finds_nothing_in_the_dockerfile() {
     tools::run("python/bin/hadolint", &["--no-color", "deploy/Dockerfile"]);
+}
+
+#[test]
+fn the_operator_of_prometheus_knows_the_alerts() {
+    let made = Command::new(root().join("deploy/make-alerts")).output().unwrap();
+    let alerts: Value = serde_saphyr::from_slice(&made.stdout).unwrap();
+    tools::is_of_type(
+        "IPrometheusRule",
+        "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule",
+        &alerts,
+    );
+    let shipped = std::fs::read_to_string(root().join("deploy/prometheus/rules.yaml")).unwrap();
+    let shipped: Value = serde_saphyr::from_str(&shipped).unwrap();
+    assert_eq!(alerts["spec"], shipped);
 }
 
 #[test]

@@ -1,25 +1,8 @@
 //! What the documents point at is there.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
-fn pages() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let guide = fs::read_dir(root.join("guide/src")).unwrap().map(|entry| entry.unwrap().path());
-    let mut pages: Vec<PathBuf> =
-        guide.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
-    pages.extend(["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|name| root.join(name)));
-    pages
-}
-
-/// The text without blocks of code.
-fn prose(page: &Path) -> String {
-    let text = format!("\n{}", fs::read_to_string(page).unwrap());
-    text.split("\n```").step_by(2).collect()
-}
+use crate::pages::{guide, pages, prose, root};
 
 /// What headings can be reached by, as mdBook and code hosts make it of them.
 fn anchors(page: &Path) -> BTreeSet<String> {
@@ -43,6 +26,13 @@ fn every_link_in_the_documents_leads_somewhere() {
                 continue;
             }
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            // A book is read where the rest of the repository is not.
+            let is_guide = page.starts_with(root().join("guide"));
+            assert!(
+                !is_guide || !file.contains('/'),
+                "{}: {link} is not a page of the guide",
+                page.display()
+            );
             let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             assert!(target.exists(), "{}: {link} is not there", page.display());
             assert!(
@@ -58,9 +48,8 @@ fn every_link_in_the_documents_leads_somewhere() {
 
 #[test]
 fn every_page_of_the_guide_is_in_its_contents() {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("guide/src");
-    let contents = fs::read_to_string(guide.join("SUMMARY.md")).unwrap();
-    for page in pages().iter().filter(|page| page.starts_with(&guide) && !page.ends_with("SUMMARY.md")) {
+    let contents = fs::read_to_string(root().join("guide/src/SUMMARY.md")).unwrap();
+    for page in guide().iter().filter(|page| !page.ends_with("SUMMARY.md")) {
         let name = page.file_name().unwrap().to_str().unwrap();
         assert!(contents.contains(&format!("({name})")), "{name} is in no table of contents");
     }

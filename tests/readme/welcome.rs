@@ -1,9 +1,14 @@
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+};
+
 use oncewise::prelude::*;
 use oncewise::testing::{Harness, How, check_idempotent};
 use serde::Deserialize;
 
-use crate::mailer::Mailer;
-
+/// What lies in the topic, as JSON.
 #[derive(Deserialize)]
 struct SignedUp {
     user: String,
@@ -18,13 +23,30 @@ impl Handler for Welcome {
     const NAME: &'static str = "welcome";
     type Event = SignedUp;
 
+    /// Two records with the same answer are the same event.
     fn dedupe_key(&self, event: &SignedUp, _: &Metadata) -> DedupeKey {
         DedupeKey::of(&event.user)
     }
 
+    /// An error says whether it may pass: `or_retry`, or `or_reject`.
     async fn handle(&self, event: &SignedUp, ctx: &Context) -> Outcome {
         self.mailer.send(ctx.idempotency_key(), &event.email).await.or_retry()?;
         done()
+    }
+}
+
+/// Stands for a mail gateway: a key that it has seen is a repetition to it.
+#[derive(Clone, Default)]
+struct Mailer(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Mailer {
+    async fn send(&self, key: &str, to: &str) -> io::Result<()> {
+        self.0.lock().unwrap().insert(key.to_owned(), to.to_owned());
+        Ok(())
+    }
+
+    fn sent(&self) -> Vec<String> {
+        self.0.lock().unwrap().values().cloned().collect()
     }
 }
 

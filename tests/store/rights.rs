@@ -8,7 +8,7 @@ use crate::adapter::Adapter;
 use crate::server::Server;
 use crate::{PATIENCE, claim, fails, is_won, request};
 
-/// As in README.md.
+/// As in the guide.
 const LEAST: &str = "+multi +time +info +fcall +get +set +del +mget +getrange +setrange +pexpire +pttl +hgetall +hset \
                      +hsetnx +hdel";
 const LOADING: &str = "+function|list +function|load";
@@ -32,6 +32,15 @@ async fn server() -> Server {
 
 fn as_user(server: &Server, name: &str) -> RedisStore {
     RedisStore::connect(&server.url_of(name, &format!("{name}-secret")), PATIENCE).unwrap()
+}
+
+#[test]
+fn the_guide_lists_just_these_rights() {
+    let guide = include_str!("../../guide/src/security.md");
+    let (_, shown) = guide.split_once("nocommands\n").unwrap();
+    let (shown, further) = shown.split_once("```").unwrap();
+    assert!(shown.split_whitespace().eq(LEAST.split_whitespace()), "{shown}");
+    assert!(further.contains(&format!("`{LOADING}`")), "{further}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Desk, PATIENCE,
+    Desk,
     browser::Browser,
     keyboard::{ENTER, escape, focus, press_on},
     page::DESKTOP,
