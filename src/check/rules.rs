@@ -53,7 +53,10 @@ pub(super) fn source(name: &str, source: &Result<Option<TopicInfo>, KafkaFault>)
         Ok(None) => Finding::problem(
             subject,
             "does not exist",
-            "create it, or correct its name under [topics.names]; sources are never created here",
+            format!(
+                "create it (kafka-topics.sh --create --topic {name} --partitions N), or correct its name under [topics.names]; \
+                 sources are never created here"
+            ),
         ),
         Err(fault) => unseen(subject, fault, "grant Describe and Read on it to this user"),
     }
@@ -66,7 +69,10 @@ pub(super) fn target(name: &str, target: &Result<Option<TopicInfo>, KafkaFault>)
         Ok(None) => Finding::problem(
             subject,
             "does not exist, and handlers publish to it",
-            "create it, or correct its name under [topics.names]; it belongs to whoever reads it",
+            format!(
+                "create it (kafka-topics.sh --create --topic {name} --partitions N), or correct its name under [topics.names]; \
+                 it belongs to whoever reads it"
+            ),
         ),
         Err(fault) => unseen(subject, fault, "grant Describe and Write on it to this user"),
     }

@@ -14,6 +14,7 @@ mod log_answers;
 mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
+mod names;
 mod notes;
 mod positions;
 mod producer;
@@ -38,6 +39,7 @@ pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
 pub(crate) use group_offsets::GroupOffsets;
 pub(crate) use log_reader::{LogReader, Read};
+pub(crate) use names::topic_names;
 pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};

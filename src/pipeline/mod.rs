@@ -21,6 +21,7 @@ pub mod delays;
 mod delivery;
 mod dispatch;
 mod ending;
+mod failing;
 mod failure;
 pub mod finished;
 mod gate;

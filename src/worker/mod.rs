@@ -9,6 +9,7 @@ mod past;
 mod wiring;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -27,7 +28,7 @@ use crate::{
     admin::{Admin, Stage},
     config::Settings,
     fleet::{self, Member, Seat},
-    kafka::{Ended, KafkaClient, RecordProducer},
+    kafka::{Ended, KafkaClient, RecordProducer, topic_names},
     ledger,
     pipeline::{Crowd, Producer, ServiceRun, Topic},
     store::{Clock, DedupeStore, OwnerFactory},
@@ -112,6 +113,7 @@ impl Worker {
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let producer: Arc<dyn Producer> = Arc::new(producer);
+        let there = topics_there(&parts.kafka).await?;
         let wiring = wiring::Wiring {
             settings,
             parts,
@@ -133,6 +135,7 @@ impl Worker {
             control: &control,
             handlers,
             board: &board,
+            there: &there,
             stop: &stop,
         };
         let (memories, keepers) =
@@ -207,6 +210,14 @@ impl Worker {
             (None, Ended::CutOff) => Stopped::CutOff,
         }
     }
+}
+
+/// Without knowing them a worker might leave some unread.
+async fn topics_there(kafka: &KafkaClient) -> Result<BTreeSet<String>, String> {
+    let kafka = kafka.clone();
+    let names = tokio::task::spawn_blocking(move || topic_names(&kafka)).await;
+    let names = names.map_err(|_| "the call was cut off".to_owned());
+    names.and_then(|names| names.map_err(|fault| fault.to_string()))
 }
 
 /// These services as members of their fleets, where there is a topic for it.

@@ -31,6 +31,8 @@ mod foreign;
 mod forged;
 mod held_up;
 mod later;
+mod later_left;
+mod later_outage;
 mod layouts;
 mod ledger;
 mod letters;
