@@ -1,6 +1,6 @@
 //! How far a group is, by the brokers' word: true also where no pod lives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -83,21 +83,33 @@ impl Topics {
     }
 
     fn ask(&self, kafka: &KafkaClient) -> Result<GroupLag, KafkaFault> {
-        let offsets = GroupOffsets::open(kafka, &self.group)?;
-        let mut found = BTreeMap::new();
-        for topic in self.live.iter().chain(&self.later) {
-            found.insert(topic.as_str(), offsets.of(topic)?);
-        }
-        let mut lag = GroupLag::default();
-        for (topic, partitions) in found {
-            for (partition, committed, end) in partitions {
-                let behind = committed.map(|committed| (end - committed).max(0));
-                let sum = if self.later.contains(topic) { &mut lag.later } else { &mut lag.lag };
-                *sum += behind.unwrap_or_default();
-                let topic = topic.to_owned();
-                lag.partitions.push(PartitionLag { topic, partition, committed, end, lag: behind });
-            }
+        let topics: Vec<String> = self.live.union(&self.later).cloned().collect();
+        let mut lag = GroupLag { partitions: lag_of(kafka, &self.group, &topics)?, ..GroupLag::default() };
+        for partition in &lag.partitions {
+            let sum = if self.later.contains(&partition.topic) { &mut lag.later } else { &mut lag.lag };
+            *sum += partition.lag.unwrap_or_default();
         }
         Ok(lag)
     }
+}
+
+/// All partitions of those of these topics that are there, in their order. Blocks, so it must not run where async code
+/// does.
+///
+/// # Errors
+/// Nobody answers.
+pub(crate) fn lag_of(
+    kafka: &KafkaClient,
+    group: &str,
+    topics: &[String],
+) -> Result<Vec<PartitionLag>, KafkaFault> {
+    let offsets = GroupOffsets::open(kafka, group)?;
+    let mut found = Vec::new();
+    for topic in topics {
+        for (partition, committed, end) in offsets.of(topic)? {
+            let lag = committed.map(|committed| (end - committed).max(0));
+            found.push(PartitionLag { topic: topic.clone(), partition, committed, end, lag });
+        }
+    }
+    Ok(found)
 }

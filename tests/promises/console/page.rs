@@ -170,7 +170,7 @@ async fn a_dry_run_and_a_cancel_go_by_the_keyboard_and_are_confirmed() {
     press_on(&browser, "#dry-run").await;
     press_on(&browser, "dialog [type=submit]").await;
     let found = browser.shows("dialog", |text| text.contains("What a replay would do")).await;
-    assert!(found.contains("already done	600"), "{found}");
+    assert!(found.contains("already done\t600"), "{found}");
     escape(&browser).await;
 
     // One that takes ten minutes.
