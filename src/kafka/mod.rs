@@ -8,6 +8,7 @@ mod consumer;
 mod embedded;
 mod fault;
 mod group;
+mod group_offsets;
 pub(crate) mod headers;
 mod log_answers;
 mod log_reader;
@@ -36,6 +37,7 @@ pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
+pub(crate) use group_offsets::GroupOffsets;
 pub(crate) use log_reader::{LogReader, Read};
 pub(crate) use names::topic_names;
 pub(crate) use positions::Positions;

@@ -27,7 +27,7 @@ use crate::{
     Service,
     admin::{Admin, Stage},
     config::Settings,
-    fleet::{self, Member},
+    fleet::{self, Member, Seat},
     kafka::{Ended, KafkaClient, RecordProducer, topic_names},
     ledger,
     pipeline::{Crowd, Producer, ServiceRun, Topic},
@@ -98,6 +98,7 @@ impl Worker {
         control.serve(settings.http.listen, parts).await?;
         let crowd = Crowd::default();
         let board = Board::default();
+        let seat = Seat::default();
         let stage = Stage {
             settings: settings.clone(),
             services: services.to_vec(),
@@ -106,6 +107,7 @@ impl Worker {
             control: control.handle(),
             crowd: crowd.clone(),
             board: board.clone(),
+            seat: seat.clone(),
         };
         let admin = Admin::start(stage, &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
@@ -144,6 +146,7 @@ impl Worker {
         let drain_timeout = drain_timeouts.max().unwrap_or(settings.worker.drain_timeout);
         let services = running.inspect_err(|_| stop.cancel())?;
         let fleet = fleet(settings, parts, &services, producer, board, &control.handle());
+        fleet.iter().for_each(|member| seat.take(member));
         let statuses: Vec<_> = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
         let keepers = keepers.into_iter().zip(statuses.clone()).collect();
         control.handle().spawn(ledger::watch(Arc::clone(&parts.store), keepers));

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 
+mod crowd;
 mod outages;
 mod scopes;
 
@@ -247,4 +248,22 @@ async fn status_says_what_kafkas_own_tool_says() {
     })
     .await;
     assert_eq!(status["paused"][0]["service"], json!(shop.pods.group), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_to_be_tried_later_is_told_beside_the_lag() {
+    let mut shop = Shop::new(1).await;
+    shop.pods = shop.pods.clone().with("RETRY__LATER", "10m").with("RETRY__BUDGET", "1h");
+    let _pod = shop.pods.start(TEST_WORKER);
+    shop.topic.produce(Record::new("a", r#"{"id":"a","fail":1}"#)).await;
+    shop.pods.until_committed(&shop.topic, 0, 1).await;
+    let waiting = format!("{}.{}.retry.10m", shop.topic.name(), shop.pods.group);
+    until("what waits to be told", PATIENCE, async || {
+        let status = shop.status().await;
+        let lags: Vec<_> = status["partitions"].as_array().unwrap().iter().collect();
+        let waits = |lag: &&&Value| lag["topic"] == json!(waiting) && lag["lag"] == 1;
+        let told = (&status["lag"], &status["later"], lags.iter().filter(waits).count());
+        if told == (&json!(0), &json!(1), 1) { Ok(()) } else { Err(status.clone()) }
+    })
+    .await;
 }
