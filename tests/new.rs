@@ -86,7 +86,9 @@ fn a_new_project_is_the_one_whose_tests_run_here() {
 #[test]
 fn a_new_project_is_configured_by_its_own_file() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(new(folder.path(), &["mails"]).0, Some(0));
+    let (code, said) = new(folder.path(), &["mails"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("from the registry; --framework DIR takes it from a folder"), "{said}");
     let config = folder.path().join("mails/config");
     let shown = Command::new(WORKER).arg("--config").arg(config).arg("config").output().unwrap();
     let said = String::from_utf8_lossy(&shown.stdout);

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     audit::AuditError,
+    fleet::NotDone,
     replay::{ReplayError, ResumeError},
     store::StoreFault,
 };
@@ -67,6 +68,15 @@ impl From<ResumeError> for Refusal {
 impl From<StoreFault> for Refusal {
     fn from(fault: StoreFault) -> Self {
         Self::not_now(format!("the dedupe store: {fault}"))
+    }
+}
+
+impl From<NotDone> for Refusal {
+    fn from(error: NotDone) -> Self {
+        match error {
+            NotDone::Impossible(_) => Self::conflict(error.to_string()),
+            NotDone::Trouble(reason) => Self::not_now(reason),
+        }
     }
 }
 

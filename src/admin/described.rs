@@ -32,11 +32,9 @@ async fn every_path_is_described_and_no_other() {
         control: Handle::current(),
         crowd: Crowd::default(),
         board: Board::default(),
+        seat: Seat::default(),
     };
-    let watched = Watched::new(&stage);
-    let letters = Letters::new(&stage, &CancellationToken::new());
-    let replays = Arc::new(Replays::new(stage, &CancellationToken::new()));
-    let api = api(&watched, &letters, &replays);
+    let api = Desk::new(stage, &CancellationToken::new()).api();
     let served: BTreeSet<String> = api.paths().iter().map(|path| (*path).to_owned()).collect();
     let described: BTreeSet<String> = description()["paths"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(served, described);

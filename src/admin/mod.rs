@@ -1,6 +1,6 @@
 //! What operators do over HTTP: `/api/v1`, for whoever brings the token, and the console at `/`, which brings it.
 //!
-//! Another kind of thing to do is one more module with `endpoints`, one more line in `api`, and its part of
+//! Another kind of thing to do is one more module with `endpoints`, one more line in `Desk`, and its part of
 //! `openapi.json`.
 //!
 //! | file         | has                                                                |
@@ -12,6 +12,7 @@
 //! | `endpoints`  | endpoints with their paths                                         |
 //! | `overview`   | how this process is, what waits and why                            |
 //! | `page`       | the console                                                        |
+//! | `fleet`      | the endpoints of all pods: how they are, pause, resume             |
 //! | `letters`    | the endpoints of dead letters                                      |
 //! | `replays`    | the endpoints of replays                                           |
 //! | `looks`      | what takes longer than a request may                               |
@@ -25,6 +26,7 @@ mod carrying;
 #[cfg(test)]
 mod described;
 mod endpoints;
+mod fleet;
 mod letters;
 mod looks;
 mod overview;
@@ -44,10 +46,13 @@ use axum::{
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
-use self::{auth::Key, endpoints::Endpoints, letters::Letters, overview::Watched, runner::Replays};
+use self::{
+    auth::Key, endpoints::Endpoints, fleet::Fleets, letters::Letters, overview::Watched, runner::Replays,
+};
 use crate::{
     Service,
     config::{AdminSettings, Settings},
+    fleet::Seat,
     kafka::Ended,
     pipeline::Crowd,
     worker::{Board, Parts},
@@ -67,6 +72,16 @@ pub(crate) struct Stage {
     pub(crate) crowd: Crowd,
     /// Where the partitions of the services can be seen.
     pub(crate) board: Board,
+    /// Where it is known what the fleet is told.
+    pub(crate) seat: Seat,
+}
+
+/// What the endpoints of one worker are about.
+struct Desk {
+    watched: Arc<Watched>,
+    fleets: Arc<Fleets>,
+    letters: Arc<Letters>,
+    replays: Arc<Replays>,
 }
 
 /// The endpoints of one worker.
@@ -95,16 +110,11 @@ impl Admin {
                 "admin.listen = \"{address}\": cannot listen there: {error}; allowed are a free address such as \"127.0.0.1:9465\", and \"off\""
             )
         })?;
-        let watched = Watched::new(&stage);
-        drop(control.spawn(overview::sample(Arc::clone(&watched))));
-        let letters = Letters::new(&stage, stop);
-        let replays = Arc::new(Replays::new(stage, stop));
+        let desk = Desk::new(stage, stop);
+        drop(control.spawn(overview::sample(Arc::clone(&desk.watched))));
         tracing::info!(%address, "the admin API and the console");
-        drop(
-            control
-                .spawn(server::serve(listener, router(Key::of(&token), api(&watched, &letters, &replays)))),
-        );
-        Ok(Some(Self { replays }))
+        drop(control.spawn(server::serve(listener, router(Key::of(&token), desk.api()))));
+        Ok(Some(Self { replays: desk.replays }))
     }
 
     /// Waits for the end of what was begun here, and says whether something was cut off. Only once its `stop` has fired.
@@ -113,9 +123,23 @@ impl Admin {
     }
 }
 
-/// Everything below `/api/v1`.
-fn api(watched: &Arc<Watched>, letters: &Arc<Letters>, replays: &Arc<Replays>) -> Endpoints {
-    overview::endpoints(watched).and(letters::endpoints(letters)).and(replays::endpoints(replays))
+impl Desk {
+    fn new(stage: Stage, stop: &CancellationToken) -> Self {
+        Self {
+            watched: Watched::new(&stage),
+            fleets: Fleets::new(&stage),
+            letters: Letters::new(&stage, stop),
+            replays: Arc::new(Replays::new(stage, stop)),
+        }
+    }
+
+    /// Everything below `/api/v1`.
+    fn api(&self) -> Endpoints {
+        overview::endpoints(&self.watched)
+            .and(fleet::endpoints(&self.fleets))
+            .and(letters::endpoints(&self.letters))
+            .and(replays::endpoints(&self.replays))
+    }
 }
 
 fn router(key: Key, api: Endpoints) -> Router {

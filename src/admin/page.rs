@@ -8,15 +8,17 @@ use axum::{
 };
 
 /// Its files: path, kind and content.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("/", "text/html; charset=utf-8", include_str!("console/index.html")),
     ("/console.css", "text/css; charset=utf-8", include_str!("console/console.css")),
     ("/icon.svg", "image/svg+xml", include_str!("console/icon.svg")),
     ("/console.js", SCRIPT, include_str!("console/console.js")),
     ("/api.js", SCRIPT, include_str!("console/api.js")),
     ("/dom.js", SCRIPT, include_str!("console/dom.js")),
+    ("/dialogs.js", SCRIPT, include_str!("console/dialogs.js")),
     ("/plots.js", SCRIPT, include_str!("console/plots.js")),
     ("/services.js", SCRIPT, include_str!("console/services.js")),
+    ("/fleet.js", SCRIPT, include_str!("console/fleet.js")),
     ("/letters.js", SCRIPT, include_str!("console/letters.js")),
     ("/replays.js", SCRIPT, include_str!("console/replays.js")),
 ];

@@ -66,7 +66,7 @@ async fn in_time(request: Request, next: Next) -> Response {
     timeout(ANSWER, next.run(request)).await.unwrap_or_else(|_| {
         let seconds = ANSWER.as_secs();
         Refusal::not_now(format!(
-            "it takes longer than {seconds} s; GET /api/v1/replays shows what has begun"
+            "it takes longer than {seconds} s; GET /api/v1/replays and /api/v1/fleet show what has come of it"
         ))
         .into_response()
     })

@@ -43,7 +43,9 @@ pub(super) fn chosen(
     let forgetful = handlers.flat_map(|(service, handler)| {
         let (retries, ttl) = (handler.retry_policy(), handler.ttl());
         let forgets = settings.forgets_too_early(service.name(), handler.name(), retries, ttl);
-        forgets.into_iter().chain(settings.puts_off_too_long(service.name(), handler.name(), retries))
+        let puts_off = settings.puts_off_too_long(service.name(), handler.name(), retries);
+        let tries = settings.tries_too_long(service.name(), handler.name(), retries);
+        forgets.into_iter().chain(puts_off).chain(tries)
     });
     problems.extend(forgetful.map(|problem| problem.to_string()));
     let names = known.iter().map(|(service, _)| *service).collect::<Vec<_>>().join(", ");

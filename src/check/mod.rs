@@ -5,6 +5,7 @@
 mod accept;
 mod finding;
 mod layout;
+mod left;
 mod rules;
 mod table;
 
@@ -20,9 +21,11 @@ pub(crate) use rules::ledger;
 pub use rules::{Horizon, replicas, store};
 pub use table::{render, terminal_width};
 
-use crate::pipeline::sent_on::retry_topic;
-
-use crate::kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan};
+use crate::{
+    fleet::lag_of,
+    kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, topic_names},
+    pipeline::sent_on::{redrive_topic, retry_topic},
+};
 
 /// What one service relies on.
 #[derive(Debug, Clone)]
@@ -127,6 +130,9 @@ async fn ask(
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
             findings.extend(dead_letters(admin, source, &service.group, creation).await);
+            let name = redrive_topic(&source.name, &service.group);
+            let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
+            findings.extend(rules::redriven(&plan, &admin.describe(&plan.name).await));
             for delay in service.later.get(&source.name).into_iter().flatten() {
                 let name = retry_topic(&source.name, &service.group, *delay);
                 let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
@@ -137,11 +143,29 @@ async fn ask(
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);
             findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
         }
+        findings.extend(left_over(client, service).await?);
         for horizon in &service.horizons {
             findings.extend(rules::memory(horizon, known(), offsets_kept));
         }
     }
     Ok(findings)
+}
+
+/// What waits to be tried later where nobody sends anything any more.
+async fn left_over(client: &KafkaClient, service: &Reliance) -> Result<Vec<Finding>, KafkaFault> {
+    let (client, service) = (client.clone(), service.clone());
+    let look = move || -> Result<Vec<Finding>, KafkaFault> {
+        let left = left::left(&topic_names(&client)?, &service);
+        let names: Vec<_> = left.iter().map(|left| left.topic.clone()).collect();
+        let lag = lag_of(&client, &service.group, &names)?;
+        let waiting = |topic: &str| -> i64 {
+            let of_it = lag.iter().filter(|lag| lag.topic == topic);
+            of_it.map(|lag| lag.lag.unwrap_or(lag.end)).sum()
+        };
+        Ok(left.iter().map(|left| left::judge(left, waiting(&left.topic))).collect())
+    };
+    let cut_off = |_| Err(KafkaFault::new(FaultKind::Other, "the call was cut off"));
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(cut_off)
 }
 
 fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&TopicInfo> {

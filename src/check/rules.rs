@@ -53,7 +53,10 @@ pub(super) fn source(name: &str, source: &Result<Option<TopicInfo>, KafkaFault>)
         Ok(None) => Finding::problem(
             subject,
             "does not exist",
-            "create it, or correct its name under [topics.names]; sources are never created here",
+            format!(
+                "create it (kafka-topics.sh --create --topic {name} --partitions N), or correct its name under [topics.names]; \
+                 sources are never created here"
+            ),
         ),
         Err(fault) => unseen(subject, fault, "grant Describe and Read on it to this user"),
     }
@@ -66,7 +69,10 @@ pub(super) fn target(name: &str, target: &Result<Option<TopicInfo>, KafkaFault>)
         Ok(None) => Finding::problem(
             subject,
             "does not exist, and handlers publish to it",
-            "create it, or correct its name under [topics.names]; it belongs to whoever reads it",
+            format!(
+                "create it (kafka-topics.sh --create --topic {name} --partitions N), or correct its name under [topics.names]; \
+                 it belongs to whoever reads it"
+            ),
         ),
         Err(fault) => unseen(subject, fault, "grant Describe and Write on it to this user"),
     }
@@ -97,6 +103,22 @@ pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> V
             )]
         }
     }
+}
+
+/// The topic by which dead letters come back. Whoever sends the first of them makes it, and workers do without it.
+pub(super) fn redriven(plan: &TopicPlan, seen: &Result<Option<TopicInfo>, KafkaFault>) -> Vec<Finding> {
+    let mut findings = match seen {
+        Ok(None) => Vec::new(),
+        Ok(Some(found)) => ours(plan, &Ok(Ensured::Found(plan.flaws(found)))),
+        Err(fault) => {
+            let advice = "grant Describe and Read on it to this user: until then no dead letter that is sent back is consumed";
+            vec![unseen(format!("topic {}", plan.name), fault, advice)]
+        }
+    };
+    for finding in findings.iter_mut().filter(|finding| finding.state == State::Problem) {
+        finding.state = State::Warning;
+    }
+    findings
 }
 
 /// The topic of what operators do. Workers do without it; who acts makes it.

@@ -82,6 +82,11 @@ impl Member {
         Self { speaker, follower, ended }
     }
 
+    /// What it reads the control topic with.
+    pub(super) fn follower(&self) -> &Arc<Follower> {
+        &self.follower
+    }
+
     /// Says farewell, so that nobody waits for this pod.
     pub(crate) async fn leave(&self) {
         self.ended.cancel();

@@ -6,12 +6,20 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    acting::NotDone,
     follower::{Followed, Follower},
     said::{Pause, Said},
     scope::Scope,
     view::{Heard, Presence},
 };
-use crate::pipeline::{NewRecord, Producer};
+use crate::{
+    config::Settings,
+    kafka::{Ensured, KafkaClient, RecordProducer, TopicAdmin, TopicPlan},
+    pipeline::{NewRecord, Producer},
+};
+
+/// How long the brokers may take for each answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The fleet of a group, as an operator has it.
 #[derive(Debug, Clone)]
@@ -52,6 +60,39 @@ impl PodHeeded {
 }
 
 impl Fleet {
+    /// By the control topic, which is made where the configuration lets us; `follower` reads it.
+    ///
+    /// # Errors
+    /// There is none, or no broker answers.
+    pub(crate) async fn open(
+        settings: &Settings,
+        follower: impl FnOnce(&KafkaClient, &str) -> Option<Arc<Follower>>,
+    ) -> Result<Self, NotDone> {
+        let Some(topic) = settings.topics.control.clone() else {
+            let off = "topics.control is \"off\", so that pods hear nothing";
+            return Err(NotDone::Impossible(off.to_owned()));
+        };
+        let trouble = |reason: String| NotDone::Trouble(format!("nothing was done: {reason}"));
+        let kafka = KafkaClient::from_settings(&settings.kafka);
+        let plan = TopicPlan::control(&topic, settings.topics.replication_factor);
+        let admin = TopicAdmin::new(&kafka, PATIENCE).map_err(|fault| trouble(fault.to_string()))?;
+        match admin.ensure(&plan, settings.topics.create).await {
+            Ok(Ensured::Created | Ensured::Found(_)) => {}
+            Ok(Ensured::Missing) => {
+                let how = plan.command();
+                return Err(NotDone::Impossible(format!(
+                    "the control topic {topic} does not exist; worker check --create, or: {how}"
+                )));
+            }
+            Err(fault) => return Err(trouble(fault.to_string())),
+        }
+        let Some(follower) = follower(&kafka, &topic) else {
+            return Err(trouble("the services of this worker have not begun yet, or have ended".to_owned()));
+        };
+        let producer = RecordProducer::new(kafka, PATIENCE).map_err(|fault| trouble(fault.to_string()))?;
+        Ok(Self { follower, producer: Arc::new(producer), topic })
+    }
+
     /// Says it to all pods, and answers where it stands in the topic.
     ///
     /// # Errors

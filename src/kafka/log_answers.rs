@@ -28,11 +28,7 @@ impl LogReader {
     /// # Errors
     /// Nobody answers.
     pub(crate) fn partitions(&self) -> Result<Option<BTreeSet<i32>>, KafkaFault> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWERS)?;
-        let is_it = |found: &&MetadataTopic| found.name() == &*self.topic && found.error().is_none();
-        let numbers = |found: &MetadataTopic| found.partitions().iter().map(MetadataPartition::id).collect();
-        let numbers: Option<BTreeSet<i32>> = metadata.topics().iter().find(is_it).map(numbers);
-        Ok(numbers.filter(|numbers| !numbers.is_empty()))
+        partitions(&self.consumer, &self.topic)
     }
 
     /// The id that the topic was given when it was made; `None` where the brokers do not tell.
@@ -80,18 +76,7 @@ impl LogReader {
     /// # Errors
     /// Nobody answers.
     pub(crate) fn committed(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>, KafkaFault> {
-        let mut asked = TopicPartitionList::new();
-        for partition in partitions {
-            asked.add_partition(&self.topic, *partition);
-        }
-        let until = Instant::now() + ANSWERS;
-        loop {
-            match self.consumer.committed_offsets(asked.clone(), ANSWERS) {
-                // The first group of a cluster makes Kafka create the topic of the offsets.
-                Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
-                answer => return offsets(&answer?),
-            }
-        }
+        committed(&self.consumer, &self.topic, partitions)
     }
 
     /// Moves the committed offsets of the group, of any topics, all in one request. Kafka itself sees to it that a group with members is left alone: the
@@ -113,6 +98,38 @@ impl LogReader {
             Ok(()) => Ok(true),
             Err(error) if error.rdkafka_error_code().is_some_and(|code| busy.contains(&code)) => Ok(false),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The numbers of a topic's partitions; `None` where there is no such topic.
+pub(super) fn partitions(
+    consumer: &BaseConsumer<Watcher>,
+    topic: &str,
+) -> Result<Option<BTreeSet<i32>>, KafkaFault> {
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWERS)?;
+    let is_it = |found: &&MetadataTopic| found.name() == topic && found.error().is_none();
+    let numbers = |found: &MetadataTopic| found.partitions().iter().map(MetadataPartition::id).collect();
+    let numbers: Option<BTreeSet<i32>> = metadata.topics().iter().find(is_it).map(numbers);
+    Ok(numbers.filter(|numbers| !numbers.is_empty()))
+}
+
+/// The offsets that the group of this consumer has committed.
+pub(super) fn committed(
+    consumer: &BaseConsumer<Watcher>,
+    topic: &str,
+    partitions: &BTreeSet<i32>,
+) -> Result<BTreeMap<i32, i64>, KafkaFault> {
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition(topic, *partition);
+    }
+    let until = Instant::now() + ANSWERS;
+    loop {
+        match consumer.committed_offsets(asked.clone(), ANSWERS) {
+            // The first group of a cluster makes Kafka create the topic of the offsets.
+            Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
+            answer => return offsets(&answer?),
         }
     }
 }

@@ -8,11 +8,13 @@ mod consumer;
 mod embedded;
 mod fault;
 mod group;
+mod group_offsets;
 pub(crate) mod headers;
 mod log_answers;
 mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
+mod names;
 mod notes;
 mod positions;
 mod producer;
@@ -35,7 +37,9 @@ pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
+pub(crate) use group_offsets::GroupOffsets;
 pub(crate) use log_reader::{LogReader, Read};
+pub(crate) use names::topic_names;
 pub(crate) use positions::Positions;
 pub(crate) use producer::RecordProducer;
 pub(crate) use publish::{Outflow, produce_all};

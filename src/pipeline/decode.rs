@@ -7,7 +7,7 @@ use std::{
 
 use super::{dead_letter::Disposition, limits::Limits, route::Route, sent_on::SentOn};
 use crate::{
-    DedupeKey, Record, Unknown,
+    DedupeKey, Fingerprint, Record, Unknown,
     cloud_event::to_binary,
     erased::Job,
     routes::Table,
@@ -43,6 +43,13 @@ pub(crate) struct Event {
 impl Event {
     pub(crate) fn key(&self) -> &DedupeKey {
         self.job.key()
+    }
+
+    /// What its content hashes to: of a copy that was to be tried later, what it did when it was claimed first, for its
+    /// handler may hash otherwise since.
+    pub(super) fn fingerprint(&self) -> Option<u64> {
+        let first = self.sent_on.as_ref().and_then(|sent_on| sent_on.fingerprint);
+        first.or_else(|| self.job.fingerprint().map(Fingerprint::get))
     }
 
     /// The store's answer, with what a copy knows of earlier attempts: the store may have forgotten them.

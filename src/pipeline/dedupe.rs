@@ -19,8 +19,8 @@ use crate::{
     crash::is_broken,
     evidence::{self, Happened, Note},
     store::{
-        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Layout, Release, Released,
-        Renewal, StoreFault,
+        Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Grant, Inspected, Known, Layout,
+        Release, Released, Renewal, StoreFault, StoreKey,
     },
     telemetry::metrics::{DedupeOperation, DedupeOutcome},
 };
@@ -188,6 +188,19 @@ impl Claims {
         self.insist(DedupeOperation::Release, Some(stop), || self.release.ask(release.clone())).await?;
         self.count(DedupeOutcome::Released);
         Ok(())
+    }
+
+    /// What the store knows of a key, where it answers.
+    pub(super) async fn look(&self, key: &StoreKey) -> Option<Known> {
+        let answers = self.caller.store.inspect(std::slice::from_ref(key)).await;
+        match answers.map(|mut answers| answers.pop()) {
+            Ok(Some(Inspected::Known(known))) => Some(known),
+            Ok(_) => None,
+            Err(fault) => {
+                self.status.store_fault(None, &fault);
+                None
+            }
+        }
     }
 
     /// Gives a claim back as if it had never been asked for, where the store can be reached.

@@ -24,7 +24,7 @@ pub(super) fn claim_outcome(answer: &Claim) -> DedupeOutcome {
         Claim::Busy { .. } => DedupeOutcome::Busy,
         Claim::BackingOff { .. } => DedupeOutcome::BackingOff,
         Claim::Spent(_) => DedupeOutcome::Spent,
-        Claim::Mismatch => DedupeOutcome::Mismatch,
+        Claim::Mismatch { .. } => DedupeOutcome::Mismatch,
         Claim::Foreign => DedupeOutcome::Foreign,
     }
 }
@@ -33,7 +33,7 @@ pub(super) fn note_claim(request: &ClaimRequest, answer: &Claim) {
     let (grant, outcome) = (granted(answer), claim_outcome(answer).as_str());
     evidence::note(|| Note {
         token: grant.map(|grant| grant.token),
-        attempt: grant.map(|grant| grant.attempts + 1),
+        attempt: grant.map(|grant| grant.attempts.saturating_add(1)),
         outcome: Some(outcome),
         ..Note::claim(Happened::Claimed, &request.key, &request.owner)
     });

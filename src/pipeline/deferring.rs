@@ -12,7 +12,10 @@ use super::{
     produce::ProduceError,
     sent_on::{Again, SentOn, copy},
 };
-use crate::{crash::crash_point, store::End};
+use crate::{
+    crash::crash_point,
+    store::{End, KnownState, StoreKey},
+};
 
 /// Between two tries to send a copy; doubles from the first to the second.
 const SEND_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -45,27 +48,39 @@ impl Delivery<'_> {
         Ok(Some(How::Deferred))
     }
 
-    /// An event that backs off for so long that it should not hold its lane is sent on instead, without a claim.
-    pub(super) async fn put_off(&self, event: &Event, left: Duration) -> Result<Option<How>, Stopped> {
+    /// An event that backs off in the store for so long that it should not hold its lane is sent on instead, without a
+    /// claim. Its worker has stopped before its copy was there, so the store alone knows of its attempts.
+    pub(super) async fn put_off(
+        &self,
+        event: &Event,
+        key: &StoreKey,
+        left: Duration,
+    ) -> Result<Option<How>, Stopped> {
         if self.delay_for(event, left).is_none() {
             return Ok(None);
         }
+        // Without an answer, or with another one by now, it is asked for again.
+        let Some(known) = self.service().claims.look(key).await else { return Ok(None) };
+        let (KnownState::Waiting { left }, Some(attempts)) = (known.state, known.attempts) else {
+            return Ok(None);
+        };
         let now_ms = millis(self.service().clock.now());
-        let (attempts, first_failure_ms) =
-            event.sent_on.as_ref().map_or((0, None), |sent| (sent.attempts, sent.first_failure_ms));
-        let sent = self.send_on(event, now_ms, left, attempts, first_failure_ms).await?;
+        let sent = self.send_on(event, now_ms, left, attempts, known.first_failure_ms).await?;
         Ok(sent.then_some(How::Deferred))
     }
 
     /// Waits until a copy is due, or sends it on once more where that takes long.
     pub(super) async fn until_due(&self, event: &Event) -> Result<Option<How>, Stopped> {
-        while let Some(left) = event.not_due_for(millis(self.service().clock.now())) {
-            if let Some(how) = self.put_off(event, left).await? {
-                return Ok(Some(how));
+        loop {
+            let now_ms = millis(self.service().clock.now());
+            let (Some(left), Some(sent_on)) = (event.not_due_for(now_ms), &event.sent_on) else {
+                return Ok(None);
+            };
+            if self.send_on(event, now_ms, left, sent_on.attempts, sent_on.first_failure_ms).await? {
+                return Ok(Some(How::Deferred));
             }
             self.partition.wait(left).await?;
         }
-        Ok(None)
     }
 
     /// The delay with which it should be sent on, if it should.
@@ -97,6 +112,7 @@ impl Delivery<'_> {
             due_ms: now_ms.saturating_add_unsigned(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             attempts,
             first_failure_ms,
+            fingerprint: event.fingerprint(),
         };
         let copy = copy(self.record, &sent, &again);
         let mut pause = SEND_AGAIN.0;

@@ -63,7 +63,7 @@ impl Delivery<'_> {
             lease: route.settings.lease,
             retention: route.settings.ttl,
             max_deliveries: route.settings.max_deliveries,
-            fingerprint: event.job.fingerprint().map(crate::Fingerprint::get),
+            fingerprint: event.fingerprint(),
             hop: event.sent_on.as_ref().map_or(0, |sent_on| sent_on.hop),
         }
     }
@@ -83,7 +83,7 @@ impl Delivery<'_> {
             record: Arc::clone(&event.meta),
             delivered: Arc::clone(self.record),
             fencing_token: grant.token,
-            attempt: grant.attempts + 1,
+            attempt: grant.attempts.saturating_add(1),
             cancelled: cancelled.map(OnceLock::from).unwrap_or_default(),
             replay: service.replay.is_some(),
             span: event.span.clone(),

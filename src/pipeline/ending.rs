@@ -38,7 +38,16 @@ pub(super) struct Ending<'a> {
     pub(super) first_failure: Option<i64>,
     /// It was taken over, and whether it took effect before is not known.
     pub(super) in_doubt: bool,
+    /// The highest that the store knows of its key: whoever sends it back goes beyond it.
+    pub(super) hop: u32,
     pub(super) failed: &'a Failed,
+}
+
+impl<'a> Ending<'a> {
+    /// Of what was never tried.
+    pub(super) fn of(disposition: Disposition, failed: &'a Failed) -> Self {
+        Self { disposition, attempts: 0, first_failure: None, in_doubt: false, hop: 0, failed }
+    }
 }
 
 impl Delivery<'_> {
@@ -49,8 +58,7 @@ impl Delivery<'_> {
         // A process that dies at once leaves no renewal behind that would have counted the attempt.
         let attempts = attempts.max(takeovers);
         let failed = &Failed::finally(why);
-        let end =
-            Ending { disposition: Disposition::Exhausted, attempts, first_failure, in_doubt: false, failed };
+        let end = Ending { attempts, first_failure, ..Ending::of(Disposition::Exhausted, failed) };
         self.end(event, claimed, &end).await
     }
 
@@ -70,15 +78,10 @@ impl Delivery<'_> {
         self.finish(claimed, How::DeadLettered, end.attempts).await
     }
 
-    pub(super) async fn mismatch(&self, event: &Event) -> Result<How, Stopped> {
+    /// What is known of its key has this hop.
+    pub(super) async fn mismatch(&self, event: &Event, hop: u32) -> Result<How, Stopped> {
         let failed = Failed::finally("the same dedupe key came before with another fingerprint");
-        let end = Ending {
-            disposition: Disposition::Mismatch,
-            attempts: 0,
-            first_failure: None,
-            in_doubt: false,
-            failed: &failed,
-        };
+        let end = Ending { hop, ..Ending::of(Disposition::Mismatch, &failed) };
         let (route, key, span) = (&event.route, event.key(), event.span.as_deref());
         self.dead_letter(Some(route), Some(key), span, &end).await?;
         Ok(How::DeadLettered)
@@ -110,7 +113,7 @@ impl Delivery<'_> {
             attempts: end.attempts,
             first_failure: end.first_failure,
             failed: end.failed,
-            hop: sent_on.as_ref().map_or(0, |sent_on| sent_on.hop),
+            hop: sent_on.as_ref().map_or(0, |sent_on| sent_on.hop).max(end.hop),
             redrives: sent_on.as_ref().map_or(0, |sent_on| sent_on.redrives),
         };
         // About the record that was sent on, and to the letters of its topic.

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     config::BreakerSettings,
+    store::millis,
     telemetry::{ServiceHealth, metrics::BreakerMetrics},
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Gate {
     /// Nobody has to wait, nor to be counted in.
     is_open: AtomicBool,
     answers: AtomicU64,
+    /// When the last of them came, in milliseconds after it began; 0 is never.
+    answered_ms: AtomicU64,
     began: Instant,
     state: Mutex<State>,
     /// Who waits stands in line; only the first looks at what changes.
@@ -114,6 +117,7 @@ impl Gate {
             handler,
             is_open: AtomicBool::new(state.is_open()),
             answers: AtomicU64::new(0),
+            answered_ms: AtomicU64::new(0),
             began: Instant::now(),
             state: Mutex::new(state),
             line: tokio::sync::Mutex::default(),
@@ -186,9 +190,10 @@ impl Gate {
         self.state().breaker.as_ref().map(|breaker| breaker.seen(answers)).unwrap_or_default()
     }
 
-    /// The handler has answered: whatever it depends on is there.
-    pub(crate) fn answered(&self, mut pass: Pass) {
+    /// The handler has answered by `now`: whatever it depends on is there.
+    pub(crate) fn answered(&self, mut pass: Pass, now: Instant) {
         let answers = self.answers.fetch_add(1, Relaxed) + 1;
+        self.answered_ms.store(millis(now.saturating_duration_since(self.began)).max(1), Relaxed);
         if let Some(counted) = &mut pass.0 {
             counted.is_used = true;
             self.end(Some(counted.generation), Answer::Answered, 0, answers);
@@ -219,6 +224,14 @@ impl Gate {
         }
         drop(state);
         self.excuses()
+    }
+
+    /// Whether nobody has been answered for this long, as far as this process has seen.
+    pub(crate) fn is_silent_for(&self, time: Duration) -> bool {
+        match self.answered_ms.load(Relaxed) {
+            0 => true,
+            answered_ms => self.now() >= Duration::from_millis(answered_ms) + time,
+        }
     }
 
     /// Whether another event has failed since the last answer.

@@ -38,7 +38,7 @@ async fn whoever_waits_goes_one_by_one_and_all_at_once_when_it_is_over() {
             if number < 2 {
                 gate.failed(pass, number);
             } else if number > 2 {
-                gate.answered(pass);
+                gate.answered(pass, Instant::now());
             }
         }
     });
@@ -62,7 +62,7 @@ async fn what_a_person_has_paused_waits_for_a_person() {
     let mut waiting = std::pin::pin!(gate.pass());
     assert!(tokio::time::timeout(Duration::from_secs(3600), &mut waiting).await.is_err());
     gate.pause(false);
-    gate.answered(waiting.await);
+    gate.answered(waiting.await, Instant::now());
     assert!(gate.holds(&held) && gate.is_open());
 }
 
@@ -76,7 +76,7 @@ async fn no_more_pass_than_may_in_a_second_and_what_was_not_used_counts_for_noth
         if number < 100 {
             drop(pass);
         } else {
-            gate.answered(pass);
+            gate.answered(pass, Instant::now());
         }
     }
     let took = began.elapsed();

@@ -21,8 +21,11 @@ pub mod delays;
 mod delivery;
 mod dispatch;
 mod ending;
+mod failing;
 mod failure;
 pub mod finished;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod giving_up;
 mod held;

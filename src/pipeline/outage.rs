@@ -45,7 +45,7 @@ impl Failures {
     /// Counts a failure: when the first of those that count was, as the store knows it, and how many they are.
     pub(super) fn count(&mut self, grant: &Grant, policy: &RetryPolicy) -> (Option<i64>, u32) {
         let first = grant.first_failure_ms.filter(|_| !self.are_forgiven);
-        let counted = self.counted(grant.attempts, policy) + 1;
+        let counted = self.counted(grant.attempts, policy).saturating_add(1);
         self.are_forgiven = false;
         (first, counted)
     }
@@ -104,6 +104,20 @@ impl Delivery<'_> {
         }
     }
 
+    /// The attempts of an event are spent, and it comes without a letter, which whoever made them could not write. Whether
+    /// it is tried all the same.
+    pub(super) fn may_go_on(&self, event: &Event, grant: &mut Grant) -> bool {
+        let policy = &event.route.settings.retry;
+        let is_back = event.sent_on.is_some() && self.partition.topic.delay.is_none();
+        if is_back {
+            // A person has sent it back since: its attempts begin anew, but that it was tried must not be forgotten.
+            grant.attempts = policy.max_attempts.saturating_sub(1).min(1);
+            grant.first_failure_ms = None;
+        }
+        // Where nobody is answered there may be any number of them, so it does not tell that they are spent.
+        is_back || !policy.at_least.is_zero()
+    }
+
     /// Takes note of a failed attempt. Whether it is to be blamed on an outage.
     pub(super) fn note_failure(
         &self,
@@ -115,7 +129,7 @@ impl Delivery<'_> {
     ) -> bool {
         let gate = &event.route.gate;
         if !failed.retryable {
-            gate.answered(pass);
+            gate.answered(pass, Instant::now());
             return false;
         }
         failures.before.get_or_insert_with(|| gate.seen());

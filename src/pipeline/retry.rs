@@ -23,6 +23,9 @@ pub struct RetryPolicy {
     pub later: Delays,
     /// After so many attempts in its lane an event is tried later, where `later` says so. At least 1.
     pub in_place: u32,
+    /// Where no event of its handler has been answered since an event's first failure, its attempts are not spent before
+    /// this time, however many they are: whatever the handler needs may be away. Zero, and their number ends them.
+    pub at_least: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -34,6 +37,7 @@ impl Default for RetryPolicy {
             budget: Duration::from_secs(15 * 60),
             later: Delays::NONE,
             in_place: 1,
+            at_least: Duration::ZERO,
         }
     }
 }
@@ -49,6 +53,21 @@ pub enum Verdict {
     AttemptsSpent,
     /// The next attempt would begin after the time budget.
     BudgetSpent,
+}
+
+impl Verdict {
+    /// Until the next attempt, if there is one.
+    pub(super) fn delay(self) -> Option<Duration> {
+        match self {
+            Self::Again(delay) | Self::Later(delay) => Some(delay),
+            Self::AttemptsSpent | Self::BudgetSpent => None,
+        }
+    }
+
+    /// Whether there is no further attempt.
+    pub(super) fn is_end(self) -> bool {
+        self.delay().is_none()
+    }
 }
 
 impl RetryPolicy {
@@ -79,6 +98,24 @@ impl RetryPolicy {
         }
     }
 
+    /// The same for an event whose attempts are spent, while no other of its handler is answered. What
+    /// [`at_least`](Self::at_least) leaves is used to its end; what the handler asks for counts beside the budget alone.
+    #[must_use]
+    pub fn while_silent(
+        &self,
+        attempt: u32,
+        since_first: Duration,
+        after: Option<Duration>,
+        chance: f64,
+    ) -> Verdict {
+        let left = self.at_least.saturating_sub(since_first);
+        if left.is_zero() {
+            return Verdict::AttemptsSpent;
+        }
+        let patient = Self { max_attempts: u32::MAX, max_delay: self.max_delay.min(left), ..*self };
+        patient.verdict(attempt, since_first, after, chance)
+    }
+
     /// The delay after the failed attempt number `attempt`, when the handler asked for `after`.
     #[must_use]
     pub fn delay(&self, attempt: u32, after: Option<Duration>, chance: f64) -> Duration {
@@ -105,6 +142,7 @@ mod tests {
         budget: Duration::from_secs(60),
         later: Delays::NONE,
         in_place: 1,
+        at_least: Duration::ZERO,
     };
     const NOW: Duration = Duration::ZERO;
 
@@ -147,6 +185,19 @@ mod tests {
         // What the handler asks for counts where it is longer.
         assert_eq!(policy.verdict(1, NOW, Some(minute(3)), 0.0), Verdict::Later(minute(3)));
         assert_eq!(policy.verdict(2, NOW, Some(Duration::ZERO), 0.0), Verdict::Later(minute(1)));
+    }
+
+    #[test]
+    fn while_nobody_is_answered_attempts_go_on_to_the_end_of_their_time() {
+        let policy = RetryPolicy { at_least: Duration::from_secs(40), ..POLICY };
+        let silent = |seconds, after| policy.while_silent(9, Duration::from_secs(seconds), after, 1.0);
+        assert_eq!(silent(0, None), Verdict::Again(POLICY.max_delay));
+        assert_eq!(silent(39, None), Verdict::Again(Duration::from_secs(1)), "one at the very end");
+        assert_eq!(silent(40, None), Verdict::AttemptsSpent);
+        assert_eq!(silent(39, Some(Duration::from_secs(21))), Verdict::Again(Duration::from_secs(21)));
+        assert_eq!(silent(39, Some(Duration::from_secs(22))), Verdict::BudgetSpent);
+        assert_eq!(policy.verdict(9, NOW, None, 1.0), Verdict::AttemptsSpent, "if somebody is answered");
+        assert_eq!(POLICY.while_silent(9, NOW, None, 1.0), Verdict::AttemptsSpent, "unless it is asked for");
     }
 
     #[test]

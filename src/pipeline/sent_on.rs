@@ -4,7 +4,7 @@
 //! These headers are believed on topics of ours alone. Who may write there may have any handler run; on all other
 //! topics they mean nothing.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -42,6 +42,8 @@ pub(crate) struct SentOn {
     pub(crate) first_failure_ms: Option<i64>,
     /// Not to be tried before.
     pub(crate) due_ms: Option<i64>,
+    /// What its content hashed to when it was claimed first.
+    pub(crate) fingerprint: Option<u64>,
 }
 
 /// When and why a copy is sent on once more.
@@ -56,6 +58,25 @@ pub(super) struct Again<'a> {
     pub(super) due_ms: i64,
     pub(super) attempts: u32,
     pub(super) first_failure_ms: Option<i64>,
+    pub(super) fingerprint: Option<u64>,
+}
+
+/// A fingerprint, as 16 hexadecimal digits.
+struct Print(u64);
+
+impl fmt::Display for Print {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for Print {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_whole = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16).ok().filter(|_| is_whole).map(Self).ok_or(())
+    }
 }
 
 /// The copy of a record that is to wait: as it came, where it came from, and when it is due. It is stamped with the
@@ -78,6 +99,9 @@ pub(super) fn copy(record: &Record, sent: &SentOn, again: &Again<'_>) -> NewReco
         ours("first-failure-at", rfc3339(first_failure_ms));
     }
     ours("due-at", rfc3339(again.due_ms));
+    if let Some(fingerprint) = again.fingerprint {
+        ours("fingerprint", Print(fingerprint).to_string());
+    }
     ours("redrive-count", sent.redrives.to_string());
     ours("hop", sent.hop.saturating_add(1).to_string());
     NewRecord {
@@ -99,9 +123,15 @@ pub fn retry_topic(topic: &str, group: &str, delay: Duration) -> String {
 
 /// Whether records of `source` come again to this group by this topic of ours, with whatever delay.
 pub(crate) fn is_of_copies(topic: &str, source: &str, group: &str) -> bool {
-    let delay = topic.strip_prefix(&format!("{source}.{group}.retry."));
     topic == redrive_topic(source, group)
-        || delay.is_some_and(|delay| humantime::parse_duration(delay).is_ok())
+        || source_and_delay(topic, group).is_some_and(|(of, _)| of == source)
+}
+
+/// Whose records wait in this topic to be tried later by the group, and for how long; `None` if it is no such topic.
+pub(crate) fn source_and_delay<'a>(topic: &'a str, group: &str) -> Option<(&'a str, Duration)> {
+    let (source, delay) = topic.rsplit_once(&format!(".{group}.retry."))?;
+    let delay = humantime::parse_duration(delay).ok().filter(|delay| delay.as_millis() > 0)?;
+    (!source.is_empty()).then_some((source, delay))
 }
 
 /// The dedupe key under which a copy was known when it was sent on.
@@ -130,17 +160,19 @@ impl SentOn {
             attempts: 0,
             first_failure_ms: None,
             due_ms: None,
+            fingerprint: None,
         })
     }
 
     /// The same of a copy that was to be tried later: what it says of its attempts and of its time counts, too.
-    fn read_later(record: &Record, source: &Arc<str>) -> Result<Self, String> {
+    pub(super) fn read_later(record: &Record, source: &Arc<str>) -> Result<Self, String> {
         let time =
             |name| Ok::<_, String>(optional::<Timestamp>(record, name)?.map(Timestamp::as_millisecond));
         Ok(Self {
             attempts: needed(record, "attempts")?,
             first_failure_ms: time("first-failure-at")?,
             due_ms: time("due-at")?,
+            fingerprint: optional::<Print>(record, "fingerprint")?.map(|print| print.0),
             ..Self::read(record, source)?
         })
     }
@@ -158,6 +190,7 @@ impl SentOn {
             attempts: 0,
             first_failure_ms: None,
             due_ms: None,
+            fingerprint: None,
         }
     }
 
@@ -175,6 +208,7 @@ impl SentOn {
             attempts: 0,
             first_failure_ms: None,
             due_ms: None,
+            fingerprint: None,
         }
     }
 

@@ -45,6 +45,7 @@ fn a_copy_of_a_copy_goes_on_where_that_one_was() {
         due_ms: 6_000,
         attempts: 2,
         first_failure_ms: Some(500),
+        fingerprint: Some(7),
     };
     let once = super::copy(&first, &SentOn::first(&first, &source), &again);
     assert_eq!((once.topic.as_str(), once.timestamp), ("orders.payments.retry.1h30m", Some(1_000)));
@@ -52,11 +53,16 @@ fn a_copy_of_a_copy_goes_on_where_that_one_was() {
     let record = Record { headers: once.headers, timestamp: once.timestamp, ..first.clone() };
     let sent = SentOn::read_later(&record, &source).unwrap();
     assert_eq!((sent.hop, sent.attempts, sent.first_failure_ms, sent.due_ms), (1, 2, Some(500), Some(6_000)));
+    assert_eq!(
+        (sent.fingerprint, record.header("oncewise-fingerprint")),
+        (Some(7), Some(&b"0000000000000007"[..]))
+    );
     let original = Record { topic: source.clone(), headers: vec![Header::text("tenant", "a")], ..first };
     assert_eq!(sent.original(&record), original);
-    // Who sends it back lets it begin anew, and at once.
+    // Who sends it back lets it begin anew, and at once, and its content may have been mended.
     let back = read(&record).unwrap();
     assert_eq!((back.hop, back.attempts, back.first_failure_ms, back.due_ms), (1, 0, None, None));
+    assert_eq!(back.fingerprint, None);
     let twice = super::copy(&record, &sent, &again);
     let record = Record { headers: twice.headers, ..record };
     assert_eq!(SentOn::read_later(&record, &source).unwrap().hop, 2);
@@ -68,7 +74,19 @@ fn topics_of_copies_are_told_from_others() {
     for ours in ["orders.payments.redrive", "orders.payments.retry.1m", "orders.payments.retry.1h30m"] {
         assert!(is(ours), "{ours}");
     }
-    for other in ["orders", "orders.payments.dlt", "orders.other.redrive", "orders.payments.retry.x"] {
+    assert_eq!(
+        source_and_delay("orders.payments.retry.1h30m", "payments"),
+        Some(("orders", Duration::from_secs(5_400)))
+    );
+    assert_eq!(source_and_delay("orders.payments.retry.1m", "refunds"), None);
+    for other in [
+        "orders",
+        ".payments.retry.1m",
+        "orders.payments.retry.0s",
+        "orders.payments.dlt",
+        "orders.other.redrive",
+        "orders.payments.retry.x",
+    ] {
         assert!(!is(other), "{other}");
     }
 }

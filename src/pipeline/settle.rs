@@ -20,14 +20,13 @@ use super::{
     gate::Pass,
     held::Claimed,
     outage::Failures,
-    retry,
     running::Ran,
     source::Partition,
     stage::{Asked, Begun, Stage},
 };
 use crate::{
     Handled, Record,
-    crash::{crash_point, is_broken},
+    crash::crash_point,
     store::{Claim, ClaimRequest, Grant},
 };
 
@@ -65,13 +64,8 @@ pub(super) async fn settle(
         }
         Stage::Unfit(route, disposition, why) => {
             let span = partition.topic.span(record, route.as_deref());
-            let end = Ending {
-                disposition,
-                attempts: 0,
-                first_failure: None,
-                in_doubt: false,
-                failed: &Failed::finally(why),
-            };
+            let failed = Failed::finally(why);
+            let end = Ending::of(disposition, &failed);
             Box::pin(delivery.dead_letter(route.as_deref(), None, span.as_deref(), &end)).await?;
             (route, span, How::DeadLettered)
         }
@@ -89,7 +83,7 @@ pub(super) async fn settle(
 }
 
 /// What a claim led to.
-enum Step {
+pub(super) enum Step {
     Settled(How),
     /// The claim is gone: ask for it again after this time.
     AskAgain(Duration),
@@ -149,7 +143,7 @@ impl Delivery<'_> {
                 }
                 Claim::BackingOff { left } => {
                     drop(entry);
-                    if let Some(how) = Box::pin(self.put_off(event, left)).await? {
+                    if let Some(how) = Box::pin(self.put_off(event, &request.key, left)).await? {
                         return Ok(how);
                     }
                     self.partition.wait(left.clamp(ASK_AGAIN.0, BACKING_OFF_AGAIN)).await?;
@@ -164,13 +158,13 @@ impl Delivery<'_> {
                     let claimed = service.claims.hold(&request, grant, at, CancellationToken::new());
                     return Box::pin(self.deadly(event, &claimed, &why)).await;
                 }
-                Claim::Mismatch => {
+                Claim::Mismatch { hop } => {
                     drop(entry);
                     // Its letter was written when the live group met it.
                     if service.replay.as_ref().is_some_and(|replay| replay.was_passed(self.record)) {
                         return Ok(How::WasDead);
                     }
-                    return Box::pin(self.mismatch(event)).await;
+                    return Box::pin(self.mismatch(event, hop)).await;
                 }
                 Claim::Foreign => {
                     service.status.foreign(self.record, &request.key.to_string());
@@ -199,7 +193,7 @@ impl Delivery<'_> {
     async fn claimed(
         &self,
         event: &Event,
-        claimed: Claimed,
+        mut claimed: Claimed,
         (near, pass): (Option<Places>, Option<Pass>),
         begun: Option<Begun>,
         in_doubt: &mut bool,
@@ -208,12 +202,12 @@ impl Delivery<'_> {
         let policy = &event.route.settings.retry;
         let counted = failures.counted(claimed.grant.attempts, policy);
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
-        if begun.is_none() && counted >= policy.max_attempts && !*in_doubt {
+        let is_spent = begun.is_none() && counted >= policy.max_attempts && !*in_doubt;
+        if is_spent && !self.may_go_on(event, &mut claimed.grant) {
             drop((near, pass));
             let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
             let failed = &Failed::finally(SPENT_ELSEWHERE);
-            let disposition = Disposition::Exhausted;
-            let end = Ending { disposition, attempts, first_failure, in_doubt: false, failed };
+            let end = Ending { attempts, first_failure, ..Ending::of(Disposition::Exhausted, failed) };
             return Box::pin(self.give_up(event, &claimed, &end)).await.map(Step::Settled);
         }
         let (ctx, ran) = match begun {
@@ -250,17 +244,16 @@ impl Delivery<'_> {
         };
         match attempt {
             Attempt::Handled(handled) => {
-                event.route.gate.answered(pass);
+                event.route.gate.answered(pass, Instant::now());
                 crash_point("after_effect");
                 if handled == Handled::Done
                     && let Err(refused) = self.publish(&ctx).await
                 {
                     let end = Ending {
-                        disposition: Disposition::Rejected,
                         attempts: ctx.attempt(),
                         first_failure: claimed.grant.first_failure_ms,
                         in_doubt: *in_doubt,
-                        failed: &refused,
+                        ..Ending::of(Disposition::Rejected, &refused)
                     };
                     return Box::pin(self.end(event, &claimed, &end)).await.map(Step::Settled);
                 }
@@ -273,72 +266,5 @@ impl Delivery<'_> {
                 Box::pin(self.failed(event, claimed, &failed, pass, *in_doubt, failures)).await
             }
         }
-    }
-
-    /// After a failed attempt: later again, or never.
-    async fn failed(
-        &self,
-        event: &Event,
-        claimed: Claimed,
-        failed: &Failed,
-        pass: Pass,
-        in_doubt: bool,
-        failures: &mut Failures,
-    ) -> Result<Step, Stopped> {
-        let (route, service, attempts) = (&event.route, self.service(), claimed.grant.attempts + 1);
-        service.status.attempt_failed(self.record, route.handler.name(), event.key(), attempts, failed);
-        let digest = claimed.key().digest();
-        let is_excused = self.note_failure(event, failed, pass, digest, failures);
-        let policy = &route.settings.retry;
-        let (before, counted) = failures.count(&claimed.grant, policy);
-        let now = millis(service.clock.now());
-        let first_failure = before.unwrap_or(now);
-        if before.is_none() {
-            failures.first = Some(Instant::now());
-        }
-        // The time of day may be set meanwhile; it counts only where another process saw the first failure.
-        let since_first = match failures.first {
-            Some(then) => then.elapsed(),
-            None => Duration::from_millis(u64::try_from(now - first_failure).unwrap_or(0)),
-        };
-        let chance = (service.chance)();
-        let verdict = policy.verdict(counted, since_first, failed.after, chance);
-        if !claimed.is_certain() && !is_broken("unconditional_delete") {
-            // Somebody else may have the event by now; what becomes of it there is what counts.
-            return Ok(Step::AskAgain(Duration::ZERO));
-        }
-        let first_failure_ms = Some(first_failure);
-        let back = match verdict {
-            _ if !failed.retryable => None,
-            _ if is_excused => Some(failures.anew(policy, failed.after, chance, in_doubt)),
-            retry::Verdict::Again(delay) | retry::Verdict::Later(delay) => {
-                Some(Back { delay, attempts: counted, first_failure_ms, in_doubt })
-            }
-            _ if self.has_another_chance(event, digest, counted, failures) => {
-                Some(failures.anew(policy, failed.after, chance, in_doubt))
-            }
-            _ => None,
-        };
-        if let Some(back) = back {
-            // Whether an event in doubt took effect is asked before its next attempt, which a copy would not know of.
-            let leaves = matches!(verdict, retry::Verdict::Later(_)) && !is_excused && !back.in_doubt;
-            if leaves && let Some(how) = self.defer(event, &claimed, back).await? {
-                return Ok(Step::Settled(how));
-            }
-            service.claims.release(&claimed, back, &self.partition.stop).await?;
-            drop(claimed);
-            crash_point("in_backoff");
-            return Ok(Step::AskAgain(back.delay));
-        }
-        let disposition = if failed.retryable { Disposition::Exhausted } else { Disposition::Rejected };
-        let end = Ending { disposition, attempts, first_failure: first_failure_ms, in_doubt, failed };
-        // The first refusal of an event that nobody has tried before is the handler's word that it did nothing.
-        let is_untouched = !failed.retryable && attempts == 1 && !in_doubt;
-        let ended = if is_untouched {
-            self.end(event, &claimed, &end).await
-        } else {
-            self.give_up(event, &claimed, &end).await
-        };
-        ended.map(Step::Settled)
     }
 }

@@ -20,7 +20,7 @@ use super::line::{Line, time};
 use super::record::{Fresh, Hex, Record, differ, read};
 use super::resp::Reply;
 use super::wire::retention;
-use crate::store::{Claim, ClaimRequest, Grant, LEASE_MARGIN, Request, StoreKey, millis};
+use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, Request, StoreKey, millis};
 
 /// A lease may end so much too early for what was not known of the server's clock. The rest of the margin is for what
 /// is not noticed, and for rounding.
@@ -191,10 +191,14 @@ fn judge(old: &[u8], request: &ClaimRequest, now_ms: u64) -> Option<Claim> {
     let print = fingerprint.as_bytes();
     match read(old) {
         Record::Foreign => Some(Claim::Foreign),
-        Record::Ended(ended) if differ(print, ended.fingerprint) => Some(Claim::Mismatch),
+        // The function says its hop.
+        Record::Ended(ended) if ended.end != End::Done => None,
+        Record::Ended(ended) if differ(print, ended.fingerprint) => Some(Claim::Mismatch { hop: 0 }),
         // The function has it remembered for its whole time from now on.
         Record::Ended(_) => None,
-        Record::Open(open) if differ(print, open.fingerprint) => Some(Claim::Mismatch),
+        Record::Open(open) if differ(print, open.fingerprint) => {
+            (!open.sent_on).then_some(Claim::Mismatch { hop: 0 })
+        }
         // The plain way is for what was never sent on.
         Record::Open(open) if open.sent_on => Some(Claim::Moved),
         Record::Open(open) if open.claimed && open.owner == request.owner.as_str().as_bytes() => None,

@@ -167,5 +167,5 @@ redis.register_function{ function_name = 'oncewise_v2_shorten', callback = compl
 redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 6 end,
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 7 end,
   flags = { 'no-writes' } }

@@ -87,6 +87,13 @@ end
 
 local ENDS = { ['0'] = 'D', ['1'] = 'X', ['2'] = 'M' }
 
+-- A worker from before there were hops may have taken the time to live from a record that it could not read.
+local function remember_longer(key, keep)
+  if redis.call('PEXPIRE', key, keep, 'GT') == 0 and redis.call('PTTL', key) == -1 then
+    redis.call('PEXPIRE', key, keep)
+  end
+end
+
 -- A claim of a key whose event has ended. To one that was sent on since, what was moved or dead-lettered is open again:
 -- the dead begins anew, and its content may be another.
 local function claim_ended(key, old, us, ms, owner, lease, keep, print, hop)
@@ -100,15 +107,15 @@ local function claim_ended(key, old, us, ms, owner, lease, keep, print, hop)
     return grant('W', token, attempts, '0', first)
   end
   -- Remembered for as long after its last copy as after its first.
-  redis.call('PEXPIRE', key, keep, 'GT')
-  return differ(print, known) and 'H' or ENDS[how]
+  remember_longer(key, keep)
+  return differ(print, known) and 'H' .. hop_ended or ENDS[how]
 end
 
 -- A claim of a key that is known; the arguments of its request come last.
 local function claim_known(key, old, us, ms, owner, lease, keep, allowed, print, hop)
   local state, token, holder, deadline, attempts, takeovers, solo, first, how, run, known, hop_known = opened(old)
   if not state then return claim_ended(key, old, us, ms, owner, lease, keep, print, hop) end
-  if differ(print, known) then return 'H' end
+  if differ(print, known) then return 'H' .. hop_known end
   if tonumber(hop) < tonumber(hop_known) then return 'M' end
   if state == 'P' and holder == owner then
     redis.call('SET', key, open('P', token, owner, ms + lease, attempts, takeovers, solo, first, how, run,
@@ -144,7 +151,7 @@ end
 
 -- ARGV: owner, lease ms, retention ms, solo deaths allowed, fingerprint, hop
 -- Reply: W|T|S<token>:<attempts>:<takeovers>:<first failure> won, taken over, spent; B<ms left> busy;
---        O<ms left> backing off; D done; X dead; M moved; H other fingerprint; E foreign
+--        O<ms left> backing off; D done; X dead; M moved; H<hop> other fingerprint; E foreign
 local function claim(keys, argv)
   local us, ms = now()
   local head = '1P' .. int(us) .. ':'

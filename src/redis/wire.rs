@@ -66,7 +66,8 @@ impl Call for ClaimRequest {
             "D" => Claim::Done,
             "X" => Claim::Dead,
             "M" => Claim::Moved,
-            "H" => Claim::Mismatch,
+            // Functions of an earlier revision do not say it.
+            "H" => Claim::Mismatch { hop: if rest.is_empty() { 0 } else { rest.parse().ok()? } },
             "E" => Claim::Foreign,
             _ => return None,
         })

@@ -75,7 +75,10 @@ pub enum Claim {
     /// The event killed the processes that ran it alone. The asker holds the claim, to dead-letter and complete it.
     Spent(Grant),
     /// The key is known with another fingerprint: somebody has reused an id. Nothing was written.
-    Mismatch,
+    Mismatch {
+        /// The hop of what is known, unless it took effect: whoever sends this event on goes beyond it.
+        hop: u32,
+    },
     /// The store holds a value that this version cannot read. It is never overwritten.
     Foreign,
 }

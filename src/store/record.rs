@@ -66,7 +66,7 @@ impl Record {
         // What has ended is written again as it is, to be remembered from now on.
         let ended = matches!(old.state, State::Ended(_)).then(|| old.clone());
         if differ(old.fingerprint, request.fingerprint) {
-            return (ended, Claim::Mismatch);
+            return (ended, Claim::Mismatch { hop: old.known_hop() });
         }
         let mut next = old.clone();
         next.fingerprint = old.fingerprint.or(request.fingerprint);
@@ -234,7 +234,7 @@ impl Record {
             takeovers: open.then_some(self.takeovers),
             first_failure_ms: self.first_failure_ms.filter(|_| to_come),
             fingerprint: self.fingerprint,
-            hop: if matches!(self.state, State::Ended(End::Done)) { 0 } else { self.hop },
+            hop: self.known_hop(),
             remembered: Some(remembered),
             stamp: self.stamp(),
         }
@@ -249,6 +249,11 @@ impl Record {
             _ if self.stamp() != request.stamp => Forgotten::Changed,
             _ => Forgotten::Forgotten,
         }
+    }
+
+    /// Of what took effect nobody needs it.
+    fn known_hop(&self) -> u32 {
+        if matches!(self.state, State::Ended(End::Done)) { 0 } else { self.hop }
     }
 
     fn stamp(&self) -> Stamp {

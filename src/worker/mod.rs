@@ -9,6 +9,7 @@ mod past;
 mod wiring;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -26,8 +27,8 @@ use crate::{
     Service,
     admin::{Admin, Stage},
     config::Settings,
-    fleet::{self, Member},
-    kafka::{Ended, KafkaClient, RecordProducer},
+    fleet::{self, Member, Seat},
+    kafka::{Ended, KafkaClient, RecordProducer, topic_names},
     ledger,
     pipeline::{Crowd, Producer, ServiceRun, Topic},
     store::{Clock, DedupeStore, OwnerFactory},
@@ -97,6 +98,7 @@ impl Worker {
         control.serve(settings.http.listen, parts).await?;
         let crowd = Crowd::default();
         let board = Board::default();
+        let seat = Seat::default();
         let stage = Stage {
             settings: settings.clone(),
             services: services.to_vec(),
@@ -105,11 +107,13 @@ impl Worker {
             control: control.handle(),
             crowd: crowd.clone(),
             board: board.clone(),
+            seat: seat.clone(),
         };
         let admin = Admin::start(stage, &stop).await?;
         let producer = RecordProducer::new(parts.kafka.clone(), settings.dead_letter.delivery_timeout)
             .map_err(|fault| fault.to_string())?;
         let producer: Arc<dyn Producer> = Arc::new(producer);
+        let there = topics_there(&parts.kafka).await?;
         let wiring = wiring::Wiring {
             settings,
             parts,
@@ -131,6 +135,7 @@ impl Worker {
             control: &control,
             handlers,
             board: &board,
+            there: &there,
             stop: &stop,
         };
         let (memories, keepers) =
@@ -141,6 +146,7 @@ impl Worker {
         let drain_timeout = drain_timeouts.max().unwrap_or(settings.worker.drain_timeout);
         let services = running.inspect_err(|_| stop.cancel())?;
         let fleet = fleet(settings, parts, &services, producer, board, &control.handle());
+        fleet.iter().for_each(|member| seat.take(member));
         let statuses: Vec<_> = services.iter().map(|running| Arc::clone(&running.run.status)).collect();
         let keepers = keepers.into_iter().zip(statuses.clone()).collect();
         control.handle().spawn(ledger::watch(Arc::clone(&parts.store), keepers));
@@ -204,6 +210,14 @@ impl Worker {
             (None, Ended::CutOff) => Stopped::CutOff,
         }
     }
+}
+
+/// Without knowing them a worker might leave some unread.
+async fn topics_there(kafka: &KafkaClient) -> Result<BTreeSet<String>, String> {
+    let kafka = kafka.clone();
+    let names = tokio::task::spawn_blocking(move || topic_names(&kafka)).await;
+    let names = names.map_err(|_| "the call was cut off".to_owned());
+    names.and_then(|names| names.map_err(|fault| fault.to_string()))
 }
 
 /// These services as members of their fleets, where there is a topic for it.

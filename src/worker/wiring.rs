@@ -1,6 +1,10 @@
 //! From settings and a service to its parts, running.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +17,7 @@ use crate::{
     ledger,
     pipeline::{
         Bounds, Topic,
-        sent_on::{redrive_topic, retry_topic},
+        sent_on::{redrive_topic, retry_topic, source_and_delay},
     },
 };
 
@@ -26,6 +30,8 @@ pub(super) struct Wiring<'a> {
     pub(super) handlers: &'a Handle,
     /// Where its partitions can be seen.
     pub(super) board: &'a Board,
+    /// The topics that there are.
+    pub(super) there: &'a BTreeSet<String>,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -40,7 +46,8 @@ impl Wiring<'_> {
         drop(self.assembly.keep_claims_alive(&run, &topics));
         // What holds one of these holds the copies of its records, too.
         let sources = topics.clone();
-        let copies: Vec<_> = topics.iter().flat_map(|topic| copies_of(topic)).map(Arc::new).collect();
+        let copies: Vec<_> =
+            topics.iter().flat_map(|topic| copies_of(topic, self.there)).map(Arc::new).collect();
         let ours = copies.iter().map(|topic| topic.name.to_string()).collect();
         topics.extend(copies);
         let assignment = Assigned::default();
@@ -86,14 +93,20 @@ impl Wiring<'_> {
     }
 }
 
-/// Where records of this topic come again: dead letters that are sent back, and what is tried later.
-fn copies_of(topic: &Topic) -> Vec<Topic> {
+/// Where records of this topic come again: dead letters that are sent back, and what is tried later. What waits with a delay
+/// of before is there all the same, and nobody else would read it.
+fn copies_of(topic: &Topic, there: &BTreeSet<String>) -> Vec<Topic> {
     let group = topic.service.group();
+    let delays = topic.table.iter().flat_map(|route| route.settings.retry.later.iter());
+    let mut waiting: BTreeMap<String, Duration> =
+        delays.map(|delay| (retry_topic(&topic.name, group, delay), delay)).collect();
+    waiting.extend(there.iter().filter_map(|name| {
+        let (source, delay) = source_and_delay(name, group)?;
+        (*source == *topic.name).then(|| (name.clone(), delay))
+    }));
     let redriven = topic.of_copies(redrive_topic(&topic.name, group), None);
-    let delays: BTreeSet<Duration> =
-        topic.table.iter().flat_map(|route| route.settings.retry.later.iter()).collect();
-    let later = |delay| topic.of_copies(retry_topic(&topic.name, group, delay), Some(delay));
-    std::iter::once(redriven).chain(delays.into_iter().map(later)).collect()
+    let later = |(name, delay)| topic.of_copies(name, Some(delay));
+    std::iter::once(redriven).chain(waiting.into_iter().map(later)).collect()
 }
 
 /// What this pod is called: what Kubernetes says, or the host's own name.

@@ -50,6 +50,7 @@ impl Case {
         let topic = TestTopic::new(partitions).await;
         let evidence = folder.path().join("evidence.jsonl");
         let pods = Pods::of(topic.name(), folder.path())
+            .soon_missed()
             .with("TELEMETRY__EVIDENCE", evidence.to_str().unwrap())
             .with("RETRY__MAX_DELAY", "1s");
         Case { topic, pods, folder, produced: Vec::new(), faults: Vec::new() }
@@ -59,6 +60,11 @@ impl Case {
     pub(crate) fn with(mut self, key: &str, value: &str) -> Case {
         self.pods = self.pods.with(key, value);
         self
+    }
+
+    /// Its pods all live to the end, and are given the time of a busy machine to say so.
+    pub(crate) fn calm(self) -> Case {
+        self.with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "30000").with("DEDUPE__LEASE", "30s")
     }
 
     /// A pod.

@@ -19,7 +19,7 @@ async fn feed(case: &mut Case, count: usize, order: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_14_twenty_pods_that_join_one_by_one_double_nothing() {
-    let mut case = Case::new(8).await.with("WORKER__CONCURRENCY", "4");
+    let mut case = Case::new(8).await.calm().with("WORKER__CONCURRENCY", "4");
     let commits = Commits::watch(&case.pods.group, &case.topic).await;
     let mut pods: Vec<Worker> = vec![case.joined().await];
     for _ in 0..20 {
@@ -104,7 +104,8 @@ async fn row_18_a_partition_that_comes_back_ignores_what_it_settled_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_15_a_pod_told_to_end_under_load_finishes_and_commits_what_runs() {
-    let mut case = Case::new(2).await.with("WORKER__CONCURRENCY", "8").with("WORKER__DRAIN_TIMEOUT", "30s");
+    let mut case =
+        Case::new(2).await.calm().with("WORKER__CONCURRENCY", "8").with("WORKER__DRAIN_TIMEOUT", "30s");
     case.send(events("event", 0..400, 50, r#","sleep_ms":50"#)).await;
     let mut first = case.joined().await;
     until("work", PATIENCE, async || {

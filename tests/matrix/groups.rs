@@ -33,8 +33,10 @@ async fn joined(pods: &Pods) -> Worker {
 /// A topic of slow events, and pods of the newer protocol.
 async fn backlog(folder: &std::path::Path) -> (TestTopic, Pods) {
     let topic = TestTopic::new(4).await;
-    let pods =
-        Pods::of(topic.name(), folder).newer_protocol().with("WORKER__CONCURRENCY", &CONCURRENCY.to_string());
+    let pods = Pods::of(topic.name(), folder)
+        .soon_missed()
+        .newer_protocol()
+        .with("WORKER__CONCURRENCY", &CONCURRENCY.to_string());
     let event = |n| format!(r#"{{"id":"event-{n}","sleep_ms":40}}"#);
     topic.produce_all((0..EVENTS).map(|n| Record::new(format!("key-{}", n % 100), event(n)))).await;
     (topic, pods)
@@ -48,7 +50,7 @@ fn doubled(counts: &BTreeMap<String, usize>) -> usize {
 async fn row_65_a_killed_member_of_the_newer_protocol_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(4).await;
-    let pods = Pods::of(topic.name(), folder.path()).newer_protocol();
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed().newer_protocol();
     let mut killed = joined(&pods).await;
     let _heir = joined(&pods).await;
     killed.says(": revoked ", PATIENCE).await;
@@ -67,7 +69,7 @@ async fn row_65_a_killed_member_of_the_newer_protocol_is_taken_over() {
 async fn row_66_members_of_the_newer_protocol_come_and_go_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(4).await;
-    let pods = Pods::of(topic.name(), folder.path()).newer_protocol();
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed().newer_protocol();
     let commits = Commits::watch(&pods.group, &topic).await;
     let mut oldest = joined(&pods).await;
     let load = Load::on(&topic, &pods).await;
@@ -135,7 +137,7 @@ async fn grows(of: impl Fn(Pods) -> Pods) {
     const INTERVAL: Duration = Duration::from_secs(2);
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
-    let pods = of(Pods::of(topic.name(), folder.path()))
+    let pods = of(Pods::of(topic.name(), folder.path()).soon_missed())
         .with("KAFKA__PROPERTIES__TOPIC_METADATA_REFRESH_INTERVAL_MS", "2000")
         .with("WORKER__START_FROM", "latest");
     let _pod = joined(&pods).await;
@@ -184,6 +186,7 @@ async fn row_72_brokers_that_take_no_metadata_get_commits_without() {
     let topic = TestTopic::at(&kafka.brokers(), "events");
     topic.create(2, &[]).await;
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("KAFKA__BROKERS", &kafka.brokers())
         .with("RETRY__BUDGET", "30m");
     let stuck = Record::new("stuck", r#"{"id":"stuck","fail":1,"retry_after_ms":600000}"#).to(0);

@@ -44,7 +44,9 @@ async fn once(pods: &Pods, topic: &TestTopic, events: usize) {
 async fn row_70_a_named_pod_that_comes_back_has_its_partitions_and_the_others_keep_theirs() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(4).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "20000");
+    let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
+        .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "20000");
     let mut first = joined(&pods.clone().named("pod-0")).await;
     let second = joined(&pods.clone().named("pod-1")).await;
     first.says(": revoked ", PATIENCE).await;
@@ -73,7 +75,7 @@ async fn row_70_a_named_pod_that_comes_back_has_its_partitions_and_the_others_ke
 /// Starts two pods of one name; answers with the first and the second.
 async fn namesakes(folder: &Path, of: impl Fn(Pods) -> Pods) -> (Worker, Worker) {
     let topic = TestTopic::new(1).await;
-    let pods = of(Pods::of(topic.name(), folder)).named("pod-0");
+    let pods = of(Pods::of(topic.name(), folder).soon_missed()).named("pod-0");
     let first = joined(&pods).await;
     (first, pods.start(TEST_WORKER))
 }

@@ -40,7 +40,8 @@ impl Rig {
     /// On a topic that is there.
     pub(crate) fn at(topic: TestTopic, partitions: i32) -> Rig {
         let folder = tempfile::tempdir().unwrap();
-        let pods = Pods::of(topic.name(), folder.path()).with("KAFKA__BROKERS", topic.brokers());
+        let pods =
+            Pods::of(topic.name(), folder.path()).soon_missed().with("KAFKA__BROKERS", topic.brokers());
         let probes = SocketAddr::from(([127, 0, 0, 1], free_ports(1)));
         Rig { topic, pods, sent: 0, partitions, probes, _folder: folder }
     }

@@ -30,6 +30,7 @@ async fn restart_one_after_the_other(what: &str, of: impl Fn(&Pods, usize) -> Po
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(PARTITIONS).await;
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "20000")
         .with("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", "500");
     let mut running = Vec::new();
@@ -69,7 +70,7 @@ async fn row_69_a_rolling_restart_with_the_newer_protocol_loses_and_doubles_noth
 async fn row_34_a_store_that_forgets_at_every_hand_over_doubles_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (redis, topic) = (RedisServer::start(false).await, TestTopic::new(PARTITIONS).await);
-    let pods = Pods::of(topic.name(), folder.path()).with("REDIS__URL", &redis.url());
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("REDIS__URL", &redis.url());
     let mut oldest = joined(&pods).await;
     let load = Load::on(&topic, &pods).await;
     for _ in 0..PODS {

@@ -35,6 +35,7 @@ async fn row_73_what_something_else_explains_is_no_stall() {
     let topic = TestTopic::at(&kafka.brokers(), "events");
     topic.create(2, &[]).await;
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("KAFKA__BROKERS", &kafka.brokers())
         .with("KAFKA__PROPERTIES__STATISTICS_INTERVAL_MS", "500")
         .with("REDIS__URL", &redis.url())

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Records of other keys in the same partition.
 const NEIGHBOURS: usize = 20;
 
@@ -41,10 +41,9 @@ impl Scene {
     async fn new() -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let topic = TestTopic::new(1).await;
-        // The lease is much longer than the session: neighbours that waited for it would be seen to.
-        let pods = Pods::of(topic.name(), folder.path())
-            .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "1500")
-            .with("DEDUPE__LEASE", "7s");
+        // The lease is much longer than the session, and than a start on a busy machine: neighbours that waited for it
+        // would be seen to.
+        let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("DEDUPE__LEASE", "15s");
         Scene { topic, pods, _folder: folder }
     }
 
@@ -94,15 +93,15 @@ async fn a_take_over_that_is_handed_over_unasked_still_asks_what_was_applied() {
         .pods
         .clone()
         // Long enough for the heir to be there, and busy, when it ends.
-        .with("DEDUPE__LEASE", "10s")
-        .with("WORKER__DRAIN_TIMEOUT", "30s")
+        .with("WORKER__DRAIN_TIMEOUT", "60s")
         .with("WORKER__CONCURRENCY", "1");
     topic.produce(Record::new("victim", r#"{"id":"victim","applied":true}"#)).await;
     let mut dying = pods.clone().variable("ONCEWISE_CRASH", "after_effect").start(TEST_WORKER);
     dying.wait(PATIENCE).await;
 
     // The heir has one place, and something slow in it, when it is told to stop.
-    topic.produce(Record::new("slow", r#"{"id":"slow","sleep_ms":12000}"#)).await;
+    let door = pods.door("slow");
+    topic.produce(Record::new("slow", format!(r#"{{"id":"slow"{}}}"#, door.order()))).await;
     let mut heir = pods.start(TEST_WORKER);
     until("the victim to be taken over", PATIENCE, async || {
         let records = store_records(&pods.prefix()).await;
@@ -111,6 +110,8 @@ async fn a_take_over_that_is_handed_over_unasked_still_asks_what_was_applied() {
     })
     .await;
     heir.terminate();
+    heir.says("draining", PATIENCE).await;
+    door.open();
     assert_eq!(heir.wait(PATIENCE).await.code(), Some(0));
     assert_eq!(pods.attempts().count("victim"), 1, "the heir was at the victim already");
 
@@ -124,7 +125,9 @@ async fn a_worker_that_was_presumed_dead_adds_no_second_letter() {
     let scene = Scene::new().await;
     let topic = &scene.topic;
     let pods = scene.pods.clone().with("DEDUPE__LEASE", "2s");
-    topic.produce(Record::new("victim", r#"{"id":"victim","sleep_ms":1500,"reject":true}"#)).await;
+    let door = pods.door("victim");
+    let order = format!(r#"{{"id":"victim","reject":true{}}}"#, door.order());
+    topic.produce(Record::new("victim", order)).await;
     let frozen = pods.start(TEST_WORKER);
     until("the first attempt", PATIENCE, async || match pods.attempts().count("victim") {
         1 => Ok(()),
@@ -132,6 +135,7 @@ async fn a_worker_that_was_presumed_dead_adds_no_second_letter() {
     })
     .await;
     frozen.freeze();
+    door.open();
     let heir = pods.start(TEST_WORKER);
     pods.commit(topic, 1, PATIENCE).await;
 

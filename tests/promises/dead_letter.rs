@@ -118,7 +118,7 @@ async fn a_letter_outlives_the_age_at_which_kafka_deletes() {
     for checks in 1..=2 {
         short_lived.produce(Record::new("a", "old").stamped(old)).await;
         let what = format!("Kafka's retention check number {checks}");
-        until(&what, Duration::from_secs(30), async || match short_lived.watermarks(0).await {
+        until(&what, Duration::from_secs(60), async || match short_lived.watermarks(0).await {
             (first, end) if (first, end) == (checks, checks) => Ok(()),
             seen => Err(seen),
         })
@@ -148,7 +148,7 @@ async fn the_duplicate_of_a_dead_event_settles_without_an_attempt_or_a_letter() 
 async fn an_event_whose_worker_died_after_its_letter_is_dead_lettered_again_and_never_lost() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path());
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed();
     topic.produce(Record::new("a", REJECTED)).await;
     let mut killed = pods.clone().variable("ONCEWISE_CRASH", "after_dead_letter").start(TEST_WORKER);
     assert_eq!(killed.wait(Duration::from_secs(60)).await.code(), None);

@@ -100,7 +100,7 @@ async fn a_worker_that_stops_hands_over_what_waits_for_its_letter_and_the_attemp
 async fn a_topic_of_letters_that_vanishes_holds_its_records_until_it_is_there_again() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("DEAD_LETTER__DELIVERY_TIMEOUT", "2s");
+    let pods = Pods::of(topic.name(), folder.path()).with("DEAD_LETTER__DELIVERY_TIMEOUT", "5s");
     let mut pod = pods.start(TEST_WORKER);
     produce_with_neighbours(&topic, 0).await;
     pods.until_committed(&topic, 0, 4).await;

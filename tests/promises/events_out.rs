@@ -36,9 +36,11 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let (source, out) = (TestTopic::new(1).await, TestTopic::with_config(1, config).await);
         let pods = Pods::of(source.name(), folder.path())
+            .soon_missed()
+            .with("WORKER__DRAIN_TIMEOUT", "60s")
             .variable("ONCEWISE_TEST_PUBLISHES", "out")
             .variable("ONCEWISE_TEST_INBOX", inbox(folder.path()).to_str().unwrap())
-            .with("DEAD_LETTER__DELIVERY_TIMEOUT", "2s")
+            .with("DEAD_LETTER__DELIVERY_TIMEOUT", "5s")
             .with("TOPICS__NAMES__OUT", out.name());
         Scene { source, out, pods, folder }
     }

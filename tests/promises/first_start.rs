@@ -118,6 +118,7 @@ async fn what_comes_after_a_first_start_at_the_end_is_not_skipped_by_a_crash() {
     let topic = TestTopic::new(1).await;
     topic.produce(event("before")).await;
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("WORKER__START_FROM", "latest")
         .with("WORKER__COMMIT_INTERVAL", "60s");
     let mut first = pods.clone().variable("ONCEWISE_CRASH", "after_claim").start(TEST_WORKER);
@@ -203,7 +204,8 @@ async fn records_deleted_under_a_worker_that_is_behind_pause_their_partition_alo
         .with("WORKER__MAX_IN_FLIGHT", "2")
         .with("KAFKA__PROPERTIES__FETCH_MESSAGE_MAX_BYTES", "1")
         .with("KAFKA__PROPERTIES__QUEUED_MIN_MESSAGES", "1");
-    topic.produce(Record::new("slow", r#"{"id":"slow","sleep_ms":5000}"#).to(0)).await;
+    let door = pods.door("slow");
+    topic.produce(Record::new("slow", format!(r#"{{"id":"slow"{}}}"#, door.order())).to(0)).await;
     for id in ["b", "c", "d", "e"] {
         topic.produce(event(id).to(0)).await;
     }
@@ -215,6 +217,7 @@ async fn records_deleted_under_a_worker_that_is_behind_pause_their_partition_alo
     .await;
     topic.delete_records(0, 4).await;
     assert_eq!(effects(&pods), Vec::<String>::new(), "the slow handler still runs");
+    door.open();
     readyz(port, &topic, &[(0, "records 1 to 3 were deleted before they were handled")]).await;
     topic.produce(event("f").to(1)).await;
     until("the other partition to flow", PATIENCE, async || match offsets(&pods, &topic).await.get(&1) {

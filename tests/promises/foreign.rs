@@ -49,3 +49,19 @@ async fn an_event_waits_behind_a_value_that_is_not_ours_and_goes_on_when_it_is_g
     assert_eq!(pods.effects().counts(), ids.map(|id| (id.to_owned(), 1)).into());
     assert_eq!(pods.letters(&topic).read().await, []);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_without_a_time_to_live_gets_one_from_its_next_duplicate() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    let redis = RedisServer::start(false).await;
+    let pods = Pods::of(topic.name(), folder.path()).with("REDIS__URL", &redis.url());
+    let key = StoreKey::new(&pods.prefix(), &pods.group, "obey", "dead");
+    redis.command_on::<()>("SET", &key, &["2X1000:3:5::"]).await;
+    topic.produce(Record::new("a", r#"{"id":"dead"}"#)).await;
+    let _pod = pods.start(TEST_WORKER);
+    pods.until_committed(&topic, 0, 1).await;
+    assert_eq!(pods.attempts().all().len(), 0);
+    let days = redis.command_on::<i64>("TTL", &key, &[]).await / 86_400;
+    assert!((7..=8).contains(&days), "{days} days");
+}

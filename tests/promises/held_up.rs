@@ -26,7 +26,7 @@ fn record(n: usize, sleep_ms: u64) -> Record {
 async fn after_a_crash_what_was_far_from_running_does_not_wait_for_a_lease() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", LEASE);
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("DEDUPE__LEASE", LEASE);
     topic.produce_all((0..2).map(|n| record(n, 600_000))).await;
     let address = SocketAddr::from(([127, 0, 0, 1], free_ports(1)));
     let first = pods.clone().with("WORKER__CONCURRENCY", "2").with("HTTP__LISTEN", &address.to_string());

@@ -33,7 +33,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let topic = TestTopic::new(1).await;
         let audit = TestTopic::named(&format!("{}.audit", topic.name()));
-        let pods = Pods::of(topic.name(), folder.path()).with("TOPICS__AUDIT", audit.name());
+        let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("TOPICS__AUDIT", audit.name());
         Shop { topic, audit, pods, _folder: folder }
     }
 
@@ -149,12 +149,14 @@ async fn a_forgotten_event_takes_effect_again_and_who_did_it_is_written_down() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_worked_on_or_unknown_is_not_forgotten() {
     let shop = Shop::new().await;
-    shop.deliver(&[("slow", r#","sleep_ms":8000"#)]).await;
+    let door = shop.pods.door("slow");
+    shop.deliver(&[("slow", &door.order())]).await;
     let _pod = shop.pods.start(TEST_WORKER);
     shop.is("slow", "claimed").await;
     let (code, said) = shop.forget(&shop.pods, "slow").await;
     assert_eq!((code, &said["forgotten"]), (Some(1), &json!(false)), "{said}");
     assert!(said["reason"].as_str().unwrap().contains("worked on, under a lease until 2"), "{said}");
+    door.open();
     let (code, said) = shop.forget(&shop.pods, "typo").await;
     assert_eq!((code, &said["state"]), (Some(1), &json!("unknown")), "{said}");
     shop.pods.until_committed(&shop.topic, 0, 1).await;

@@ -49,10 +49,7 @@ async fn a_payload_that_kills_the_process_is_dead_lettered_and_its_neighbours_ta
     const NEIGHBOURS: usize = 60;
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
-    let pods = Pods::of(topic.name(), folder.path())
-        .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "1500")
-        .with("DEDUPE__LEASE", "2s")
-        .with("DEDUPE__MAX_DELIVERIES", "2");
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("DEDUPE__MAX_DELIVERIES", "2");
     let mut records: Vec<Record> = neighbours(NEIGHBOURS).collect();
     records.insert(NEIGHBOURS / 2, Record::new("poison", r#"{"id":"poison","abort":true}"#).to(0));
     topic.produce_all(records).await;
@@ -84,10 +81,7 @@ async fn a_pod_that_keeps_dying_does_not_stop_the_other() {
     const DEATHS: usize = 4;
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(4).await;
-    let pods = Pods::of(topic.name(), folder.path())
-        .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "1500")
-        .with("DEDUPE__LEASE", "2s")
-        .with("WORKER__CONCURRENCY", "4");
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("WORKER__CONCURRENCY", "4");
     let mut sound = pods.start(TEST_WORKER);
     let mut dying = Supervised::start(&pods.clone().variable("ONCEWISE_CRASH", "after_claim:10"));
     let mut sent = 0;

@@ -50,8 +50,9 @@ async fn large_records_do_not_pile_up() {
     let pods = Pods::of(topic.name(), folder.path())
         .with("WORKER__MAX_IN_FLIGHT_BYTES", &LIMIT.to_string())
         .with("HTTP__LISTEN", &format!("127.0.0.1:{port}"));
+    let door = pods.door("large");
     let large = |n| {
-        let event = format!(r#"{{"id":"large-{n}","sleep_ms":500}}"#);
+        let event = format!(r#"{{"id":"large-{n}","sleep_ms":500{}}}"#, door.order());
         Record::new(format!("key-{n}"), event + &" ".repeat(RECORD)).to(n % 2)
     };
     topic.produce_all((0..30).map(large)).await;
@@ -60,6 +61,9 @@ async fn large_records_do_not_pile_up() {
     until("all large records", PATIENCE, async || {
         let bytes = http::metric(port, "oncewise_in_flight_bytes", &pods.group).await;
         most = most.max(bytes.unwrap_or_default());
+        if most >= LIMIT as f64 / 2.0 {
+            door.open();
+        }
         match pods.effects().all().len() {
             30 => Ok(()),
             other => Err(other),

@@ -19,7 +19,7 @@ const CONCURRENCY: usize = 4;
 async fn load(folder: &std::path::Path) -> (TestTopic, Pods) {
     let topic = TestTopic::new(4).await;
     let pods = Pods::of(topic.name(), folder).with("WORKER__CONCURRENCY", &CONCURRENCY.to_string());
-    let event = |n| format!(r#"{{"id":"event-{n}","sleep_ms":40}}"#);
+    let event = |n| format!(r#"{{"id":"event-{n}","sleep_ms":80}}"#);
     topic.produce_all((0..EVENTS).map(|n| Record::new(format!("key-{}", n % 100), event(n)))).await;
     (topic, pods)
 }
@@ -66,6 +66,7 @@ async fn pods_that_are_killed_lose_nothing_and_double_at_most_what_they_had_in_h
     const KILLS: usize = 2;
     let folder = tempfile::tempdir().unwrap();
     let (topic, pods) = load(folder.path()).await;
+    let pods = pods.soon_missed();
     let commits = Commits::watch(&pods.group, &topic).await;
     let mut oldest = joined(&pods).await;
     for _ in 0..KILLS {

@@ -36,6 +36,7 @@ impl Scene {
     async fn under_load(events: usize, redis: &RedisSettings, mode: &str) -> Scene {
         let (folder, topic) = (tempfile::tempdir().unwrap(), TestTopic::new(4).await);
         let pods = Pods::of(topic.name(), folder.path())
+            .soon_missed()
             .with("REDIS__URL", redis.url.reveal())
             .with("REDIS__MODE", mode)
             .with("REDIS__NODES", &redis.nodes.join(","))

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use oncewise::store::StoreKey;
+
 use crate::{
     TEST_WORKER,
     support::{
         kafka::{ReadRecord, Record, TestTopic},
         pod::Pods,
+        redis::RedisServer,
     },
 };
 
@@ -155,4 +158,49 @@ async fn what_is_no_copy_is_a_letter_and_holds_nothing_up() {
         [topic.name(), "0", offset, "undecodable", "0", "0", hop].map(str::to_owned)
     };
     assert_eq!(letters, [letter("-1", "-"), letter("7", "1"), letter("7", "-")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_of_a_mismatch_is_sent_back_once_to_run_instead_of_what_is_dead() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::with_config(1, FOREVER).await;
+    let pods = Pods::of(topic.name(), folder.path());
+    let redriven = redriven(&topic, &pods);
+    redriven.create(1, FOREVER).await;
+    topic.produce(Record::new("a", r#"{"id":"pay-1","reject":true,"fingerprint":"10 EUR"}"#)).await;
+    let _pod = pods.start(TEST_WORKER);
+    pods.until_committed(&topic, 0, 1).await;
+    // It is dead, sent back, and dead again.
+    let letters = pods.letters(&topic).read().await;
+    redriven.produce(copy_of(&letters[0])).await;
+    pods.until_committed(&redriven, 0, 1).await;
+    topic.produce(Record::new("a", r#"{"id":"pay-1","fingerprint":"99 EUR"}"#)).await;
+    pods.until_committed(&topic, 0, 2).await;
+    let letters = pods.letters(&topic).read().await;
+    assert_eq!(said(&letters[2]), [topic.name(), "0", "1", "mismatch", "0", "0", "1"]);
+    redriven.produce(copy_of(&letters[2])).await;
+    pods.until_committed(&redriven, 0, 2).await;
+    assert_eq!(pods.effects().counts(), [("pay-1".to_owned(), 1)].into());
+    assert_eq!(pods.letters(&topic).read().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_back_begins_anew_although_its_claim_was_handed_over_with_all_attempts_spent() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    let redis = RedisServer::start(false).await;
+    let pods = Pods::of(topic.name(), folder.path()).with("REDIS__URL", &redis.url());
+    let key = StoreKey::new(&pods.prefix(), &pods.group, "obey", "spent");
+    redis.command_on::<()>("SET", &key, &["1F1000::0:5:0:0:1700000000000:W:N:", "PX", "600000"]).await;
+    let redriven = redriven(&topic, &pods);
+    redriven.create(1, FOREVER).await;
+    let copy = Record::new("a", r#"{"id":"spent","fail":4}"#).header("oncewise-handler", "obey");
+    let copy = copy.header("oncewise-original-topic", topic.name()).header("oncewise-hop", "1");
+    redriven
+        .produce(copy.header("oncewise-original-partition", "0").header("oncewise-original-offset", "7"))
+        .await;
+    let _pod = pods.start(TEST_WORKER);
+    pods.until_committed(&redriven, 0, 1).await;
+    assert_eq!(pods.letters(&topic).read().await, []);
+    assert_eq!(pods.effects().counts(), [("spent".to_owned(), 1)].into());
 }

@@ -12,18 +12,19 @@ use crate::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(40);
-const LEASE: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(12);
 
 #[tokio::test]
 async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("KAFKA__CLIENT_ID", "pod-0")
-        .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "1500")
-        .with("DEDUPE__LEASE", "6s");
-    topic.produce(Record::new("slow", r#"{"id":"slow","sleep_ms":5000}"#)).await;
+        .with("DEDUPE__LEASE", &format!("{}s", LEASE.as_secs()));
+    let door = pods.door("slow");
+    topic.produce(Record::new("slow", format!(r#"{{"id":"slow"{}}}"#, door.order()))).await;
 
     let mut pod = pods.start(TEST_WORKER);
     // From its first renewal on, the claim tells that the handler has been called.
@@ -38,6 +39,7 @@ async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it(
     .await;
     pod.kill_9();
     let killed = Instant::now();
+    door.open();
     topic.produce(Record::new("quick", r#"{"id":"quick"}"#)).await;
 
     let _pod = pods.start(TEST_WORKER);
@@ -46,8 +48,8 @@ async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it(
         if attempts == 2 { Ok(()) } else { Err(attempts) }
     })
     .await;
-    // The last renewal was at most a third of the lease before the kill.
-    assert!(killed.elapsed() >= LEASE * 2 / 3, "it began after {:?}", killed.elapsed());
+    // The last renewal was a third of the lease before the kill, or somewhat more where the machine is busy.
+    assert!(killed.elapsed() >= LEASE / 2, "it began after {:?}", killed.elapsed());
     pods.commit(&topic, 2, PATIENCE).await;
 
     let attempts = pods.attempts().all();
@@ -63,7 +65,7 @@ async fn a_restart_under_the_same_name_waits_for_the_lease_of_the_pod_before_it(
 async fn a_pod_that_wakes_up_after_the_group_went_back_commits_what_it_meets_again() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "1500");
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed();
     let ids = ["a", "b", "c", "d"];
     topic.produce_all(ids.map(|id| Record::new(id, format!(r#"{{"id":"{id}"}}"#)))).await;
     let pod = pods.start(TEST_WORKER);

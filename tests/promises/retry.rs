@@ -172,7 +172,7 @@ async fn a_panic_and_a_time_out_are_failures_and_the_process_lives() {
 async fn a_pod_killed_while_an_event_waits_leaves_its_attempts_to_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("RETRY__MAX_ATTEMPTS", "4");
+    let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("RETRY__MAX_ATTEMPTS", "4");
     topic.produce(Record::new("a", r#"{"id":"a","fail":9}"#)).await;
     let mut killed = pods.clone().variable("ONCEWISE_CRASH", "in_backoff:2").start(TEST_WORKER);
     assert_eq!(killed.wait(PATIENCE).await.code(), None);

@@ -43,7 +43,7 @@ async fn a_stop_under_load_finishes_commits_and_gives_back() {
     let pods =
         Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", "120s").with("WORKER__CONCURRENCY", "8");
     let records = (0..4).flat_map(|partition| {
-        (0..EACH).map(move |n| event(&format!("{partition}.{n}"), r#""sleep_ms":20"#).to(partition))
+        (0..EACH).map(move |n| event(&format!("{partition}.{n}"), r#""sleep_ms":50"#).to(partition))
     });
     topic.produce_all(records).await;
     let mut first = pods.start(TEST_WORKER);
@@ -71,25 +71,28 @@ async fn a_stop_under_load_finishes_commits_and_gives_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_longer_than_the_deadline_is_cut_off_and_its_lease_stands() {
-    const LEASE: Duration = Duration::from_secs(6);
+    const LEASE: Duration = Duration::from_secs(9);
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("WORKER__DRAIN_TIMEOUT", "1s")
         .with("DEDUPE__LEASE", &format!("{}s", LEASE.as_secs()));
-    topic.produce(event("slow", r#""sleep_ms":6000"#)).await;
+    let door = pods.door("slow");
+    topic.produce(event("slow", &door.order()[1..])).await;
     let mut first = pods.start(TEST_WORKER);
     attempted(&pods, 1).await;
     first.terminate();
     assert_eq!(exit_code(&mut first, Duration::from_secs(18)).await, Some(3), "{}", first.output());
     let ended = Instant::now();
     assert_eq!(pods.effects().all(), [], "it was cut off before its effect");
+    door.open();
 
     let mut second = pods.start(TEST_WORKER);
     second.says(": assigned ", PATIENCE).await;
     attempted(&pods, 2).await;
     // It was renewed every third of the lease, the last time while the first pod still lived.
-    assert!(ended.elapsed() >= LEASE / 2, "the lease did not stand: {:?}", ended.elapsed());
+    assert!(ended.elapsed() >= LEASE / 3, "the lease did not stand: {:?}", ended.elapsed());
     all_committed(&pods.group, &topic, PATIENCE).await;
     assert_eq!((pods.attempts().count("slow"), pods.effects().count("slow")), (2, 1));
 }
@@ -150,12 +153,15 @@ async fn an_effect_that_a_lost_redis_did_not_hear_of_is_cut_off_and_not_committe
     let topic = TestTopic::new(1).await;
     let mut redis = RedisServer::start(true).await;
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("REDIS__URL", &redis.url())
         .with("WORKER__DRAIN_TIMEOUT", "2s");
     let mut first = pods.start(TEST_WORKER);
-    topic.produce(event("slow", r#""sleep_ms":1500"#)).await;
+    let door = pods.door("slow");
+    topic.produce(event("slow", &door.order()[1..])).await;
     attempted(&pods, 1).await;
     redis.kill();
+    door.open();
     until("the effect", PATIENCE, async || match pods.effects().count("slow") {
         1 => Ok(()),
         other => Err(other),

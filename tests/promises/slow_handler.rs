@@ -34,6 +34,13 @@ async fn one_partition_each(pods: &Pods) -> (Worker, Worker, i32) {
     (first, second, owned[0][0])
 }
 
+/// Whoever does not poll for eight seconds is thrown out of the group.
+fn polled_each_eight_seconds(pods: Pods) -> Pods {
+    ["MAX_POLL_INTERVAL_MS", "SESSION_TIMEOUT_MS"]
+        .into_iter()
+        .fold(pods, |pods, name| pods.with(&format!("KAFKA__PROPERTIES__{name}"), "8000"))
+}
+
 /// The partitions that a pod has, by its log.
 fn assigned(pod: &Worker) -> Vec<i32> {
     let mut owned = Vec::new();
@@ -73,9 +80,9 @@ async fn assert_once(pods: &Pods, topic: &TestTopic, ids: &[&str]) {
 async fn a_handler_that_sleeps_for_three_leases_keeps_its_claim() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", "1s");
+    let pods = Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", "2s");
     let _pods = one_partition_each(&pods).await;
-    let slow = event("slow", r#""sleep_ms":3500"#);
+    let slow = event("slow", r#""sleep_ms":6500"#);
     topic.produce_all([slow.clone().to(0), slow.to(1)]).await;
     all_committed(&pods.group, &topic, PATIENCE).await;
     assert_once(&pods, &topic, &["slow"]).await;
@@ -86,10 +93,10 @@ async fn handlers_that_block_every_thread_for_three_leases_keep_their_claims() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
     let pods = Pods::of(topic.name(), folder.path())
-        .with("DEDUPE__LEASE", "1s")
+        .with("DEDUPE__LEASE", "2s")
         .variable("TOKIO_WORKER_THREADS", "2");
     let (_first, _second, partition) = one_partition_each(&pods).await;
-    let stubborn = ["a", "b"].map(|id| event(id, r#""block_ms":3500"#));
+    let stubborn = ["a", "b"].map(|id| event(id, r#""block_ms":6500"#));
     topic.produce_all(stubborn.clone().map(|record| record.to(partition))).await;
     attempted(&pods, 2).await;
     topic.produce_all(stubborn.map(|record| record.to(1 - partition))).await;
@@ -101,9 +108,9 @@ async fn handlers_that_block_every_thread_for_three_leases_keep_their_claims() {
 async fn a_handler_slower_than_the_poll_interval_keeps_its_partition() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(1).await;
-    let pods = Pods::of(topic.name(), folder.path()).with("KAFKA__PROPERTIES__MAX_POLL_INTERVAL_MS", "4000");
+    let pods = polled_each_eight_seconds(Pods::of(topic.name(), folder.path()));
     let pod = pods.start(TEST_WORKER);
-    topic.produce_all([event("slow", r#""sleep_ms":6000"#), event("blocking", r#""block_ms":6000"#)]).await;
+    topic.produce_all([event("slow", r#""sleep_ms":10000"#), event("blocking", r#""block_ms":10000"#)]).await;
     all_committed(&pods.group, &topic, PATIENCE).await;
     assert_once(&pods, &topic, &["blocking", "slow"]).await;
     let output = pod.output();
@@ -116,14 +123,16 @@ async fn a_pod_that_joins_waits_for_the_handlers_that_its_partitions_came_with()
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
     let pods =
-        Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", "1s").with("WORKER__DRAIN_TIMEOUT", "1s");
+        Pods::of(topic.name(), folder.path()).with("DEDUPE__LEASE", "2s").with("WORKER__DRAIN_TIMEOUT", "1s");
+    let door = pods.door("slow");
     let _first = pods.start(TEST_WORKER);
-    let slow = ["a", "b"].map(|id| event(id, r#""sleep_ms":6000"#));
+    let slow = ["a", "b"].map(|id| event(id, &door.order()[1..]));
     topic.produce_all(slow.into_iter().zip(0..).map(|(record, partition)| record.to(partition))).await;
     attempted(&pods, 2).await;
     let mut second = pods.start(TEST_WORKER);
     second.says(": assigned ", PATIENCE).await;
     assert_eq!(pods.effects().all(), [], "the second pod came while the handlers ran");
+    door.open();
     all_committed(&pods.group, &topic, PATIENCE).await;
     assert_once(&pods, &topic, &["a", "b"]).await;
 }
@@ -132,11 +141,10 @@ async fn a_pod_that_joins_waits_for_the_handlers_that_its_partitions_came_with()
 async fn a_rebalance_does_not_wait_for_handlers_so_long_that_the_membership_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let topic = TestTopic::new(2).await;
-    let pods = Pods::of(topic.name(), folder.path())
-        .with("KAFKA__PROPERTIES__MAX_POLL_INTERVAL_MS", "4000")
-        .with("WORKER__DRAIN_TIMEOUT", "60s");
+    let pods = polled_each_eight_seconds(Pods::of(topic.name(), folder.path()));
+    let pods = pods.with("WORKER__DRAIN_TIMEOUT", "60s");
     let first = pods.start(TEST_WORKER);
-    let slow = ["a", "b"].map(|id| event(id, r#""sleep_ms":8000"#));
+    let slow = ["a", "b"].map(|id| event(id, r#""sleep_ms":16000"#));
     topic.produce_all(slow.into_iter().zip(0..).map(|(record, partition)| record.to(partition))).await;
     attempted(&pods, 2).await;
     let _second = pods.start(TEST_WORKER);

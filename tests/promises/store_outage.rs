@@ -110,7 +110,7 @@ async fn passed(since: Instant, time: Duration) {
 
 #[tokio::test]
 async fn an_outage_of_twenty_seconds_pauses_the_work_and_doubles_nothing() {
-    let mut scene = Scene::under_load(EVENTS, Duration::from_millis(50)).await;
+    let mut scene = Scene::under_load(EVENTS, Duration::from_millis(80)).await;
     scene.redis.stop().await;
     scene.stays_away(Duration::from_secs(20)).await;
     scene.redis.start_again().await;
@@ -119,7 +119,7 @@ async fn an_outage_of_twenty_seconds_pauses_the_work_and_doubles_nothing() {
 
 #[tokio::test]
 async fn a_store_that_comes_back_empty_doubles_nothing() {
-    let mut scene = Scene::under_load(EVENTS, Duration::from_millis(50)).await;
+    let mut scene = Scene::under_load(EVENTS, Duration::from_millis(80)).await;
     scene.redis.stop().await;
     scene.stays_away(Duration::from_secs(8)).await;
     scene.redis.start_again_empty().await;
@@ -128,7 +128,7 @@ async fn a_store_that_comes_back_empty_doubles_nothing() {
 
 #[tokio::test]
 async fn a_frozen_store_leaves_outcomes_unknown_and_doubles_nothing() {
-    let scene = Scene::under_load(EVENTS, Duration::from_millis(50)).await;
+    let scene = Scene::under_load(EVENTS, Duration::from_millis(80)).await;
     for _ in 0..2 {
         scene.redis.freeze();
         let frozen = Instant::now();
@@ -142,12 +142,12 @@ async fn a_frozen_store_leaves_outcomes_unknown_and_doubles_nothing() {
 
 #[tokio::test]
 async fn a_store_that_forgets_under_slow_handlers_doubles_nothing() {
-    let scene = Scene::under_load(60, Duration::from_millis(1200)).await;
+    let scene = Scene::under_load(120, Duration::from_millis(1200)).await;
     for _ in 0..3 {
         scene.redis.flush().await;
         scene.effects(10).await;
     }
-    scene.ends_well(60).await;
+    scene.ends_well(120).await;
 }
 
 #[tokio::test]
@@ -165,6 +165,7 @@ async fn with_on_unavailable_fail_the_worker_ends_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let (mut redis, topic) = (RedisServer::start(false).await, TestTopic::new(1).await);
     let pods = Pods::of(topic.name(), folder.path())
+        .soon_missed()
         .with("REDIS__URL", &redis.url())
         .with("DEDUPE__ON_UNAVAILABLE", "fail");
     topic.produce(Record::new("first", r#"{"id":"first"}"#)).await;

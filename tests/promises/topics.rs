@@ -10,7 +10,7 @@ use crate::support::{
     unique,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn login(user: &str, password: &str) -> KafkaClient {
     let mut client = KafkaClient::new(brokers_sasl());
@@ -98,7 +98,7 @@ async fn a_refused_creation_says_why_and_who_can_help() {
 #[tokio::test]
 async fn an_absent_broker_and_a_wrong_password_are_told_apart() {
     let nobody = KafkaClient::new(format!("127.0.0.1:{}", free_ports(1)));
-    let patient = TopicAdmin::new(&nobody, Duration::from_secs(2)).expect("clients");
+    let patient = TopicAdmin::new(&nobody, Duration::from_secs(5)).expect("clients");
     let fault = patient.cluster().await.expect_err("nobody is there");
     assert_eq!(fault.kind, FaultKind::Unreachable);
     assert!(fault.message.contains("Connection refused"), "{fault}");
@@ -115,7 +115,7 @@ async fn an_absent_broker_and_a_wrong_password_are_told_apart() {
 #[tokio::test]
 async fn a_listener_that_wants_a_login_is_told_from_an_absent_broker() {
     let anonymous = KafkaClient::new(brokers_sasl());
-    let admin = TopicAdmin::new(&anonymous, Duration::from_secs(2)).expect("clients");
+    let admin = TopicAdmin::new(&anonymous, Duration::from_secs(5)).expect("clients");
     let fault = admin.cluster().await.expect_err("a login is wanted");
     assert!(fault.message.contains("security.protocol"), "{fault}");
 }
@@ -123,7 +123,7 @@ async fn a_listener_that_wants_a_login_is_told_from_an_absent_broker() {
 #[tokio::test]
 async fn an_unknown_host_is_named() {
     let nowhere = KafkaClient::new("nowhere.invalid:9092");
-    let admin = TopicAdmin::new(&nowhere, Duration::from_secs(2)).expect("clients");
+    let admin = TopicAdmin::new(&nowhere, Duration::from_secs(5)).expect("clients");
     let fault = admin.describe("orders").await.expect_err("no such host");
     assert_eq!(fault.kind, FaultKind::Unreachable);
     assert!(fault.message.contains("resolve"), "{fault}");

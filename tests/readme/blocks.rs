@@ -58,8 +58,20 @@ fn every_block_of_configuration_is_accepted() {
 }
 
 /// What a shell is told to run: ours, and what is on every machine that has a use for it.
-const PROGRAMS: [&str; 12] = [
-    "worker", "cargo", "cd", "curl", "docker", "kubectl", "openssl", "export", "echo", "api", "api()", "kcat",
+const PROGRAMS: [&str; 13] = [
+    "worker",
+    "cargo",
+    "cd",
+    "curl",
+    "docker",
+    "kubectl",
+    "openssl",
+    "export",
+    "echo",
+    "api",
+    "api()",
+    "kcat",
+    "kafka-topics.sh",
 ];
 
 #[test]

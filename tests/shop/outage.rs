@@ -94,8 +94,14 @@ async fn an_outage_of_the_gateway_costs_no_event_few_attempts_and_nobody_else_an
     // Nobody else needs the gateway.
     commits(&shop, "orders", sent.len()).await;
     commits(&shop, "notifications", sent.len()).await;
-    let (status, ready) = http::get(first.http, "/readyz").await.unwrap();
-    assert!(status == 200 && ready.contains("payments: breaker of charge_wallet: it is open"), "{ready}");
+    // Now and then it lets one through to see whether the gateway is back.
+    until("the probe to tell of the breaker", PATIENCE, async || {
+        match http::get(first.http, "/readyz").await {
+            Ok((200, ready)) if ready.contains("payments: breaker of charge_wallet: it is open") => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
 
     // A pod that dies takes its breaker along, and the next one finds out for itself.
     first.worker.kill_9();
@@ -124,8 +130,8 @@ async fn an_outage_of_the_gateway_costs_no_event_few_attempts_and_nobody_else_an
     let mut letters = shop.letters("payments", &sent).await;
     letters.dedup();
     assert!(letters == expected_letters(&sent, "payments"), "no letter but those that are due");
-    // A probe's limit and the longest pause, three times.
-    assert!(recovered < Duration::from_secs(18), "{recovered:?}");
+    // A probe's limit and the longest pause, three times; and what a busy machine takes.
+    assert!(recovered < Duration::from_secs(30), "{recovered:?}");
     let probes = usize::try_from(away.as_secs() / 4).unwrap() + 8;
     assert!(total < 200 + probes, "{total} requests in {away:?}");
     assert!(most < 10 + probes / 8, "{most} about one event");

@@ -111,7 +111,7 @@ async fn a_rate_is_kept_without_bursts() {
     let topic = TestTopic::new(1).await;
     let said = summary(&["--count", "400", "--rate", "200/s", "--topic", topic.name()]).await;
     let seconds = said["seconds"].as_f64().unwrap();
-    assert!((1.9..10.0).contains(&seconds), "{said}");
+    assert!((1.9..60.0).contains(&seconds), "{said}");
     let stamps: Vec<i64> = topic.read().await.iter().map(|record| record.timestamp.unwrap()).collect();
     let busiest =
         stamps.iter().map(|first| stamps.iter().filter(|at| (0..100).contains(&(**at - first))).count());
@@ -170,7 +170,7 @@ async fn an_interrupt_ends_it_with_what_was_acknowledged() {
     let began = Instant::now();
     worker.signal(Signal::INT);
     assert_eq!(worker.wait(DEADLINE).await.code(), Some(0), "{}", worker.output());
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     let said = json(&worker.output());
     assert_eq!(said["interrupted"], true, "{said}");
     assert_eq!(said["records"].as_u64(), Some(topic.read().await.len() as u64), "{said}");

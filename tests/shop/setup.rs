@@ -69,6 +69,7 @@ impl Shop {
         let [orders, payments] = partitions;
         let [topic, settled] = [TestTopic::new(orders).await, TestTopic::new(payments).await];
         let mut pods = Pods::of(topic.name(), folder.path())
+            .soon_missed()
             .with("DATABASE__URL", &database)
             .with("TELEMETRY__LOG_FILTER", "warn,oncewise::kafka=info,oncewise::pipeline=error");
         for service in SERVICES {

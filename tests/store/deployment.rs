@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::server::{Server, free_port};
 
 /// Long enough for a busy machine, short enough to wait for.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How long these processes may take to agree on something, on a busy machine.
 pub(crate) const AGREEMENT: Duration = Duration::from_secs(40);
 
@@ -162,7 +162,7 @@ impl Cluster {
             url: Secret::new(self.nodes[0].url()),
             nodes: self.nodes[1..].iter().map(|node| format!("127.0.0.1:{}", node.port())).collect(),
             mode: RedisMode::Cluster,
-            response_timeout: PATIENCE * 4,
+            response_timeout: PATIENCE * 2,
             ..RedisSettings::default()
         }
     }

@@ -8,14 +8,14 @@ use crate::adapter::Adapter;
 use crate::deployment::{ask, in_step, until};
 use crate::proxy::Proxy;
 use crate::server::Server;
-use crate::{PATIENCE, claim, completion, fails, is_won, request};
+use crate::{PATIENCE, SOON, claim, completion, fails, is_won, request};
 
 fn waiting(server: &Server, wait_replicas: u32) -> RedisStore {
     let settings = RedisSettings {
         url: Secret::new(server.url()),
         wait_replicas,
-        wait_timeout: PATIENCE,
-        response_timeout: PATIENCE * 4,
+        wait_timeout: SOON / 4,
+        response_timeout: PATIENCE,
         ..RedisSettings::default()
     };
     RedisStore::open(&settings, "oncewise").unwrap()
@@ -37,8 +37,8 @@ fn patient(server: &Server) -> RedisStore {
     let settings = RedisSettings {
         url: Secret::new(server.url()),
         wait_replicas: 1,
-        wait_timeout: PATIENCE * 10,
-        response_timeout: PATIENCE * 20,
+        wait_timeout: PATIENCE / 2,
+        response_timeout: PATIENCE,
         ..RedisSettings::default()
     };
     RedisStore::open(&settings, "oncewise").unwrap()

@@ -11,7 +11,7 @@ use redis::AsyncCommands;
 
 use crate::proxy::Proxy;
 use crate::server::Server;
-use crate::{HOUR, PATIENCE, claim, completion, fails, is_won, request};
+use crate::{HOUR, PATIENCE, SOON, claim, completion, fails, is_won, request};
 
 /// What is left of the lease that this claim has.
 async fn left(store: &RedisStore, request: &ClaimRequest) -> Duration {
@@ -79,7 +79,7 @@ async fn a_batch_of_which_only_half_was_answered_is_asked_again() {
 async fn an_event_that_two_have_finished_stays_finished_whatever_gets_lost() {
     let server = Server::start(&[]).await;
     let proxy = Proxy::start(server.port()).await;
-    let store = RedisStore::connect(&format!("redis://{}", proxy.address()), PATIENCE).unwrap();
+    let store = RedisStore::connect(&format!("redis://{}", proxy.address()), SOON).unwrap();
     for lost in ["nothing", "the reply", "the amendment"] {
         let (ours, theirs) = (request(lost), request(lost));
         let token = is_won(claim(&store, &ours).await);
@@ -171,7 +171,7 @@ fn almost_records() -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn both_halves_can_read_the_same_records() {
     let server = Server::start(&[]).await;
-    let store = RedisStore::connect(&server.url(), PATIENCE * 10).unwrap();
+    let store = RedisStore::connect(&server.url(), PATIENCE).unwrap();
     let mut raw = server.raw().await;
     let values = almost_records();
     let requests: Vec<_> = (0..values.len()).map(|n| request(&n.to_string())).collect();

@@ -1,6 +1,8 @@
 //! A `redis-server` of one test, on a free port, without persistence, gone with the test.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Server {
@@ -39,9 +41,13 @@ impl Server {
         format!("redis://{user}:{password}@127.0.0.1:{}", self.port)
     }
 
-    /// A connection of the test's own.
+    /// A connection of the test's own, which waits for as long as a busy machine may take.
     pub(crate) async fn raw(&self) -> redis::aio::MultiplexedConnection {
-        redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        let patience = Some(Duration::from_secs(60));
+        let config = redis::AsyncConnectionConfig::new();
+        let config = config.set_connection_timeout(patience).set_response_timeout(patience);
+        let client = redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
     }
 
     pub(crate) fn kill(&mut self) {
@@ -61,7 +67,7 @@ impl Server {
     }
 
     async fn ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(40);
         while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
             assert!(Instant::now() < deadline, "redis-server does not listen on {}", self.port);
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -77,8 +83,17 @@ impl Drop for Server {
     }
 }
 
+/// A port that nobody listens at, never answered twice by one process. It is below the range that outgoing connections
+/// take theirs from, and beside those of the other tests.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random_range(10_000..11_000)));
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 12_000, "a test run that uses a thousand ports");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn spawn(options: &[String]) -> Child {

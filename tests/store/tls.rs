@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::adapter::Adapter;
 use crate::server::{Server, free_port};
-use crate::{PATIENCE, claim, fails, is_won, request};
+use crate::{SOON, claim, fails, is_won, request};
 
 fn openssl(folder: &Path, words: &str) {
     let mut command = Command::new("openssl");
@@ -73,7 +73,7 @@ fn settings(folder: &Path, place: &str) -> RedisSettings {
     RedisSettings {
         url: Secret::new(format!("rediss://{place}")),
         ca_file: Some(folder.join("ca.pem").display().to_string()),
-        response_timeout: PATIENCE * 4,
+        response_timeout: SOON,
         ..RedisSettings::default()
     }
 }

@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod collector;
 pub mod disk;
+pub mod door;
 pub mod gateway;
 pub mod http;
 pub mod kafka;

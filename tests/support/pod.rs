@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
+    door::Door,
     kafka::{self, TestTopic},
     ledger::Effects,
     process::{CANARY, Worker},
@@ -21,19 +22,19 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Pods of one service on `topic`, whose group nobody else uses, with short leases and sessions. `program` is
-    /// `env!("CARGO_BIN_EXE_test-worker")`; the evidence is kept in `folder`.
+    /// Pods of one service on `topic`, whose group nobody else uses; the evidence is kept in `folder`. Their sessions and
+    /// leases outlast whatever a busy machine does to them, so that nobody is taken for dead who lives.
     pub fn of(topic: &str, folder: &std::path::Path) -> Pods {
         let group = unique("group").replace(['-', '.'], "_");
         let services = format!("{group}={topic}");
         let settings = [
             ("KAFKA__BROKERS", kafka::brokers()),
-            ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "3000".to_owned()),
+            ("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "30000".to_owned()),
             ("KAFKA__PROPERTIES__HEARTBEAT_INTERVAL_MS", "500".to_owned()),
             ("KAFKA__PROPERTIES__SSL_KEY_PASSWORD", CANARY.to_owned()),
             ("REDIS__URL", redis::shared_url()),
             ("DEDUPE__PREFIX", format!("t.{group}")),
-            ("DEDUPE__LEASE", "3s".to_owned()),
+            ("DEDUPE__LEASE", "30s".to_owned()),
             ("WORKER__DRAIN_TIMEOUT", "10s".to_owned()),
             ("RETRY__INITIAL_DELAY", "50ms".to_owned()),
             ("HTTP__LISTEN", "off".to_owned()),
@@ -57,6 +58,11 @@ impl Pods {
     pub fn with(mut self, key: &str, value: &str) -> Pods {
         self.settings.push((format!("ONCEWISE__{key}"), value.to_owned()));
         self
+    }
+
+    /// With short sessions and leases, for tests in which pods die: they are missed soon.
+    pub fn soon_missed(self) -> Pods {
+        self.with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "3000").with("DEDUPE__LEASE", "3s")
     }
 
     /// With the newer group protocol (KIP-848), in which the brokers decide on sessions: of three seconds here.
@@ -107,6 +113,11 @@ impl Pods {
             if sum == records { Ok(()) } else { Err(committed) }
         })
         .await;
+    }
+
+    /// A door that their handlers may be told to wait at.
+    pub fn door(&self, name: &str) -> Door {
+        Door::at(self.folder.join(format!("door-{name}")))
     }
 
     /// What took effect.

@@ -103,7 +103,7 @@ impl RedisServer {
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.terminate();
-            process.wait(Duration::from_secs(10)).await;
+            process.wait(Duration::from_secs(30)).await;
         }
     }
 
@@ -150,18 +150,21 @@ impl RedisServer {
 
     /// Sends one command over a connection of its own, for example `["CONFIG", "SET", "maxmemory", "1mb"]`.
     pub async fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
-        self.try_command(words).await.unwrap_or_else(|error| panic!("Redis refuses {words:?}: {error}"))
+        let mut command = redis::Cmd::new();
+        command.arg(words);
+        let answer = command.query_async(&mut patient_connection(&self.url()).await).await;
+        answer.unwrap_or_else(|error| panic!("Redis refuses {words:?}: {error}"))
     }
 
     /// The same about one event; its key takes the second place.
     pub async fn command_on<T: FromRedisValue>(&self, word: &str, key: &StoreKey, words: &[&str]) -> T {
         let mut command = redis::cmd(word);
         command.arg(key.name()).arg(words);
-        let answer = command.query_async(&mut self.connection().await.expect("a connection to Redis")).await;
+        let answer = command.query_async(&mut patient_connection(&self.url()).await).await;
         answer.unwrap_or_else(|error| panic!("Redis refuses {word} {key} {words:?}: {error}"))
     }
 
-    /// A connection of its own.
+    /// A connection of its own that gives up after two seconds.
     pub async fn connection(&self) -> redis::RedisResult<MultiplexedConnection> {
         let patience = Duration::from_secs(2);
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience));
@@ -176,7 +179,7 @@ impl RedisServer {
         command
     }
 
-    /// The same as [`command`](RedisServer::command), for what may be refused.
+    /// The same as [`command`](RedisServer::command), for what may be refused or get no answer.
     pub async fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         command.arg(words);

@@ -9,17 +9,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken test must be seen")]
 
 use std::{
-    fs::OpenOptions,
-    io::Write,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
+#[path = "../support/ledger.rs"]
+#[allow(dead_code, unreachable_pub, reason = "tests read what is written here")]
+mod ledger;
 mod types;
 
 use oncewise::{BoxError, prelude::*};
 use serde::Deserialize;
+
+use ledger::Effects;
 
 /// What the handler is to do. It takes effect unless it fails, rejects, skips, panics or aborts.
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +32,8 @@ struct Order {
     id: String,
     /// Fails this many attempts, then goes on.
     fail: u32,
+    /// Fails while this file is there: what it needs is away.
+    away: Option<PathBuf>,
     /// Asks for this delay with each failure.
     retry_after_ms: Option<u64>,
     /// Panics in this many attempts, then goes on.
@@ -43,6 +48,8 @@ struct Order {
     abort: bool,
     /// Waits this long, politely.
     sleep_ms: u64,
+    /// Waits until this file is there, politely.
+    door: Option<PathBuf>,
     /// Keeps its thread busy this long.
     block_ms: u64,
     /// Takes effect and fails all the same, in this many attempts.
@@ -121,6 +128,9 @@ impl Handler for Obey {
             panic!("{words}");
         }
         tokio::time::sleep(Duration::from_millis(order.sleep_ms)).await;
+        while order.door.as_ref().is_some_and(|door| !door.exists()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let until = Instant::now() + Duration::from_millis(order.block_ms);
         while Instant::now() < until {
             std::thread::yield_now();
@@ -129,7 +139,7 @@ impl Handler for Obey {
             order.publish(ctx)?;
             return Err(Failure::reject("rejected as ordered"));
         }
-        if ctx.attempt() <= order.fail {
+        if ctx.attempt() <= order.fail || order.away.as_ref().is_some_and(|file| file.exists()) {
             let cause = "failed as ordered";
             let after = order.retry_after_ms.map(Duration::from_millis);
             return Err(
@@ -161,7 +171,9 @@ impl Handler for Obey {
     }
 
     fn fingerprint(&self, order: &Order) -> Option<Fingerprint> {
-        order.fingerprint.as_ref().map(Fingerprint::of)
+        // As if a later version of the handler reckoned otherwise.
+        let version = std::env::var("ONCEWISE_TEST_FINGERPRINT").unwrap_or_default();
+        order.fingerprint.as_ref().map(|content| Fingerprint::of(format!("{version}{content}")))
     }
 }
 
@@ -182,12 +194,10 @@ impl Handler for Follow {
     }
 }
 
-/// One line in the file that `variable` names: `id attempt token pid`.
+/// One line in the file that `variable` names.
 fn note(variable: &str, id: &str, ctx: &Context) {
     let Ok(path) = std::env::var(variable) else { return };
-    let line = format!("{id} {} {} {}\n", ctx.attempt(), ctx.fencing_token(), std::process::id());
-    let mut file = OpenOptions::new().append(true).create(true).open(path).expect("a file for the evidence");
-    file.write_all(line.as_bytes()).expect("the evidence is written");
+    Effects::at(path).add(id, ctx.attempt(), ctx.fencing_token());
 }
 
 async fn services(_: ()) -> Result<Vec<Service>, BoxError> {

@@ -17,7 +17,8 @@ export const token = {
 };
 
 export async function ask(method, path, body) {
-  const headers = { Authorization: `Bearer ${token.get()}` };
+  const mine = token.get();
+  const headers = { Authorization: `Bearer ${mine}` };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   let answer;
   try {
@@ -26,6 +27,8 @@ export async function ask(method, path, body) {
     throw new Refused(0, { error: 'the worker does not answer' });
   }
   const json = await answer.json().catch(() => null);
+  // Whoever has left meanwhile sees nothing more.
+  if (token.get() !== mine) throw new Refused(0, { error: 'signed out' });
   if (!answer.ok) throw new Refused(answer.status, json);
   return json;
 }

@@ -1,20 +1,24 @@
-// The console: asks the worker every two seconds while somebody looks, and shows what it says.
+// The console: asks the worker again and again while somebody looks, and shows what it says.
 import { Refused, get, has, learn, token } from './api.js';
-import { $, clock, el, keep, lasting, put } from './dom.js';
+import { $, badge, clock, el, lasting, put, show, tell } from './dom.js';
+import { showFleet } from './fleet.js';
 import { showLetters } from './letters.js';
 import { replayButtons, showReplays } from './replays.js';
-import { badge, drawServices, showServices } from './services.js';
+import { drawServices, showServices } from './services.js';
 
 const STATUS = 2000;
 const SERIES = 5000;
-// What has endpoints of its own: its path, its place, and what shows it.
+// What has endpoints of its own: its path, its place, how often it is asked for, and what shows it. Reading letters costs the
+// brokers something.
 const PARTS = [
-  ['/replays', 'replays', showReplays],
-  ['/dead-letters/{service}/groups', 'letters', (where) => showLetters(where, names)],
+  { path: '/fleet', place: 'fleet', every: 5000, act: (where) => showFleet(where, services) },
+  { path: '/replays', place: 'replays', every: 5000, act: showReplays },
+  { path: '/dead-letters/{service}/groups', place: 'letters', every: 30000, act: (where) => showLetters(where, names()) },
 ];
 const RANK = { error: 0, warning: 1, notice: 2 };
-let names = [];
-let turn = 0;
+let services = [];
+let drawn = 0;
+const names = () => services.map(({ name }) => name);
 
 function summary(status, findings) {
   const worst = findings[0];
@@ -45,74 +49,80 @@ function showNow(status) {
   const findings = together(status.services);
   $('now').dataset.state = findings[0]?.severity ?? 'well';
   put($('summary'), summary(status, findings));
-  keep($('findings'), findings, ({ services, severity, text }) => `${services} ${severity} ${text.replace(/\d+/g, '#')}`,
-    ({ severity }) => el('li', {}, badge(severity), el('span')),
-    (item, { services, text }) => put(item.lastElementChild, `${services.join(', ')}: ${text}`));
+  show($('findings'), findings.map(({ services, severity, text }) =>
+    el('li', { 'data-key': `${services} ${severity} ${text.replace(/\d+/g, '#')}` }, badge(severity), el('span', {}, `${services.join(', ')}: ${text}`))));
 }
 
-function showStatus(status) {
-  names = status.services.map((service) => service.name);
+async function showStatus() {
+  const status = await get('/status');
+  services = status.services;
   put($('pod'), status.pod);
   put($('about'), `version ${status.version}, up ${lasting(status.uptime_seconds)}`);
   put($('fresh'), `as of ${clock(status.at)}`);
-  document.title = `Oncewise: ${$('summary').textContent}`;
   showNow(status);
-  showServices($('services'), status.services);
+  document.title = `Oncewise: ${$('summary').textContent}`;
+  showServices($('services'), services);
+  if (Date.now() - drawn < SERIES) return;
+  drawn = Date.now();
+  drawServices($('services'), await get('/series'));
 }
 
-// One part that cannot be told now does not hold up the others.
-async function part(where, show) {
-  try {
-    await show(where);
-  } catch (error) {
-    if (!(error instanceof Refused) || error.status === 401) throw error;
-    delete where.dataset.shows;
-    where.replaceChildren(el('p', { class: 'muted' }, `This cannot be told now: ${error.message}`));
-  }
-}
+// What cannot be told now holds up nothing else, and what was told last stays.
+const untold = (error, place) =>
+  put($(place), error ? `${error.message}; trying again${place === 'fresh' ? '' : '. Below is what was known last.'}` : '');
 
-async function refresh() {
-  showStatus(await get('/status'));
-  if (turn === 0 || Date.now() - turn >= SERIES) {
-    turn = Date.now();
-    drawServices($('services'), await get('/series'));
-    for (const [path, place, show] of PARTS) {
-      if (has('GET', path)) await part($(place), show);
-    }
-  }
-}
+const JOBS = [
+  { every: STATUS, act: showStatus, note: 'fresh', is: () => true },
+  ...PARTS.map(({ path, place, every, act }) => ({
+    every, note: `${place}-note`, is: () => services.length > 0 && has('GET', path),
+    act: async () => { await act($(place)); untold(null, `${place}-note`); },
+  })),
+];
 
 // A refusal for want of the token asks for it; whatever else goes wrong is said, and tried again.
-async function live() {
+async function run(job) {
+  Object.assign(job, { busy: true, at: Date.now() });
   try {
-    if (!document.hidden && !$('console').hidden) await refresh();
+    await job.act();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    if (error.status === 401) return leave('The worker does not take this token any more.');
-    put($('fresh'), `${error.message}; trying again`);
+    if (error.status === 401) leave('The worker does not take this token any more.');
+    else if (token.get()) untold(error, job.note);
+  } finally {
+    job.busy = false;
   }
-  setTimeout(live, STATUS);
 }
+
+setInterval(() => {
+  if (document.hidden || $('console').hidden) return;
+  JOBS.filter((job) => !job.busy && job.is() && Date.now() - job.at >= job.every).forEach(run);
+}, 250);
+
+// Whatever somebody has done is to be seen at once, and so is what has changed while nobody looked.
+const soon = () => { JOBS.forEach((job) => { job.at = 0; }); };
+document.addEventListener('acted', soon);
+document.addEventListener('visibilitychange', soon);
 
 async function enter() {
   await learn();
   $('enter').hidden = true;
   $('console').hidden = $('leave').hidden = false;
-  for (const [path, place] of PARTS) $(`${place}-section`).hidden = !has('GET', path);
-  $('replay-buttons').replaceChildren(replayButtons(() => names) || '');
-  turn = 0;
-  live();
+  for (const { path, place } of PARTS) $(`${place}-section`).hidden = !has('GET', path);
+  $('replay-buttons').replaceChildren(replayButtons(names) || '');
+  drawn = 0;
+  soon();
 }
 
 function leave(reason) {
   token.forget();
+  services = [];
+  document.querySelector('dialog')?.close();
   $('console').hidden = $('leave').hidden = true;
   $('enter').hidden = false;
-  for (const id of ['services', 'findings', ...PARTS.map(([, place]) => place)]) {
-    delete $(id).dataset.shows;
-    $(id).replaceChildren();
-  }
-  for (const id of ['pod', 'about', 'fresh', 'summary']) put($(id), '');
+  for (const id of ['services', 'findings', ...PARTS.map(({ place }) => place)]) $(id).replaceChildren();
+  for (const id of ['pod', 'about', 'fresh', 'summary', ...PARTS.map(({ place }) => `${place}-note`)]) put($(id), '');
+  tell('');
+  document.title = 'Oncewise';
   put($('refused'), reason);
   $('token').value = '';
   $('token').focus();
@@ -130,7 +140,6 @@ $('enter').addEventListener('submit', async (event) => {
   }
 });
 $('leave').addEventListener('click', () => leave(''));
-document.addEventListener('visibilitychange', () => { turn = 0; });
 
 if (token.get()) enter().catch((error) => leave(error.status === 401 ? '' : error.message));
 else leave('');

@@ -1,23 +1,18 @@
-// Puts new children in a place. Who was at one of the old ones finds the same again, or the title above.
-export function replace(place, ...children) {
-  const label = place.contains(document.activeElement) && document.activeElement.getAttribute('aria-label');
-  place.replaceChildren(...children);
-  if (!label) return;
-  const same = [...place.querySelectorAll('[aria-label]')].find((one) => one.getAttribute('aria-label') === label);
-  (same ?? place.closest('section').querySelector('h2')).focus();
-}
+// Elements, and how what they show is brought up to date while somebody is at them.
 
 // Elements from data. Text is always text, never markup.
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === false || value === null || value === undefined) continue;
-    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    if (name.startsWith('on')) element[name] = value;
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...flat(children));
   return element;
 }
+
+const flat = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 
 export const $ = (id) => document.getElementById(id);
 
@@ -26,20 +21,63 @@ export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Brings the children of a list up to date: what stays keeps its element, its focus and what is open in it.
-export function keep(parent, items, key, make, update) {
-  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
-  let place = parent.firstElementChild;
-  for (const item of items) {
-    const name = key(item);
-    const child = known.get(name) ?? make(item);
-    child.dataset.key = name;
-    known.delete(name);
-    if (child === place) place = place.nextElementSibling;
-    else parent.insertBefore(child, place);
-    update(child, item);
+// Makes a place show these children. What is there already stays the same element and changes only where it differs: whoever is
+// at it keeps the focus, the place of a screen reader, a selection, and how far a table is scrolled.
+export function show(place, ...children) {
+  const back = holding();
+  shape(place, [...el('div', {}, children).childNodes]);
+  back();
+}
+
+// Remembers where the focus is. What it answers brings a focus that is lost back there, or as near as something is left.
+export function holding() {
+  const path = [];
+  for (let one = document.activeElement; one && one !== document.body; one = one.parentElement) path.push(one);
+  const near = (one) => (one === path[0] || one.tabIndex >= 0 ? one : one.matches('section') ? one.querySelector('h2') : null);
+  return () => {
+    if ((document.activeElement ?? document.body) !== document.body) return;
+    path.filter((one) => one.isConnected).map(near).find(Boolean)?.focus({ preventScroll: true });
+  };
+}
+
+// Children are known by their `data-key`; those without one, by their place.
+function shape(parent, wanted) {
+  const known = new Map(wanted.map((next) => [key(next), []]));
+  for (const child of [...parent.children].filter(key)) {
+    if (known.has(key(child))) known.get(key(child)).push(child);
+    else child.remove();
   }
-  known.forEach((child) => child.remove());
+  // What stands here, or comes later, is not what it should be yet.
+  let place = parent.firstChild;
+  for (const next of wanted) {
+    const now = key(next) ? known.get(key(next)).shift() : key(place) ? null : place;
+    const stays = now?.nodeName === next.nodeName;
+    if (now && now === place) place = now.nextSibling;
+    else if (stays) parent.insertBefore(now, place);
+    if (stays) {
+      become(now, next);
+    } else {
+      parent.insertBefore(next, place);
+      now?.remove();
+    }
+  }
+  while (place) {
+    const gone = place;
+    place = gone.nextSibling;
+    gone.remove();
+  }
+}
+
+const key = (node) => node?.dataset?.key;
+
+function become(now, next) {
+  if (now.nodeType === Node.TEXT_NODE) return put(now, next.data);
+  // Whoever drew it keeps it up to date.
+  if ('own' in now.dataset) return;
+  for (const { name } of [...now.attributes]) if (!next.hasAttribute(name)) now.removeAttribute(name);
+  for (const { name, value } of [...next.attributes]) if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  now.onclick = next.onclick;
+  shape(now, [...next.childNodes]);
 }
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
@@ -62,63 +100,29 @@ export const bytes = (value) =>
   value < 1024 ? `${value} B` : value < 1048576 ? `${fine.format(value / 1024)} KiB` : `${fine.format(value / 1048576)} MiB`;
 
 export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+export const when = (time) => (time ? new Date(time).toLocaleString() : '–');
 
 export const sum = (counts) => Object.values(counts ?? {}).reduce((all, one) => all + one, 0);
 export const words = (name) => name.replaceAll('_', ' ').replaceAll('-', ' ');
 
-// A table with a caption, which is scrolled by itself where the page is narrow.
+// A state in a word, with its colour and its sign.
+export const badge = (state) => el('span', { class: 'badge', 'data-is': state }, words(state));
+
+// A table with a caption, which is scrolled by itself where the page is narrow. Each row is its key and its cells.
 export function table(caption, columns, rows) {
   const head = columns.map(({ name, kind }) => el('th', { scope: 'col', class: kind }, name));
-  const body = rows.map((cells) =>
-    el('tr', {}, cells.map((cell, at) =>
+  const body = rows.map(([name, cells]) =>
+    el('tr', { 'data-key': name }, cells.map((cell, at) =>
       at === 0 ? el('th', { scope: 'row' }, cell) : el('td', { class: columns[at].kind }, cell))));
-  return el('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-label': caption },
+  return el('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-label': caption, 'data-key': caption },
     el('table', {}, el('caption', {}, caption), el('thead', {}, el('tr', {}, head)), el('tbody', {}, body)));
 }
 
-// Asks before anything is done. Answers what the form holds, or null; `act` may refuse, which is shown in the dialog.
-export function confirm({ title, text, fields = [], yes, danger = false, act }) {
-  return new Promise((done) => {
-    const error = el('p', { class: 'refused', role: 'alert' });
-    const form = el('form', { method: 'dialog' },
-      el('h2', { id: 'dialog-title' }, title),
-      text && el('p', {}, text),
-      fields,
-      error,
-      el('div', { class: 'actions' },
-        el('button', { type: 'button', class: 'plain', onclick: () => dialog.close() }, 'Cancel'),
-        el('button', { type: 'submit', class: danger ? 'danger' : 'primary' }, yes)));
-    const dialog = el('dialog', { 'aria-labelledby': 'dialog-title' }, form);
-    let answer = null;
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      const button = form.querySelector('[type=submit]');
-      button.disabled = true;
-      put(error, '');
-      try {
-        answer = (await act(new FormData(form))) ?? true;
-        dialog.close();
-      } catch (refused) {
-        put(error, refused.message);
-      }
-      button.disabled = false;
-    });
-    dialog.addEventListener('close', () => {
-      dialog.remove();
-      done(answer);
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-  });
+// Says what was done, also where the same was said before, and takes it away when it is read.
+const READ = 30000;
+let saying = [];
+export function tell(text) {
+  saying.forEach(clearTimeout);
+  put($('told'), '');
+  saying = [setTimeout(() => put($('told'), text), 50), setTimeout(() => put($('told'), ''), READ)];
 }
-
-// A labelled field of a dialog.
-export function field(label, control, hint) {
-  const id = `field-${control.getAttribute('name')}`;
-  control.id = id;
-  const hinted = hint && el('small', { id: `${id}-hint` }, hint);
-  if (hinted) control.setAttribute('aria-describedby', `${id}-hint`);
-  return el('div', { class: 'field' }, el('label', { for: id }, label), control, hinted);
-}
-
-export const tell = (text) => put($('told'), text);

@@ -22,15 +22,15 @@ function runs(values, at, span, top) {
   return found.filter((run) => run.length > 0);
 }
 
-// A plot that can be brought up to date.
-export function plot(name) {
+// A plot that is brought up to date by itself; `key` is what it is looked for by.
+export function plot(name, key) {
   const area = svg('path', { class: 'area' });
   const line = svg('path', { class: 'line' });
   const base = svg('path', { class: 'base', d: `M0 ${HEIGHT - 1}H${WIDTH}` });
-  const drawn = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', class: 'plot' });
+  const drawn = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', class: 'plot', 'aria-label': name });
   drawn.append(base, area, line);
   const scale = el('span', { class: 'scale', 'aria-hidden': 'true' });
-  const figure = el('div', { class: 'plotted' }, drawn, scale);
+  const figure = el('div', { class: 'plotted', 'data-own': key ?? name }, drawn, scale);
   figure.update = (values, at, span, show = rate) => {
     const known = values.filter((value) => value !== null);
     const most = Math.max(0, ...known);

@@ -1,10 +1,10 @@
 // Replays: what runs and what ran, a look at a range without running anything, and an end to one that runs.
 import { ask, get, has } from './api.js';
-import { confirm, el, field, number, replace, sum, table, tell, words } from './dom.js';
-import { badge } from './services.js';
+import { confirm, field } from './dialogs.js';
+import { badge, el, number, show, sum, table, tell, when, words } from './dom.js';
 
 const SHOWN = 10;
-const place = (bound) => (bound.time !== undefined ? new Date(bound.time).toLocaleString() : `offset ${bound.offset}`);
+const place = (bound) => (bound.time !== undefined ? when(bound.time) : `offset ${bound.offset}`);
 
 function progress(replay) {
   if (!replay.parts) return '';
@@ -24,8 +24,8 @@ function row(replay) {
   const ends = replay.state === 'running' || replay.state === 'looking';
   const cancel = ends && has('DELETE', '/replays/{id}') &&
     el('button', { type: 'button', class: 'small', 'aria-label': `Cancel replay ${replay.id}`, onclick: () => stop(replay) }, 'Cancel');
-  return [el('span', { class: 'mono' }, replay.id), badge(replay.state), order?.service ?? '', order?.mode ?? '', range, progress(replay),
-    replay.error ?? replay.why ?? tallied(replay.tally), cancel || ''];
+  return [replay.id, [el('span', { class: 'mono' }, replay.id), badge(replay.state), order?.service ?? '', order?.mode ?? '', range, progress(replay),
+    replay.error ?? replay.why ?? tallied(replay.tally), cancel || '']];
 }
 
 async function stop(replay) {
@@ -62,7 +62,7 @@ async function look(services) {
     return;
   }
   const rows = Object.entries(found.tally).filter(([, count]) => count > 0)
-    .map(([name, count]) => [name === 'ran' ? 'would run' : words(name), number(count)]);
+    .map(([name, count]) => [name, [name === 'ran' ? 'would run' : words(name), number(count)]]);
   await confirm({
     title: 'What a replay would do',
     text: rows.length ? `${number(found.in_range)} events are in the range.` : 'There are no records in the range.',
@@ -77,17 +77,12 @@ export function replayButtons(services) {
     el('button', { type: 'button', id: 'dry-run', onclick: () => look(services()) }, 'Replay: dry run…');
 }
 
+const COLUMNS = ['Replay', 'State', 'Service', 'Mode', 'Range', 'Progress', 'What became of it', 'Do'].map((name) => ({ name }));
+
 export async function showReplays(where) {
   const { replays } = await get('/replays');
-  const text = JSON.stringify(replays);
-  if (text === where.dataset.shows) return;
-  where.dataset.shows = text;
-  if (replays.length === 0) {
-    replace(where, el('p', { class: 'muted' }, 'No replays in the last 30 days.'));
-    return;
-  }
-  const columns = ['Replay', 'State', 'Service', 'Mode', 'Range', 'Progress', 'What became of it', 'Do'].map((name) => ({ name }));
+  if (replays.length === 0) return show(where, el('p', { class: 'muted' }, 'No replays in the last 30 days.'));
   const more = replays.length - SHOWN;
-  replace(where, el('div', { class: 'card' }, table('Replays, the latest first', columns, replays.slice(0, SHOWN).map(row)),
+  show(where, el('div', { class: 'card' }, table('Replays, the latest first', COLUMNS, replays.slice(0, SHOWN).map(row)),
     more > 0 && el('p', { class: 'muted' }, `and ${more} older`)));
 }

@@ -25,7 +25,7 @@ pub(super) async fn show(mut news: watch::Receiver<u64>) {
             Some(bar) => bar.set_position(done),
             None if last.elapsed() >= LINE => {
                 last = Instant::now();
-                eprintln!("{done} letters");
+                eprintln!("{done} letter{}", if done == 1 { "" } else { "s" });
             }
             None => {}
         }

@@ -68,7 +68,8 @@ pub(super) fn list(found: &[Found], has_more: bool) -> String {
     let mut topics: Vec<&str> = found.iter().map(|one| one.letters.as_str()).collect();
     topics.dedup();
     let more = if has_more { "; there are more: --max N shows them" } else { "" };
-    format!("{table}\n{} letters of {}{more}", found.len(), topics.join(", "))
+    let letters = if found.len() == 1 { "letter" } else { "letters" };
+    format!("{table}\n{} {letters} of {}{more}", found.len(), topics.join(", "))
 }
 
 pub(super) fn groups(groups: &[Group]) -> String {

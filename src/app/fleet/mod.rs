@@ -16,12 +16,9 @@ use crate::{
     Service,
     audit::Audit,
     config::Settings,
-    fleet::{Acted, Fleet, Follower, NotDone, Order, Source},
-    kafka::{Ensured, KafkaClient, RecordProducer, TopicAdmin, TopicPlan},
+    fleet::{Acted, Fleet, Follower, NotDone, Order, Source, Wish},
+    kafka::KafkaClient,
 };
-
-/// How long the brokers may take for each answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn pause(
     settings: &Settings,
@@ -29,7 +26,8 @@ pub(super) async fn pause(
     args: &Pause,
     topics: &[String],
 ) -> ExitCode {
-    let order = match order(settings, services, &args.service, args.handler.as_deref(), topics) {
+    let wish = Wish { service: &args.service, handler: args.handler.as_deref(), ..Wish::default() };
+    let order = match order(settings, services, wish, topics) {
         Ok(order) => order,
         Err(problems) => return refuse(problems.join("\n")),
     };
@@ -46,14 +44,13 @@ pub(super) async fn resume(
     args: &Resume,
     topics: &[String],
 ) -> ExitCode {
-    let order = match order(settings, services, &args.service, args.handler.as_deref(), topics) {
-        Ok(_) if args.all && (!topics.is_empty() || args.handler.is_some()) => {
-            return refuse("--all is everything of a service; leave out --topic and --handler");
-        }
+    let wish =
+        Wish { service: &args.service, handler: args.handler.as_deref(), all: args.all, ..Wish::default() };
+    let order = match order(settings, services, wish, topics) {
         Ok(order) => order,
         Err(problems) => return refuse(problems.join("\n")),
     };
-    let resumed = async |fleet: Fleet, audit: Audit| fleet.resume(&audit, &order, args.all, args.wait).await;
+    let resumed = async |fleet: Fleet, audit: Audit| fleet.resume(&audit, &order, args.wait).await;
     let acted = acting(settings, &order, resumed).await;
     if let Ok(acted) = &acted
         && acted.scopes.is_empty()
@@ -68,14 +65,13 @@ pub(super) async fn resume(
 fn order(
     settings: &Settings,
     services: &[Service],
-    service: &str,
-    handler: Option<&str>,
+    wish: Wish<'_>,
     topics: &[String],
 ) -> Result<Order, Vec<String>> {
     if topics.len() > 1 {
         return Err(vec![format!("--topic {}: one at a time", topics.join(" --topic "))]);
     }
-    Order::of(settings, services, service, topics.first().map(String::as_str), handler)
+    Order::of(settings, services, Wish { topic: topics.first().map(String::as_str), ..wish })
 }
 
 /// Does something with the fleet of an order.
@@ -87,34 +83,14 @@ async fn acting<F>(
 where
     F: Future<Output = Result<Acted, NotDone>>,
 {
-    let fleet = open(settings, &order.scope.group).await?;
-    let audit = Audit::open(settings).await.map_err(|error| NotDone(error.to_string()))?;
-    act(fleet, audit).await
-}
-
-/// The fleet of a group, by a control topic that is there.
-async fn open(settings: &Settings, group: &str) -> Result<Fleet, NotDone> {
-    let undone = |reason: String| NotDone(format!("nothing was done: {reason}"));
-    let Some(topic) = settings.topics.control.clone() else {
-        return Err(undone("topics.control is \"off\", so that pods hear nothing".to_owned()));
+    let follower = |kafka: &KafkaClient, topic: &str| {
+        let (kafka, group) = (kafka.clone(), order.scope.group.clone());
+        let source = Source { kafka, group, topic: topic.to_owned() };
+        Some(Arc::new(Follower::start(source, &Handle::current(), |_| {})))
     };
-    let kafka = KafkaClient::from_settings(&settings.kafka);
-    let plan = TopicPlan::control(&topic, settings.topics.replication_factor);
-    let admin = TopicAdmin::new(&kafka, PATIENCE).map_err(|fault| undone(fault.to_string()))?;
-    match admin.ensure(&plan, settings.topics.create).await {
-        Ok(Ensured::Created | Ensured::Found(_)) => {}
-        Ok(Ensured::Missing) => {
-            let how = plan.command();
-            return Err(undone(format!(
-                "the control topic {topic} does not exist; worker check --create, or: {how}"
-            )));
-        }
-        Err(fault) => return Err(undone(fault.to_string())),
-    }
-    let producer = RecordProducer::new(kafka.clone(), PATIENCE).map_err(|fault| undone(fault.to_string()))?;
-    let source = Source { kafka, group: group.to_owned(), topic: topic.clone() };
-    let follower = Arc::new(Follower::start(source, &Handle::current(), |_| {}));
-    Ok(Fleet { follower, producer: Arc::new(producer), topic })
+    let fleet = Fleet::open(settings, follower).await?;
+    let audit = Audit::open(settings).await.map_err(|error| NotDone::Trouble(error.to_string()))?;
+    act(fleet, audit).await
 }
 
 /// How it went; it failed where some pod has not answered.
@@ -126,8 +102,8 @@ fn told(acted: Result<Acted, NotDone>, json: bool, wait: Duration, done: &str) -
             } else {
                 println!("{}", shown::acted(&acted, done, wait));
             }
-            let is_done = !acted.scopes.is_empty() || acted.paused.is_empty();
-            ExitCode::from(if acted.heeded.by_all && is_done { FINE } else { FAILED })
+            let is_done = acted.heeded.by_all && !acted.is_about_something_else();
+            ExitCode::from(if is_done { FINE } else { FAILED })
         }
         Err(error) if json => {
             println!("{}", serde_json::json!({ "error": error.to_string() }));

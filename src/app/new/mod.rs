@@ -58,6 +58,13 @@ pub(super) fn run(args: &New) -> ExitCode {
             ));
         }
     }
+    // Whoever has only the binary may have no registry that knows it.
+    if framework.is_none() {
+        println!(
+            "It takes oncewise {} from the registry; --framework DIR takes it from a folder.\n",
+            env!("CARGO_PKG_VERSION")
+        );
+    }
     println!(
         "{folder} holds a service with one handler and its test:\n\n    cd {folder}\n    cargo test\n    cargo run -- check",
         folder = folder.display()

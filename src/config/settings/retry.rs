@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Reader;
+use crate::config::{Reader, units};
 use crate::{Delays, RetryPolicy};
 
 /// What configuration says about retries; where it is silent, the handler's own policy counts. The same under
@@ -22,6 +22,8 @@ pub struct RetryOverrides {
     pub later: Option<Delays>,
     /// After so many attempts in its lane an event is tried later.
     pub in_place: Option<u32>,
+    /// While its handler is not answered, an event's attempts are not spent before so long after its first failure.
+    pub at_least: Option<Duration>,
 }
 
 impl RetryOverrides {
@@ -35,6 +37,7 @@ impl RetryOverrides {
             budget: self.budget.unwrap_or(own.budget),
             later: self.later.unwrap_or(own.later),
             in_place: self.in_place.unwrap_or(own.in_place),
+            at_least: self.at_least.unwrap_or(own.at_least),
         }
     }
 
@@ -42,6 +45,7 @@ impl RetryOverrides {
     pub(super) fn read(reader: &mut Reader, section: &str, base: &Self) -> Self {
         let key = |name: &str| format!("{section}.{name}");
         let in_place = reader.optional_integer_in(&key("in_place"), 1..=1_000_000);
+        let at_least = at_least(reader, &key("at_least"));
         let attempts = reader.optional_integer_in(&key("max_attempts"), 1..=1_000_000);
         Self {
             max_attempts: attempts.or(base.max_attempts),
@@ -50,6 +54,16 @@ impl RetryOverrides {
             budget: reader.optional_duration(&key("budget")).or(base.budget),
             later: reader.optional_delays(&key("later")).or(base.later),
             in_place: in_place.or(base.in_place),
+            at_least: at_least.or(base.at_least),
         }
     }
+}
+
+/// Zero is a word of its own: it takes back what a wider section says, or the handler.
+fn at_least(reader: &mut Reader, key: &str) -> Option<Duration> {
+    let allowed = "a duration from 1ms to ten years, such as \"10m\", or \"off\"";
+    reader.optional_parsed(key, allowed, |text| match text.trim() {
+        "off" => Some(Duration::ZERO),
+        text => units::duration(text),
+    })
 }

@@ -195,6 +195,21 @@ impl Settings {
         })
     }
 
+    /// What is wrong when a handler's events are to be tried for longer than their budget lets them.
+    #[must_use]
+    pub fn tries_too_long(&self, service: &str, handler: &str, own_policy: RetryPolicy) -> Option<Problem> {
+        let policy = self.handler(service, handler).retry.over(own_policy);
+        (policy.at_least > policy.budget).then(|| Problem {
+            key: format!("services.{service}.handlers.{handler}.retry.at_least"),
+            value: Some(format!("{:?}", show_duration(policy.at_least))),
+            origin: None,
+            message: format!(
+                "allowed is at most the retry budget, which is {}",
+                show_duration(policy.budget)
+            ),
+        })
+    }
+
     fn general(&self) -> ServiceSettings {
         ServiceSettings {
             group: None,

@@ -1,6 +1,7 @@
 //! Whole loads: from files, variables and flags to settings or problems.
 
 mod admin;
+mod breaker;
 mod defaults;
 mod layers;
 mod problems;

@@ -131,6 +131,27 @@ fn what_is_put_off_for_longer_than_it_may_be_tried_is_a_problem() {
 }
 
 #[test]
+fn an_event_cannot_be_tried_for_longer_than_its_budget() {
+    let text = "retry.at_least = \"20m\"\nservices.a.handlers.brief.retry.at_least = \"off\"";
+    let settings = load_text(text, &[]).unwrap().settings;
+    let own = RetryPolicy { at_least: Duration::from_secs(7), ..RetryPolicy::default() };
+    assert_eq!(
+        settings.tries_too_long("a", "any", own).unwrap().to_string(),
+        "services.a.handlers.any.retry.at_least = \"20m\": allowed is at most the retry budget, which is 15m"
+    );
+    assert_eq!(settings.tries_too_long("a", "brief", own), None);
+    let at_least = |handler| settings.handler("a", handler).retry.over(own).at_least;
+    assert_eq!((at_least("any"), at_least("brief")), (Duration::from_secs(1_200), Duration::ZERO));
+    assert_eq!(load_text("", &[]).unwrap().settings.handler("a", "any").retry.over(own), own);
+    assert_eq!(
+        problems_of("retry.at_least = \"0s\"", &[]),
+        [
+            "retry.at_least = \"0s\" (default.toml:1): allowed is a duration from 1ms to ten years, such as \"10m\", or \"off\""
+        ]
+    );
+}
+
+#[test]
 fn the_memory_is_the_configurations_before_the_handlers_before_eight_days() {
     const DAY: Duration = Duration::from_secs(86_400);
     let text = "services.a.dedupe.ttl = \"5d\"\nservices.a.handlers.h.dedupe.ttl = \"3d\"";

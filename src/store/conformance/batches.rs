@@ -49,10 +49,10 @@ async fn claims_of_one_key_see_each_other(bench: &Bench<'_>) -> Verdict {
     let with = |owner, print| ClaimRequest { fingerprint: Some(print), ..bench.request(1, owner) };
     // The repeat gives the record its fingerprint, which the next one does not match.
     let answers = bench.store.claim(&[with(1, 7), with(2, 8), with(1, 7)]).await?;
-    same(answers, vec![Claim::Won(first), Claim::Mismatch, Claim::Won(first)])?;
+    same(answers, vec![Claim::Won(first), Claim::Mismatch { hop: 0 }, Claim::Won(first)])?;
     bench.store.expire_lease(&bench.key(1)).await?;
     let answers = bench.store.claim(&[with(2, 7), with(3, 7), with(2, 8), with(2, 7)]).await?;
-    let [Claim::TakenOver(grant), Claim::Busy { .. }, Claim::Mismatch, again] = answers[..] else {
+    let [Claim::TakenOver(grant), Claim::Busy { .. }, Claim::Mismatch { hop: 0 }, again] = answers[..] else {
         return Err(Wrong(format!("expected one to take over, got {answers:?}")));
     };
     same(again, Claim::TakenOver(grant))
@@ -104,7 +104,7 @@ async fn a_batch_of_all_kinds_is_answered_one_by_one(bench: &Bench<'_>) -> Verdi
         (1..=6).map(|key| ClaimRequest { fingerprint: Some(8), ..bench.request(key, 3) }).collect();
     let answers = bench.store.claim(&requests).await?;
     // The fingerprint was kept wherever there was one.
-    let mismatch = Claim::Mismatch;
+    let mismatch = Claim::Mismatch { hop: 0 };
     let expected = [mismatch, Claim::Done, mismatch, Claim::Foreign, mismatch];
     same(&answers[..5], &expected)?;
     won(answers[5]).map(drop)

@@ -187,10 +187,10 @@ async fn another_fingerprint_is_a_mismatch_before_anything_else(bench: &Bench<'_
         only(bench.store.claim(&[request]).await?)
     };
     let grant = won(claim(1, Some(u64::MAX)).await?)?;
-    same(claim(1, Some(7)).await?, Claim::Mismatch)?;
-    same(claim(2, Some(7)).await?, Claim::Mismatch)?;
+    same(claim(1, Some(7)).await?, Claim::Mismatch { hop: 0 })?;
+    same(claim(2, Some(7)).await?, Claim::Mismatch { hop: 0 })?;
     same(bench.complete(bench.held(1, 1, grant.token), End::Done).await?, Completed::Recorded)?;
-    same(claim(2, Some(7)).await?, Claim::Mismatch)?;
+    same(claim(2, Some(7)).await?, Claim::Mismatch { hop: 0 })?;
     same(claim(2, Some(u64::MAX)).await?, Claim::Done)
 }
 
@@ -203,7 +203,7 @@ async fn a_fingerprint_on_one_side_only_matches(bench: &Bench<'_>) -> Verdict {
     same(won(only(bench.store.claim(&[request.clone()]).await?)?)?, grant)?;
     // The one that was given in between is kept.
     request.fingerprint = Some(8);
-    same(only(bench.store.claim(&[request]).await?)?, Claim::Mismatch)
+    same(only(bench.store.claim(&[request]).await?)?, Claim::Mismatch { hop: 0 })
 }
 
 async fn what_cannot_be_read_is_never_overwritten(bench: &Bench<'_>) -> Verdict {

@@ -55,7 +55,7 @@ async fn a_renewal_makes_a_lost_claim_again(bench: &Bench<'_>) -> Verdict {
     let again = won(bench.claim(1, 1).await?)?;
     same((again.token, again.attempts, again.first_failure_ms), (grant.token, 2, Some(99)))?;
     let other = ClaimRequest { fingerprint: Some(6), ..bench.request(1, 2) };
-    same(only(bench.store.claim(&[other]).await?)?, Claim::Mismatch)
+    same(only(bench.store.claim(&[other]).await?)?, Claim::Mismatch { hop: 0 })
 }
 
 async fn a_completion_is_recorded_once(bench: &Bench<'_>) -> Verdict {

@@ -20,6 +20,7 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         an_effect_of_what_was_moved_is_told_to_its_copy,
         what_was_given_back_and_then_moved_waits_for_its_copy_alone_until_it_is_due,
         a_dead_event_may_come_again_with_another_content_and_a_moved_one_not,
+        a_mismatch_tells_the_hop_beyond_which_the_event_is_open_again,
         a_claim_that_was_lost_is_made_again_with_its_hop,
         each_end_is_shown_with_its_hop,
     );
@@ -178,11 +179,24 @@ async fn a_dead_event_may_come_again_with_another_content_and_a_moved_one_not(be
     let ask = async |request| only(bench.store.claim(&[request]).await?);
     let grant = won(ask(with(1, 0, 7)).await?)?;
     same(ends(bench, held(bench, 1, 0, grant), End::Dead).await?, Completed::Recorded)?;
-    same(ask(with(2, 0, 8)).await?, Claim::Mismatch)?;
+    same(ask(with(2, 0, 8)).await?, Claim::Mismatch { hop: 0 })?;
     let grant = won(ask(with(2, 1, 8)).await?)?;
     same(ends(bench, held(bench, 2, 1, grant), End::Moved).await?, Completed::Recorded)?;
-    same(ask(with(3, 2, 7)).await?, Claim::Mismatch)?;
+    same(ask(with(3, 2, 7)).await?, Claim::Mismatch { hop: 1 })?;
     won(ask(with(3, 2, 8)).await?).map(drop)
+}
+
+async fn a_mismatch_tells_the_hop_beyond_which_the_event_is_open_again(bench: &Bench<'_>) -> Verdict {
+    let with = |owner, hop, print| ClaimRequest { fingerprint: Some(print), ..sent_on(bench, owner, hop) };
+    let ask = async |request| only(bench.store.claim(&[request]).await?);
+    let grant = won(ask(with(1, 3, 7)).await?)?;
+    let mismatch = Claim::Mismatch { hop: 3 };
+    same(ask(with(2, 0, 8)).await?, mismatch)?;
+    same(ends(bench, held(bench, 1, 3, grant), End::Dead).await?, Completed::Recorded)?;
+    same(ask(with(2, 0, 8)).await?, mismatch)?;
+    let grant = won(ask(with(2, 4, 8)).await?)?;
+    same(ends(bench, held(bench, 2, 4, grant), End::Done).await?, Completed::Recorded)?;
+    same(ask(with(3, 0, 7)).await?, Claim::Mismatch { hop: 0 })
 }
 
 async fn a_claim_that_was_lost_is_made_again_with_its_hop(bench: &Bench<'_>) -> Verdict {

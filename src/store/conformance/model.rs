@@ -71,7 +71,8 @@ impl Key {
             (self.deaths, self.takeovers, self.in_doubt) = (0, 0, false);
             self.fingerprint = item.fingerprint.or(self.fingerprint);
         } else if differs {
-            return same(got, Claim::Mismatch).map(|()| None);
+            let hop = if self.ended == Some(End::Done) { 0 } else { self.hop };
+            return same(got, Claim::Mismatch { hop }).map(|()| None);
         }
         match self.ended {
             Some(End::Done) => return same(got, Claim::Done).map(|()| None),

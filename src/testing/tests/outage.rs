@@ -5,7 +5,7 @@ use std::{ops::Range, time::Duration};
 use tokio::time::Instant;
 
 use super::*;
-use crate::testing::{Disposition, Harness, How, TestRecord};
+use crate::testing::{Disposition, Harness, How, Moment, TestRecord};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -132,6 +132,47 @@ async fn what_only_gets_what_cannot_be_handled_does_not_wait_for_ever() {
     assert_eq!(harness.letters().len(), 5);
     let took = gateway.began.elapsed();
     assert!(took > 60 * MINUTE && took < 75 * MINUTE, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_event_of_an_hour_outlasts_an_outage_where_it_may() {
+    let gateway = Gateway::away(60 * MINUTE..65 * MINUTE);
+    let mut harness = gateway.harness().configure(|settings| settings.retry.at_least = Some(10 * MINUTE));
+    harness.deliver(payment("before", 100)).await;
+    harness.pass(60 * MINUTE).await;
+    // A death in its midst, too.
+    harness.crash_at(Moment::InHandler(1)).deliver(payment("alone", 100)).await;
+    assert_eq!(harness.outcomes(), [How::Done; 2]);
+    assert_eq!(harness.letters().len(), 0);
+    let took = gateway.began.elapsed() - 60 * MINUTE;
+    let longest = 5 * MINUTE + Duration::from_secs(32);
+    assert!(took < longest, "{took:?}");
+    let asked = gateway.asked().len();
+    assert!((10..60).contains(&asked), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_can_handle_is_a_letter_when_its_time_is_over_and_at_once_where_others_are_answered()
+ {
+    let patient = |gateway: &Gateway| {
+        gateway.harness().configure(|settings| settings.retry.at_least = Some(10 * MINUTE))
+    };
+    let gateway = Gateway::away(Duration::ZERO..Duration::ZERO);
+    let mut harness = patient(&gateway);
+    harness.deliver(payment("alone", 0)).await;
+    let alone = harness.letters();
+    assert_eq!((alone.len(), alone[0].disposition), (1, Disposition::Exhausted));
+    assert!(alone[0].attempts > 15, "{alone:?}");
+    let took = gateway.began.elapsed();
+    assert!((10 * MINUTE..10 * MINUTE + Duration::from_secs(1)).contains(&took), "{took:?}");
+
+    let gateway = Gateway { rate: Some(2), ..Gateway::away(Duration::ZERO..Duration::ZERO) };
+    let mut harness = patient(&gateway);
+    let others = (0..60).map(|id| payment(id, 100));
+    harness.deliver_all(std::iter::once(payment("poison", 0)).chain(others)).await;
+    let letters = harness.letters();
+    assert_eq!((letters.len(), letters[0].attempts), (1, 5), "{letters:?}");
+    assert!(gateway.began.elapsed() < 2 * MINUTE);
 }
 
 #[tokio::test(start_paused = true)]

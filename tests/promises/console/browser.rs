@@ -45,7 +45,7 @@ impl Browser {
         let profile = format!("--user-data-dir={}", browser._profile.path().display());
         let args: Vec<&str> = args.into_iter().chain([profile.as_str()]).collect();
         let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": { "args": args }, "goog:loggingPrefs": { "browser": "ALL" },
+            "browserName": "chrome", "timeouts": { "script": 120_000 }, "goog:chromeOptions": { "args": args }, "goog:loggingPrefs": { "browser": "ALL" },
         } } });
         let session = browser.post("", wanted).await;
         browser.session = format!("/{}", session["sessionId"].as_str().unwrap());

@@ -104,4 +104,14 @@ async fn what_there_is_to_tell_is_told_as_described() {
     let unlike = json!({ "from": "1h ago", "to": "then", "mode": "fast" });
     check("post", "/replays", &desk.ask("POST", "/replays", &[JSON], &unlike.to_string()).await);
     assert!(!listed.to_string().contains(TOKEN));
+    let service = json!({ "service": desk.pods.group });
+    let reason = json!({ "service": desk.pods.group, "reason": "a look", "handler": "obey" });
+    let paused = check("post", "/pause", &desk.order("/pause", reason).await);
+    assert_eq!(paused["scopes"][0]["handler"], "obey", "{paused}");
+    check("post", "/resume", &desk.order("/resume", service.clone()).await);
+    let fleet = check("get", "/fleet", &desk.ask("GET", "/fleet", &[], "").await);
+    assert_eq!(fleet["services"][0]["paused"][0]["reason"], "a look", "{fleet}");
+    let all = json!({ "service": desk.pods.group, "all": true });
+    assert_eq!(check("post", "/resume", &desk.order("/resume", all).await)["paused"], json!([]));
+    check("post", "/resume", &desk.order("/resume", service).await);
 }

@@ -2,6 +2,9 @@
 
 mod browser;
 mod described;
+mod fleet;
+mod focus;
+mod keyboard;
 mod overview;
 mod page;
 
@@ -39,14 +42,21 @@ struct Desk {
 
 impl Desk {
     async fn of(partitions: i32) -> Desk {
+        Desk::with(partitions, &[]).await
+    }
+
+    /// With further settings.
+    async fn with(partitions: i32, more: &[(&str, &str)]) -> Desk {
         let (topic, redis) = (TestTopic::new(partitions).await, RedisServer::start(false).await);
         let (folder, port) = (tempfile::tempdir().unwrap(), free_ports(1));
         let pods = Pods::of(topic.name(), folder.path())
             .with("REDIS__URL", &redis.url())
             .with("TOPICS__AUDIT", &format!("{}.audit", topic.name()))
+            .with("TOPICS__CONTROL", &format!("{}.control", topic.name()))
             .with("RETRY__MAX_DELAY", "200ms")
             .with("ADMIN__LISTEN", &format!("127.0.0.1:{port}"))
             .with("ADMIN__TOKEN", TOKEN);
+        let pods = more.iter().fold(pods, |pods, (key, value)| pods.with(key, value));
         let worker = pods.start(TEST_WORKER);
         let desk = Desk { topic, pods, redis, worker, port, _folder: folder };
         until("the admin API", PATIENCE, async || get(port, "/").await.map_err(|_| desk.worker.output()))
@@ -69,6 +79,18 @@ impl Desk {
         let headers = [&[("authorization", bearer.as_str())], headers].concat();
         let answer = ask(self.port, method, &format!("/api/v1{path}"), &headers, body).await;
         answer.unwrap_or_else(|error| panic!("{error}: {}", self.worker.output()))
+    }
+
+    /// Asks for something to be done.
+    async fn order(&self, path: &str, body: Value) -> Answer {
+        self.ask("POST", path, &[JSON], &body.to_string()).await
+    }
+
+    /// What stands in the audit topic.
+    async fn acts(&self) -> Vec<Value> {
+        let audit = TestTopic::named(&format!("{}.audit", self.topic.name()));
+        let acts = audit.read().await;
+        acts.iter().map(|act| serde_json::from_str(&act.value_text()).unwrap()).collect()
     }
 
     async fn json(&self, path: &str) -> Value {

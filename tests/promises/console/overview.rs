@@ -1,7 +1,5 @@
 //! What `/status` and `/series` tell is so: as Kafka's own tools have it, and with the reason where something waits.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{Desk, PATIENCE};
@@ -65,7 +63,7 @@ async fn what_is_stuck_is_told_with_its_reason_until_it_goes_on() {
     assert_eq!((&health["live"], &health["ready"]), (&json!(true), &json!(false)), "{health}");
     desk.redis.start_again().await;
     let well = desk.service("work to go on", |service| service["records"]["done"] == 6).await;
-    until("nothing to be said any more", Duration::from_secs(30), async || {
+    until("nothing to be said any more", PATIENCE, async || {
         let service = desk.service("an answer", |_| true).await;
         if findings(&service).is_empty() { Ok(()) } else { Err((service, well.clone())) }
     })

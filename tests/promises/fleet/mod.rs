@@ -15,6 +15,7 @@ use crate::{
     },
 };
 
+mod crowd;
 mod outages;
 mod scopes;
 
@@ -121,7 +122,8 @@ async fn a_paused_service_begins_nothing_new_and_goes_on_without_a_rebalance() {
     shop.deliver(0..100).await;
     shop.effects(100).await;
     // A handler that runs may finish; what waits behind it does not begin.
-    let slow = Record::new("slow", r#"{"id":"slow","sleep_ms":3000}"#);
+    let door = shop.pods.door("slow");
+    let slow = Record::new("slow", format!(r#"{{"id":"slow"{}}}"#, door.order()));
     let behind = Record::new("slow", r#"{"id":"behind"}"#);
     shop.topic.produce_all([slow, behind]).await;
     until("the slow handler to run", PATIENCE, async || {
@@ -135,6 +137,7 @@ async fn a_paused_service_begins_nothing_new_and_goes_on_without_a_rebalance() {
     assert_eq!((code, &said["by_all"]), (Some(0), &json!(true)), "{said}");
     assert_eq!(said["pods"].as_array().unwrap().len(), 1, "{said}");
     shop.deliver(100..200).await;
+    door.open();
     shop.effects(101).await;
     // However long it takes: the lag is all that is delivered and not handled.
     until("the lag to be seen", PATIENCE, async || {
@@ -143,8 +146,11 @@ async fn a_paused_service_begins_nothing_new_and_goes_on_without_a_rebalance() {
     })
     .await;
     assert_eq!(shop.pods.attempts().all().len(), 101, "nothing else has begun");
-    let (status, body) = http::get(port, "/readyz").await.unwrap();
-    assert_eq!(status, 200, "{body}");
+    let body = until("the pod to be ready", PATIENCE, async || match http::get(port, "/readyz").await {
+        Ok((200, body)) => Ok(body),
+        other => Err(other),
+    })
+    .await;
     assert!(body.contains("paused: everything by ann@") && body.contains("the bank is away"), "{body}");
     let (_, metrics) = http::get(port, "/metrics").await.unwrap();
     assert!(metrics.contains(&format!("oncewise_paused{{service=\"{}\"}} 1", shop.pods.group)), "{metrics}");
@@ -170,7 +176,8 @@ async fn a_paused_service_begins_nothing_new_and_goes_on_without_a_rebalance() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_starts_while_its_service_is_paused_stays_paused() {
-    let shop = Shop::new(1).await;
+    let mut shop = Shop::new(1).await;
+    shop.pods = shop.pods.soon_missed();
     shop.deliver(0..10).await;
     let said = shop.pause(&[]).await;
     assert_eq!(said["pods"], json!([]), "nobody is there yet");
@@ -203,12 +210,12 @@ async fn every_pod_says_that_it_has_heard_and_a_silent_one_is_named() {
     };
     assert_eq!((heeded(&said), &said["by_all"]), (2, &json!(true)), "{said}");
     second.freeze();
-    let (code, said) = shop.act(&["resume", "--service", &shop.pods.group, "--wait", "3s"]).await;
+    let (code, said) = shop.act(&["resume", "--service", &shop.pods.group, "--wait", "10s"]).await;
     assert_eq!((code, heeded(&said), &said["by_all"]), (Some(1), 1, &json!(false)), "{said}");
     let mut worker =
-        shop.pods.command(TEST_WORKER, &["pause", "--service", &shop.pods.group, "--wait", "2s"]);
+        shop.pods.command(TEST_WORKER, &["pause", "--service", &shop.pods.group, "--wait", "10s"]);
     assert_eq!(worker.wait(PATIENCE).await.code(), Some(1));
-    assert!(worker.output().contains("NO ANSWER within 2s"), "{}", worker.output());
+    assert!(worker.output().contains("NO ANSWER within 10s"), "{}", worker.output());
     assert!(worker.output().contains("1 of 2 have paused"), "{}", worker.output());
     second.thaw();
     let said = shop.resume(&[]).await;
@@ -223,7 +230,7 @@ async fn status_says_what_kafkas_own_tool_says() {
     shop.pods.commit(&shop.topic, 30, PATIENCE).await;
     shop.pause(&[]).await;
     shop.deliver(30..55).await;
-    until("the status to be that of Kafka", PATIENCE, async || {
+    let status = until("the status to be that of Kafka", PATIENCE, async || {
         let (theirs, ours) = (group_lag(&shop.pods.group).await, shop.status().await);
         let theirs: Vec<Value> = theirs
             .iter()
@@ -235,11 +242,28 @@ async fn status_says_what_kafkas_own_tool_says() {
         let is_whole = ours["lag"] == json!(25) && theirs.len() == 3;
         let pod = &ours["pods"][0];
         let has_all = pod["partitions"][shop.topic.name()] == json!([0, 1, 2]);
-        if is_whole && has_all && ours["partitions"] == json!(theirs) { Ok(()) } else { Err((theirs, ours)) }
+        let is_well = pod["presence"] == "there" && pod["trouble"] == json!([]);
+        let is_equal = is_whole && has_all && ours["partitions"] == json!(theirs);
+        if is_equal && is_well { Ok(ours) } else { Err((theirs, ours)) }
     })
     .await;
-    let status = shop.status().await;
     assert_eq!(status["paused"][0]["service"], json!(shop.pods.group), "{status}");
-    assert_eq!(status["pods"][0]["presence"], "there", "{status}");
-    assert_eq!(status["pods"][0]["trouble"], json!([]), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_to_be_tried_later_is_told_beside_the_lag() {
+    let mut shop = Shop::new(1).await;
+    shop.pods = shop.pods.clone().with("RETRY__LATER", "10m").with("RETRY__BUDGET", "1h");
+    let _pod = shop.pods.start(TEST_WORKER);
+    shop.topic.produce(Record::new("a", r#"{"id":"a","fail":1}"#)).await;
+    shop.pods.until_committed(&shop.topic, 0, 1).await;
+    let waiting = format!("{}.{}.retry.10m", shop.topic.name(), shop.pods.group);
+    until("what waits to be told", PATIENCE, async || {
+        let status = shop.status().await;
+        let lags: Vec<_> = status["partitions"].as_array().unwrap().iter().collect();
+        let waits = |lag: &&&Value| lag["topic"] == json!(waiting) && lag["lag"] == 1;
+        let told = (&status["lag"], &status["later"], lags.iter().filter(waits).count());
+        if told == (&json!(0), &json!(1), 1) { Ok(()) } else { Err(status.clone()) }
+    })
+    .await;
 }

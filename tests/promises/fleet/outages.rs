@@ -133,9 +133,11 @@ async fn nothing_begins_while_it_is_not_known_what_is_paused() {
     let mut pod = shop.pods.clone().with("HTTP__LISTEN", &format!("127.0.0.1:{port}")).start(TEST_WORKER);
     pod.says(": assigned ", PATIENCE).await;
     pod.says("nothing begins, for what is paused is not known", PATIENCE).await;
-    let (status, body) = http::get(port, "/readyz").await.unwrap();
-    assert_eq!(status, 503, "{body}");
-    assert!(body.contains("nothing begins: the control topic"), "{body}");
+    until("the probe to say so", PATIENCE, async || match http::get(port, "/readyz").await {
+        Ok((503, body)) if body.contains("nothing begins: the control topic") => Ok(()),
+        other => Err(other),
+    })
+    .await;
     assert_eq!(shop.pods.attempts().all(), []);
     second.start_again().await;
     shop.pods.commit(&shop.topic, 5, PATIENCE).await;

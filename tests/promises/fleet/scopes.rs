@@ -74,7 +74,8 @@ async fn a_pause_of_one_topic_leaves_the_others_and_resume_takes_away_only_what_
 async fn what_waits_for_a_place_gives_its_claim_back_uncounted() {
     let mut shop = Shop::new(1).await;
     shop.pods = shop.pods.clone().with("WORKER__CONCURRENCY", "1");
-    let event = |id: &str| Record::new(id, format!(r#"{{"id":"{id}","sleep_ms":2000}}"#));
+    let door = shop.pods.door("first");
+    let event = |id: &str| Record::new(id, format!(r#"{{"id":"{id}"{}}}"#, door.order()));
     shop.topic.produce_all([event("first"), event("second"), event("third")]).await;
     let _pod = shop.pods.start(TEST_WORKER);
     let show = async |key: &str| -> Value {
@@ -87,6 +88,7 @@ async fn what_waits_for_a_place_gives_its_claim_back_uncounted() {
     })
     .await;
     shop.pause(&[]).await;
+    door.open();
     shop.effects(1).await;
     until("claims to be given back", PATIENCE, async || {
         let shown = [show("second").await, show("third").await];

@@ -35,6 +35,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let topic = TestTopic::with_config(2, &[("retention.ms", "-1")]).await;
         let pods = Pods::of(topic.name(), folder.path())
+            .soon_missed()
             .with("LEDGER__ENABLED", "true")
             .with("RETRY__BUDGET", "1s")
             .with("DEDUPE__TTL", "10s");

@@ -47,8 +47,9 @@ async fn of_an_hour_that_is_done_nothing_runs_and_of_what_was_never_done_all() {
     assert_eq!(past.effects(), [(1, EVENTS as usize)].into());
     assert_eq!(past.replay(60, 120, &[]).await.result(), (Some(0), found));
     assert_eq!(past.effects(), [(1, EVENTS as usize - 500), (2, 500)].into());
+    let counts = past.pods.effects().counts();
     for n in middle.iter().step_by(33).take(500) {
-        assert_eq!(past.pods.effects().count(&n.to_string()), 2, "{n} was forgotten");
+        assert_eq!(counts[&n.to_string()], 2, "{n} was forgotten");
     }
     assert_eq!(group_lag(&past.pods.group).await, group_before, "the live group's offsets");
 }

@@ -43,12 +43,18 @@ async fn events_that_live_workers_and_a_replay_meet_at_once_take_effect_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_being_processed_is_waited_for() {
     let past = Past::of(1).await;
-    past.topic.produce(past.event("slow", r#","sleep_ms":5000"#, 0, 0)).await;
+    let door = past.pods.door("slow");
+    past.topic.produce(past.event("slow", &door.order(), 0, 0)).await;
     let _pod = past.pods.start(TEST_WORKER);
     past.effects_of("slow", 1).await;
     let looked = past.replay(0, 1, &["--dry-run"]).await;
     assert_eq!(looked.result(), (Some(0), json!({ "in_progress": 1 })));
-    assert_eq!(past.replay(0, 1, &[]).await.result(), (Some(0), json!({ "already_done": 1 })));
+    let (from, to) = (past.at(0), past.at(1));
+    let mut replay = past.start("replay", &["--from", &from, "--to", &to, "--yes", "--json"]);
+    replay.says("replay ", PATIENCE).await;
+    door.open();
+    assert_eq!(replay.wait(PATIENCE).await.code(), Some(0), "{}", replay.output());
+    assert_eq!(super::counts(&super::json_in(&replay.output())), json!({ "already_done": 1 }));
     assert_eq!((past.pods.attempts().count("slow"), past.pods.effects().count("slow")), (1, 1));
 }
 

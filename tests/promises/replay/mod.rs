@@ -60,7 +60,7 @@ impl Past {
     fn on(topic: TestTopic) -> Past {
         let folder = tempfile::tempdir().unwrap();
         let audit = TestTopic::at(topic.brokers(), &format!("{}.audit", topic.name()));
-        let pods = Pods::of(topic.name(), folder.path()).with("TOPICS__AUDIT", audit.name());
+        let pods = Pods::of(topic.name(), folder.path()).soon_missed().with("TOPICS__AUDIT", audit.name());
         let pods = pods.with("KAFKA__BROKERS", topic.brokers());
         let redis = shared_url();
         Past {

@@ -12,7 +12,7 @@ const EVENTS: i64 = 300;
 impl Past {
     /// A replay of everything that is at work, and what it says in its log.
     async fn at_work(&self) -> Worker {
-        self.events_that(EVENTS, r#","sleep_ms":20"#).await;
+        self.events_that(EVENTS, r#","sleep_ms":80"#).await;
         let (from, to) = (self.at(0), self.at(EVENTS));
         let replay = self.start("replay", &["--from", &from, "--to", &to, "--yes", "--json"]);
         until("some effects", PATIENCE, async || {
@@ -51,7 +51,7 @@ async fn a_store_that_comes_back_empty_ends_the_replay_before_anything_runs_twic
     past.topic.produce_all((0..400).map(done)).await;
     assert_eq!(past.replay(0, 400, &[]).await.result().1, json!({ "ran": 400 }));
     // Slow ones, and what is done once more behind them.
-    let slow = |n: i64| past.event(&n.to_string(), r#","sleep_ms":20"#, (n % 2) as i32, n);
+    let slow = |n: i64| past.event(&n.to_string(), r#","sleep_ms":80"#, (n % 2) as i32, n);
     past.topic.produce_all((0..EVENTS).map(slow)).await;
     past.topic.produce_all((0..400).map(done)).await;
     let range = ["--from", "200", "--to", "1000", "--yes", "--json"];
@@ -76,7 +76,7 @@ async fn is_lost_in_the_middle(lose: impl AsyncFn(&mut RedisServer)) {
     past.events(400).await;
     past.is_handled(400).await;
     let (from, to) = (past.at(0), past.at(400));
-    let range = ["--from", &from, "--to", &to, "--rate", "100", "--yes", "--json"];
+    let range = ["--from", &from, "--to", &to, "--rate", "20", "--yes", "--json"];
     let mut replay = past.start("replay", &range);
     let journal = format!("{}:notes:replays", past.pods.prefix());
     until("some progress", PATIENCE, async || {

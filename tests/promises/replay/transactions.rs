@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{MINUTE, Past};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 
 impl Past {
     /// Two records, `t0` and `t1`, in a transaction that is not ended yet.
@@ -20,6 +20,8 @@ impl Past {
         let begun = tokio::task::spawn_blocking(move || {
             let mut config = ClientConfig::new();
             config.set("bootstrap.servers", &brokers).set("transactional.id", format!("tx-{name}"));
+            // Kafka is not to abort it while it is looked at.
+            config.set("transaction.timeout.ms", "600000");
             let producer: BaseProducer = config.create().unwrap();
             producer.init_transactions(LONG).unwrap();
             producer.begin_transaction().unwrap();

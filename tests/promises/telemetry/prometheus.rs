@@ -35,7 +35,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--log.level=warn");
         let prometheus = Prometheus { port, _process: Worker::spawn(command), _folder: folder };
-        until("Prometheus to read the pod", Duration::from_secs(30), async || {
+        until("Prometheus to read the pod", Duration::from_secs(60), async || {
             let up = prometheus.sum("up{job=\"oncewise\"}").await?;
             if up == 1.0 { Ok(()) } else { Err(format!("up is {up}")) }
         })
