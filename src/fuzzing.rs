@@ -10,21 +10,24 @@ use serde::Deserialize;
 
 use crate::{
     Bytes, Codec, Confluent, Header, Json, Protobuf, Raw, Record, TypedJson, check, cloud_event, config,
-    ledger, letters, publication, redis, replay, store, telemetry::TraceContext,
+    fleet, ledger, letters, pipeline, publication, redis, replay, store, telemetry::TraceContext,
 };
 
 /// What has to answer.
 pub type Target = fn(&[u8]);
 
 /// All of them.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("cloud_event", cloud_event),
     ("config", |bytes| text(bytes, config::fuzz)),
     ("confluent", confluent),
+    ("control", |bytes| fleet::fuzz(&record_of(bytes))),
+    ("copies", |bytes| pipeline::fuzzing::copies(&record_of(bytes))),
     ("headers", headers),
     ("json", json),
     ("ledger_entry", |bytes| ledger::fuzz(&record_of(bytes))),
     ("letters", |bytes| letters::fuzz(&record_of(bytes))),
+    ("marks", |bytes| letters::fuzz_mark(&record_of(bytes))),
     ("notes", notes),
     ("protobuf", protobuf),
     ("redis_replies", redis::fuzzing::replies),
@@ -34,11 +37,18 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("typed_json", typed_json),
 ];
 
+/// Gives one of them an input.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    assert!(target.is_some(), "there is no target {name}");
+    target.into_iter().for_each(|(_, target)| target(bytes));
+}
+
 /// In a seed this stands for what must not be quoted. No error of ours has it by itself.
 pub const CANARY: &str = "@@4111@@";
 
 /// An error must not quote what it is about.
-fn quotes_nothing(error: &impl std::fmt::Display) {
+pub(crate) fn quotes_nothing(error: &impl std::fmt::Display) {
     let error = error.to_string();
     assert!(!error.contains(CANARY), "{error}");
     assert!(error.len() < 4096, "{error}");

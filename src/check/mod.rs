@@ -24,7 +24,7 @@ pub use table::{render, terminal_width};
 use crate::{
     fleet::lag_of,
     kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, topic_names},
-    pipeline::sent_on::retry_topic,
+    pipeline::sent_on::{redrive_topic, retry_topic},
 };
 
 /// What one service relies on.
@@ -130,6 +130,9 @@ async fn ask(
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
             findings.extend(dead_letters(admin, source, &service.group, creation).await);
+            let name = redrive_topic(&source.name, &service.group);
+            let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
+            findings.extend(rules::redriven(&plan, &admin.describe(&plan.name).await));
             for delay in service.later.get(&source.name).into_iter().flatten() {
                 let name = retry_topic(&source.name, &service.group, *delay);
                 let plan = TopicPlan::copy_of(source, name, creation.replication_factor);

@@ -105,6 +105,22 @@ pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> V
     }
 }
 
+/// The topic by which dead letters come back. Whoever sends the first of them makes it, and workers do without it.
+pub(super) fn redriven(plan: &TopicPlan, seen: &Result<Option<TopicInfo>, KafkaFault>) -> Vec<Finding> {
+    let mut findings = match seen {
+        Ok(None) => Vec::new(),
+        Ok(Some(found)) => ours(plan, &Ok(Ensured::Found(plan.flaws(found)))),
+        Err(fault) => {
+            let advice = "grant Describe and Read on it to this user: until then no dead letter that is sent back is consumed";
+            vec![unseen(format!("topic {}", plan.name), fault, advice)]
+        }
+    };
+    for finding in findings.iter_mut().filter(|finding| finding.state == State::Problem) {
+        finding.state = State::Warning;
+    }
+    findings
+}
+
 /// The topic of what operators do. Workers do without it; who acts makes it.
 pub(super) fn audit(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> Vec<Finding> {
     let mut findings = ours(plan, ensured);

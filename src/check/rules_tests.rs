@@ -32,6 +32,21 @@ fn states(findings: &[Finding]) -> Vec<State> {
     findings.iter().map(|finding| finding.state).collect()
 }
 
+#[test]
+fn the_topic_by_which_letters_come_back_may_be_missing_and_never_holds_up_a_start() {
+    let plan = TopicPlan::copy_of(&week(), "orders.shop.redrive".to_owned(), None);
+    assert_eq!(redriven(&plan, &Ok(None)), []);
+    let here = |topic: TopicInfo| Ok(Some(TopicInfo { name: plan.name.clone(), ..topic }));
+    let whole = TopicInfo { config: None, ..week() };
+    assert_eq!(states(&redriven(&plan, &here(whole))), [State::Fine]);
+    let loses = redriven(&plan, &here(topic(1000, "delete")));
+    assert!(!loses.is_empty() && states(&loses).iter().all(|state| *state == State::Warning), "{loses:?}");
+    let fault = KafkaFault::new(FaultKind::Refused, "topic orders.shop.redrive: not authorized");
+    let unseen = redriven(&plan, &Err(fault));
+    assert_eq!((states(&unseen), unseen[0].found.as_str()), (vec![State::Warning], "not authorized"));
+    assert!(unseen[0].advice.as_ref().unwrap().starts_with("grant Describe and Read"), "{unseen:?}");
+}
+
 fn report() -> StoreReport {
     StoreReport {
         version: Some("7.0.15".to_owned()),

@@ -35,5 +35,7 @@ pub(crate) use lag::{GroupLag, lag_of};
 pub(crate) use member::{AtWork, Member, Stage};
 pub(crate) use operator::{Fleet, PodHeeded};
 pub(crate) use order::{Order, Wish};
+#[cfg(feature = "fuzzing")]
+pub(crate) use said::fuzz;
 pub(crate) use seat::Seat;
 pub(crate) use status::{PodStatus, Status};

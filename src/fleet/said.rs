@@ -156,6 +156,23 @@ fn parsed<T: DeserializeOwned>(value: &[u8]) -> Result<T, String> {
     Ok(value.value)
 }
 
+/// What is read is written as it was read, and goes to a terminal as it is.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(record: &Record) {
+    let said = match Said::read(record) {
+        Ok(said) => said,
+        Err(why) => return crate::fuzzing::quotes_nothing(&why),
+    };
+    if let Said::Paused(_, pause) = &said {
+        assert!(!pause.text().contains(char::is_control), "{pause:?}");
+    }
+    let Ok((key, value)) = said.write() else { return };
+    let again = Record { key: Some(key.into()), value: value.map(Into::into), ..record.clone() };
+    let again = Said::read(&again);
+    // Fractions of seconds need not be the same to the last digit.
+    assert!(again.as_ref() == Ok(&said) || again.is_ok() && matches!(said, Said::Pod(..)), "{again:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long a look for one of them may hold up the loop that polls.
 const ANSWERS: Duration = Duration::from_millis(500);
 
+const UNSEEN: &str = "whether it is there cannot be seen: nothing that is sent to it is consumed";
+
 /// It is not there, or was made just now.
 const PASSING: [Code; 2] = [Code::UnknownTopicOrPartition, Code::LeaderNotAvailable];
 
@@ -66,12 +68,16 @@ impl Subscription {
                 answers = false;
                 return true;
             };
-            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return true };
+            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+                return true;
+            };
             let why_not = found.error().map(Code::from).filter(|why| !PASSING.contains(why));
-            if let Some(why) = why_not
-                && self.refused.insert(topic.clone(), why) != Some(why)
-            {
-                tracing::warn!(%topic, %why, "whether this topic is there cannot be seen: nothing that is sent to it is consumed");
+            let before = match why_not {
+                Some(why) => self.refused.insert(topic.clone(), why),
+                None => self.refused.remove(topic),
+            };
+            if before != why_not {
+                tell(consumer, topic, why_not);
             }
             let is_there = found.error().is_none() && !found.partitions().is_empty();
             if is_there {
@@ -87,6 +93,14 @@ impl Subscription {
     fn subscribe(&self, consumer: &GroupConsumer) -> KafkaResult<()> {
         consumer.subscribe(&self.subscribed.iter().map(String::as_str).collect::<Vec<_>>())
     }
+}
+
+/// What cannot be seen costs no readiness: another pod could not see it either.
+fn tell(consumer: &GroupConsumer, topic: &str, why_not: Option<Code>) {
+    let (health, about) = (&consumer.context().service.status.health, format!("topic {topic}"));
+    let Some(why) = why_not else { return health.unnote(&about) };
+    tracing::warn!(%topic, %why, "{UNSEEN}");
+    health.note(&about, format!("{UNSEEN} ({why})"));
 }
 
 fn name(topic: &std::sync::Arc<crate::pipeline::Topic>) -> String {

@@ -105,6 +105,15 @@ impl Marks {
     }
 }
 
+/// Whatever lies under the key of a letter marks it, and what was read is written as it was read.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(record: &Record) {
+    let Some((place, mark)) = Mark::read(record) else { return };
+    let written = mark.record(&record.topic, place);
+    let again = Record { key: written.key, value: written.value, ..record.clone() };
+    assert_eq!(Mark::read(&again), Some((place, mark)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,3 +44,5 @@ pub(crate) use reading::{Counts, LettersError, Waiting};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use format::fuzz;
+#[cfg(feature = "fuzzing")]
+pub(crate) use mark::fuzz as fuzz_mark;

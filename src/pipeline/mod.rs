@@ -24,6 +24,8 @@ mod ending;
 mod failing;
 mod failure;
 pub mod finished;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod giving_up;
 mod held;

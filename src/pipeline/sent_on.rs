@@ -165,7 +165,7 @@ impl SentOn {
     }
 
     /// The same of a copy that was to be tried later: what it says of its attempts and of its time counts, too.
-    fn read_later(record: &Record, source: &Arc<str>) -> Result<Self, String> {
+    pub(super) fn read_later(record: &Record, source: &Arc<str>) -> Result<Self, String> {
         let time =
             |name| Ok::<_, String>(optional::<Timestamp>(record, name)?.map(Timestamp::as_millisecond));
         Ok(Self {

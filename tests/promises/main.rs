@@ -39,6 +39,7 @@ mod letters;
 mod notes;
 mod once;
 mod operator;
+mod ours;
 mod poison;
 mod polling;
 mod rebalance;

@@ -81,6 +81,23 @@ impl KafkaServer {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The same server where it asks for user `worker` and password `right-password`, as [`kafka::brokers_sasl`] does.
+    ///
+    /// [`kafka::brokers_sasl`]: super::kafka::brokers_sasl
+    pub fn brokers_sasl(&self) -> String {
+        format!("127.0.0.1:{}", self.port + 1)
+    }
+
+    /// Adds or removes rights, in the words of `kafka-acls.sh`, where it was started with an authorizer.
+    pub async fn acls(&self, words: &[&str]) {
+        let brokers = self.brokers();
+        let call =
+            ["kafka_java", "256m", "org.apache.kafka.tools.AclCommand", "--bootstrap-server", &brokers];
+        let mut command = Worker::spawn(self.script(&[&call[..], words].concat()));
+        let status = command.wait(Duration::from_secs(60)).await;
+        assert!(status.success(), "{}", command.output());
+    }
+
     /// Ends it politely (SIGTERM).
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -39,6 +39,9 @@ impl Act {
         Self::HangAfterEffect,
     ];
 
+    /// Those while nobody answers: most are refused, some are never heard of.
+    pub(super) const OF_AN_OUTAGE: [Self; 4] = [Self::Retry, Self::Retry, Self::RetryLater, Self::Hang];
+
     fn has_effect(self) -> bool {
         matches!(self, Self::Done | Self::RetryAfterEffect | Self::PanicAfterEffect | Self::HangAfterEffect)
     }

@@ -37,6 +37,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 const COMMIT_EVERY: Duration = Duration::from_millis(700);
 /// Between two looks where nothing moves.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// Longer than any schedule.
+const NEVER: Duration = Duration::from_secs(86_400);
 const BOUNDS: Bounds = Bounds { records: 6, bytes: 1 << 20 };
 
 /// Nobody looks at them, and making them takes longer than a schedule.
@@ -118,6 +120,9 @@ fn settings(concurrency: usize, broken: Option<Broken>) -> Settings {
     settings.breaker.minimum = 4;
     settings.breaker.recover = 2;
     settings.breaker.patience = Duration::from_secs(20);
+    if broken == Some(Broken::NeverProbes) {
+        settings.breaker.probe_every = NEVER;
+    }
     if broken == Some(Broken::OneLaneForEach) {
         settings.worker.ordering = Ordering::None;
     }

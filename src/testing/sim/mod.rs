@@ -54,6 +54,8 @@ enum Broken {
     LetterWithoutKey,
     /// Records of one key run side by side.
     OneLaneForEach,
+    /// A breaker that is open asks nobody again.
+    NeverProbes,
 }
 
 /// How a schedule went.

@@ -72,6 +72,8 @@ pub(super) enum Fault {
     StoreLost,
     /// The broker takes no letters.
     BrokerDown(Duration),
+    /// What the handlers call is away: no attempt at what is sound ends well.
+    Outage(Duration),
 }
 
 /// What goes wrong by chance, in thousandths.
@@ -123,6 +125,7 @@ impl Plan {
         records.sort_by_key(|record| record.at);
         let faults = (0..dice.below(9)).map(|_| (dice.millis(0..8_000).min(calm), fault(dice, partitions)));
         let mut faults: Vec<_> = faults.collect();
+        faults.extend(outage(&mut Dice::of(seed, 3)).map(|(at, fault)| (at.min(calm), fault)));
         faults.sort_by_key(|(at, _)| *at);
         let mut rate = |rates: &[u32]| dice.pick(rates);
         let rates = Rates {
@@ -159,6 +162,12 @@ fn content(dice: &mut Dice, seed: u64, ids: usize) -> Content {
         3 => Content::Event { id, version: 1 },
         _ => Content::Event { id, version: 0 },
     }
+}
+
+/// Drawn by itself, so that whatever else a seed stands for stays as it is.
+fn outage(dice: &mut Dice) -> Option<(Duration, Fault)> {
+    let (at, time) = (dice.millis(0..3_000), dice.millis(500..12_000));
+    dice.thousandths(300).then_some((at, Fault::Outage(time)))
 }
 
 fn fault(dice: &mut Dice, partitions: usize) -> Fault {

@@ -61,6 +61,7 @@ fn what_is_broken_on_purpose_is_found() {
         (LetterUnheard, &[I1NothingLost, I6LettersBounded]),
         (LetterWithoutKey, &[I8LetterWhole]),
         (OneLaneForEach, &[I7KeyOrder]),
+        (NeverProbes, &[L1Settled]),
     ] {
         let found = first(2_000, Some(broken));
         let name = format!("{broken:?}");

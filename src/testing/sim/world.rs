@@ -55,6 +55,8 @@ pub(super) struct Things {
     pub(super) store: Arc<MemoryStore>,
     pub(super) store_back: Instant,
     pub(super) broker_back: Instant,
+    /// When what the handlers call is there again.
+    pub(super) others_back: Instant,
     /// Nothing goes wrong any more.
     pub(super) is_calm: bool,
     /// Those that live, or stand still.
@@ -94,6 +96,7 @@ impl World {
             store: Arc::new(MemoryStore::by(clock)),
             store_back: now,
             broker_back: now,
+            others_back: now,
             is_calm: false,
             pods: BTreeMap::new(),
             last_pod: 0,
@@ -187,6 +190,9 @@ impl World {
             Nature::Sound => {}
         }
         let mut things = self.things();
+        if Instant::now() < things.others_back {
+            return things.dice.pick(&Act::OF_AN_OUTAGE);
+        }
         let rate = if things.is_calm { 0 } else { self.plan.rates.attempt };
         if things.dice.thousandths(rate) { things.dice.pick(&Act::BAD) } else { Act::Done }
     }
@@ -221,6 +227,10 @@ impl World {
                 things.store = Arc::new(MemoryStore::by(self.clock));
                 // What is granted next is granted later.
                 things.store_back = things.store_back.max(until(Duration::from_millis(2)));
+            }
+            Fault::Outage(time) => {
+                self.happen(What::Trouble("what handlers call is away"));
+                self.things().others_back = until(time);
             }
             Fault::BrokerDown(time) => {
                 self.happen(What::Trouble("the broker is away"));

@@ -1,11 +1,15 @@
 //! Letters that others have written are read, and sent to the handlers of a service that consumes their topic.
 
-use serde_json::json;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
 
-use super::{FOREVER, Shop};
+use super::{FOREVER, PATIENCE, Shop};
 use crate::{
     TEST_WORKER,
-    support::kafka::{Record, TestTopic},
+    support::{
+        kafka::{Record, TestTopic},
+        wait::until,
+    },
 };
 
 /// One letter of each kind about the same record, byte for byte as its framework writes them.
@@ -56,6 +60,79 @@ fn letters(topic: &str) -> [(&'static str, Record); 5] {
                 .header("subscriber_poisoned", "kafka.Subscriber"),
         ),
     ]
+}
+
+/// The letters that the program in `spring` had a real Spring Kafka write, byte for byte, but for the name of the topic that
+/// they are about. `spring/record` makes them anew.
+fn written_by_spring(topic: &str) -> Vec<Record> {
+    let bytes = |text: &Value| text.as_str().map(|text| STANDARD.decode(text).unwrap());
+    let read = |line| {
+        let letter: Value = serde_json::from_str(line).unwrap();
+        let headers = letter["headers"].as_array().unwrap().iter().map(|header| {
+            let is_source =
+                |value: &Vec<u8>| matches!(&value[..], b"orders" | b"orders.keyed" | b"orders.patient");
+            let value = bytes(&header[1]).map(|value| if is_source(&value) { topic.into() } else { value });
+            (header[0].as_str().unwrap().into(), value)
+        });
+        let partition = letter["partition"].as_i64().map(|partition| partition as i32);
+        let (key, value, timestamp) =
+            (bytes(&letter["key"]), bytes(&letter["value"]), letter["timestamp"].as_i64());
+        Record { partition, key, value, headers: headers.collect(), timestamp }
+    };
+    include_str!("spring/letters.jsonl").lines().map(read).collect()
+}
+
+/// Thrown by a listener, by one of a retry topic, and by one that read dead letters; undecodable in value and key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_that_a_real_spring_kafka_has_written_take_effect_once() {
+    let shop = Shop::new(2).await;
+    let from = TestTopic::with_config(2, FOREVER).await;
+    from.produce_all(written_by_spring(shop.topic.name())).await;
+    let (_, listed) = shop.run(&["list", "--from-topic", from.name()]).await;
+    let listed = listed["letters"].as_array().unwrap();
+    for letter in listed {
+        let about = (&letter["format"], &letter["topic"], &letter["group"]);
+        assert_eq!(
+            about,
+            (&json!("spring"), &json!(shop.topic.name()), &json!("spring-payments")),
+            "{letter}"
+        );
+        assert_eq!(letter["partition"], 1, "{letter}");
+    }
+    let (_, grouped) = shop.run(&["groups", "--from-topic", from.name()]).await;
+    let _pod = shop.pods.start(TEST_WORKER);
+    let all = ["redrive", "--all", "--from-topic", from.name(), "--handler", "obey", "--yes"];
+    let (code, done) = shop.done(&all).await;
+    assert_eq!((code, &done["redriven"]), (0, &json!(listed.len())), "{done}");
+    for copy in shop.ours("redrive").read().await {
+        let of_spring = |name: &[u8]| name.starts_with(b"kafka_") || name.starts_with(b"retry_topic-");
+        let left = copy.headers.iter().find(|(name, _)| of_spring(name));
+        assert_eq!(left, None, "nothing of the letter goes on");
+        let tenants = copy.headers.iter().filter(|(name, _)| name == b"tenant");
+        assert_eq!(
+            tenants.map(|(_, value)| value.as_deref()).collect::<Vec<_>>(),
+            [Some(&b"north"[..]), None]
+        );
+        assert_eq!(copy.timestamp, Some(1_700_000_000_123));
+    }
+    let expected = ["keyed", "patient", "thrown", "twice"].map(|id| (id.to_owned(), 1));
+    until("each event to take effect", PATIENCE, async || match shop.pods.effects().counts() {
+        counts if counts == expected.clone().into() => Ok(()),
+        counts => Err(counts),
+    })
+    .await;
+    until("letters of what cannot be decoded", PATIENCE, async || match shop.letters().read().await.len() {
+        2 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    for letter in shop.letters().read().await {
+        let said = ["original-topic", "original-partition", "original-offset", "disposition"]
+            .map(|name| letter.header(&format!("oncewise-{name}")).unwrap());
+        assert_eq!(said, [shop.topic.name(), "1", "3", "undecodable"]);
+    }
+    assert_eq!(shop.pods.effects().counts(), expected.into());
+    assert!(grouped["groups"].as_array().unwrap().len() >= 4, "{grouped}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

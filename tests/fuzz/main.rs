@@ -1,7 +1,8 @@
-//! Every decoder answers whatever it is given: the seeds in `corpus`, and what comes of them by chance.
+//! Every decoder answers whatever it is given: the seeds in `fuzz/corpus`, and what comes of them by chance.
 //!
-//! As one test among others each target gets half a second; `fuzz/run SECONDS [TARGET]` gives it longer. The seed of the
-//! chance is printed when something is found, and so is what was found; `ONCEWISE_FUZZ_SEED` repeats it.
+//! As one test among others each target gets half a second (`ONCEWISE_FUZZ_SECONDS`, `ONCEWISE_FUZZ_TARGET`); the seed of
+//! the chance is printed when something is found, and so is what was found; `ONCEWISE_FUZZ_SEED` repeats it.
+//! `fuzz/run` gives the same targets and seeds to a fuzzer that is guided by what its inputs reach.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod mutation;
@@ -83,6 +84,19 @@ fn no_seed_is_without_a_target() {
         let name = folder.unwrap().file_name().into_string().unwrap();
         assert!(TARGETS.iter().any(|(target, _)| *target == name), "{name}");
     }
+}
+
+/// And every target a program by which cargo-fuzz runs it.
+#[test]
+fn no_target_is_without_a_program_that_is_guided() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for (name, _) in TARGETS {
+        let program = fs::read_to_string(folder.join("targets").join(format!("{name}.rs"))).unwrap();
+        assert!(program.contains(&format!("run({name:?}, bytes)")), "{name}");
+        assert!(manifest.contains(&format!("name = {name:?}\npath = \"targets/{name}.rs\"")), "{name}");
+    }
+    assert_eq!(fs::read_dir(folder.join("targets")).unwrap().count(), TARGETS.len());
 }
 
 /// A target that fails is noticed, and what it failed on is kept.

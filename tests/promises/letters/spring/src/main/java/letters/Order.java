@@ -1,0 +1,5 @@
+package letters;
+
+/** An event, as far as these listeners care. */
+public record Order(String id) {
+}
