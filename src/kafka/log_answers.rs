@@ -8,7 +8,7 @@ use std::{
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     metadata::{MetadataPartition, MetadataTopic},
 };
 
@@ -41,7 +41,7 @@ impl LogReader {
     /// # Errors
     /// Nobody answers.
     pub(crate) fn log(&self, partition: i32) -> Result<(i64, i64), KafkaFault> {
-        Ok(self.consumer.fetch_watermarks(&self.topic, partition, ANSWERS)?)
+        watermarks(&self.consumer, &self.topic, partition)
     }
 
     /// For each partition the offset after the last in the log, records of transactions that have not ended included.
@@ -52,9 +52,7 @@ impl LogReader {
         let mut config = self.config.clone();
         config.set("isolation.level", "read_uncommitted");
         let consumer: BaseConsumer<Watcher> = config.create_with_context(Watcher::default())?;
-        let end = |partition: &i32| {
-            Ok((*partition, consumer.fetch_watermarks(&self.topic, *partition, ANSWERS)?.1))
-        };
+        let end = |partition: &i32| Ok((*partition, watermarks(&consumer, &self.topic, *partition)?.1));
         partitions.iter().map(end).collect()
     }
 
@@ -68,7 +66,7 @@ impl LogReader {
         for partition in partitions {
             asked.add_partition_offset(&self.topic, *partition, Offset::Offset(time.max(0)))?;
         }
-        offsets(&self.consumer.offsets_for_times(asked, ANSWERS)?)
+        patiently(|| told(&self.consumer.offsets_for_times(asked.clone(), ANSWERS)?))
     }
 
     /// The offsets that the group has committed.
@@ -124,27 +122,56 @@ pub(super) fn committed(
     for partition in partitions {
         asked.add_partition(topic, *partition);
     }
+    patiently(|| told(&consumer.committed_offsets(asked.clone(), ANSWERS)?))
+}
+
+/// The first offset in a log, and the one after the last that can be read.
+pub(super) fn watermarks(
+    consumer: &BaseConsumer<Watcher>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaFault> {
+    patiently(|| consumer.fetch_watermarks(topic, partition, ANSWERS))
+}
+
+/// Asks again while whoever knows the answer is on its way.
+fn patiently<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, KafkaFault> {
     let until = Instant::now() + ANSWERS;
     loop {
-        match consumer.committed_offsets(asked.clone(), ANSWERS) {
-            // The first group of a cluster makes Kafka create the topic of the offsets.
+        match ask() {
             Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
-            answer => return offsets(&answer?),
+            answer => return Ok(answer?),
         }
     }
 }
 
-/// Whether the group's coordinator will be there in a moment.
+/// Whether the group's coordinator or the partition's leader will be there in a moment. The first group of a cluster makes
+/// Kafka create the topic of the offsets; and after a broker or this client has stood still, one of them may know less of
+/// who leads than the other.
 fn is_on_its_way(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    use RDKafkaErrorCode::{
+        CoordinatorLoadInProgress, CoordinatorNotAvailable, FencedLeaderEpoch, LeaderNotAvailable,
+        NotCoordinator, NotLeaderForPartition, OffsetNotAvailable, UnknownLeaderEpoch, UnknownPartition,
+    };
     let code = error.rdkafka_error_code();
-    code.is_some_and(|code| {
-        [NotCoordinator, CoordinatorNotAvailable, CoordinatorLoadInProgress].contains(&code)
-    })
+    let coordinator = [NotCoordinator, CoordinatorNotAvailable, CoordinatorLoadInProgress];
+    let leader = [
+        NotLeaderForPartition,
+        LeaderNotAvailable,
+        UnknownLeaderEpoch,
+        FencedLeaderEpoch,
+        OffsetNotAvailable,
+        UnknownPartition,
+    ];
+    code.is_some_and(|code| coordinator.contains(&code) || leader.contains(&code))
 }
 
 /// Those partitions for which there is an answer.
 pub(super) fn offsets(answer: &TopicPartitionList) -> Result<BTreeMap<i32, i64>, KafkaFault> {
+    Ok(told(answer)?)
+}
+
+fn told(answer: &TopicPartitionList) -> KafkaResult<BTreeMap<i32, i64>> {
     let mut offsets = BTreeMap::new();
     for element in answer.elements() {
         element.error()?;
@@ -153,4 +180,24 @@ pub(super) fn offsets(answer: &TopicPartitionList) -> Result<BTreeMap<i32, i64>,
         }
     }
     Ok(offsets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_asked_again_and_nothing_else() {
+        use RDKafkaErrorCode::{TopicAuthorizationFailed, UnknownLeaderEpoch};
+        let answer = |code, least: usize| {
+            let mut asked = 0;
+            let answer = patiently(|| {
+                asked += 1;
+                if asked < least { Err(KafkaError::MetadataFetch(code)) } else { Ok(()) }
+            });
+            (answer.is_ok(), asked)
+        };
+        assert_eq!(answer(UnknownLeaderEpoch, 3), (true, 3));
+        assert_eq!(answer(TopicAuthorizationFailed, 3), (false, 1));
+    }
 }

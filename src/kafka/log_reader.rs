@@ -163,7 +163,7 @@ impl LogReader {
                 log_answers::offsets(&self.consumer.seek_partitions(next, ANSWERS)?)?;
                 place.short = Some(Short::FetchedAnew);
             } else if since.elapsed() > BEHIND {
-                let (_, now) = self.consumer.fetch_watermarks(&self.topic, *partition, ANSWERS)?;
+                let (_, now) = log_answers::watermarks(&self.consumer, &self.topic, *partition)?;
                 if now < end {
                     let gone =
                         format!("partition {partition} ends at offset {now}, and ended at {end} before");

@@ -126,7 +126,15 @@ impl TestTopic {
         let (config, name) = (client(&self.brokers), self.name.clone());
         blocking(move || {
             let consumer: BaseConsumer = config.create().expect("a consumer");
-            consumer.fetch_watermarks(&name, partition, PATIENCE).expect("the ends of a partition")
+            let began = std::time::Instant::now();
+            loop {
+                // The partition's leader may be on its way.
+                match consumer.fetch_watermarks(&name, partition, PATIENCE) {
+                    Ok(ends) => return ends,
+                    Err(error) if began.elapsed() > PATIENCE => panic!("the ends of a partition: {error}"),
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
         })
         .await
     }
