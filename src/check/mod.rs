@@ -143,7 +143,8 @@ async fn ask(
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);
             findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
         }
-        findings.extend(left_over(client, service).await?);
+        let left = left_over(client, service).await;
+        findings.extend(left.unwrap_or_else(|fault| vec![left::unknown(&service.group, &fault)]));
         for horizon in &service.horizons {
             findings.extend(rules::memory(horizon, known(), offsets_kept));
         }
@@ -158,9 +159,10 @@ async fn left_over(client: &KafkaClient, service: &Reliance) -> Result<Vec<Findi
         let left = left::left(&topic_names(&client)?, &service);
         let names: Vec<_> = left.iter().map(|left| left.topic.clone()).collect();
         let lag = lag_of(&client, &service.group, &names)?;
-        let waiting = |topic: &str| -> i64 {
+        // Where nothing was ever written nothing waits, whatever is committed.
+        let waiting = |topic: &str| -> Option<i64> {
             let of_it = lag.iter().filter(|lag| lag.topic == topic);
-            of_it.map(|lag| lag.lag.unwrap_or(lag.end)).sum()
+            of_it.map(|lag| lag.lag.or((lag.end == 0).then_some(0))).sum()
         };
         Ok(left.iter().map(|left| left::judge(left, waiting(&left.topic))).collect())
     };

@@ -175,7 +175,8 @@ impl Claimed {
 
     /// Attempt number `attempt` begins: whoever takes the event over from a dead worker counts it.
     pub(crate) fn begin(&self, attempt: u32) {
-        lock(&self.claim.renewal).attempts = attempt;
+        let mut renewal = lock(&self.claim.renewal);
+        (renewal.attempts, renewal.first_failure_ms) = (attempt, self.grant.first_failure_ms);
     }
 
     /// From now on renewals say that its handler runs so.

@@ -106,9 +106,10 @@ impl Delivery<'_> {
 
     /// The attempts of an event are spent, and it comes without a letter, which whoever made them could not write. Whether
     /// it is tried all the same.
-    pub(super) fn may_go_on(&self, event: &Event, grant: &mut Grant) -> bool {
+    pub(super) fn may_go_on(&self, event: &Event, grant: &mut Grant, failures: &Failures) -> bool {
         let policy = &event.route.settings.retry;
-        let is_back = event.sent_on.is_some() && self.partition.topic.delay.is_none();
+        // What has failed here since counts.
+        let is_back = event.sent_on.is_some() && self.partition.topic.delay.is_none() && failures.own == 0;
         if is_back {
             // A person has sent it back since: its attempts begin anew, but that it was tried must not be forgotten.
             grant.attempts = policy.max_attempts.saturating_sub(1).min(1);

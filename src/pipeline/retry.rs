@@ -113,7 +113,13 @@ impl RetryPolicy {
             return Verdict::AttemptsSpent;
         }
         let patient = Self { max_attempts: u32::MAX, max_delay: self.max_delay.min(left), ..*self };
-        patient.verdict(attempt, since_first, after, chance)
+        match patient.verdict(attempt, since_first, after, chance) {
+            // Where no delay of `later` fits into what is left, it waits in its lane.
+            Verdict::BudgetSpent => {
+                Self { later: Delays::NONE, ..patient }.verdict(attempt, since_first, after, chance)
+            }
+            verdict => verdict,
+        }
     }
 
     /// The delay after the failed attempt number `attempt`, when the handler asked for `after`.
@@ -198,6 +204,17 @@ mod tests {
         assert_eq!(silent(39, Some(Duration::from_secs(22))), Verdict::BudgetSpent);
         assert_eq!(policy.verdict(9, NOW, None, 1.0), Verdict::AttemptsSpent, "if somebody is answered");
         assert_eq!(POLICY.while_silent(9, NOW, None, 1.0), Verdict::AttemptsSpent, "unless it is asked for");
+    }
+
+    #[test]
+    fn what_no_later_delay_fits_into_is_used_in_the_lane() {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        let later = Delays::of(&[minutes(10)]).unwrap();
+        let policy = RetryPolicy { later, budget: minutes(15), at_least: minutes(15), ..POLICY };
+        assert_eq!(policy.while_silent(1, NOW, None, 1.0), Verdict::Later(minutes(10)));
+        assert_eq!(policy.while_silent(2, minutes(10), None, 1.0), Verdict::Again(Duration::from_secs(2)));
+        assert_eq!(policy.while_silent(2, minutes(15), None, 1.0), Verdict::AttemptsSpent);
+        assert_eq!(policy.while_silent(2, minutes(10), Some(minutes(6)), 1.0), Verdict::BudgetSpent);
     }
 
     #[test]

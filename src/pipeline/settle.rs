@@ -203,13 +203,14 @@ impl Delivery<'_> {
         let counted = failures.counted(claimed.grant.attempts, policy);
         // Where a worker died in the last attempt, that attempt has not failed: it is made again.
         let is_spent = begun.is_none() && counted >= policy.max_attempts && !*in_doubt;
-        if is_spent && !self.may_go_on(event, &mut claimed.grant) {
+        if is_spent && !self.may_go_on(event, &mut claimed.grant, failures) {
             drop((near, pass));
             let Grant { attempts, first_failure_ms: first_failure, .. } = claimed.grant;
             let failed = &Failed::finally(SPENT_ELSEWHERE);
             let end = Ending { attempts, first_failure, ..Ending::of(Disposition::Exhausted, failed) };
             return Box::pin(self.give_up(event, &claimed, &end)).await.map(Step::Settled);
         }
+        *in_doubt |= is_spent && claimed.grant.attempts == 0;
         let (ctx, ran) = match begun {
             Some(Begun { ctx, pass, state }) => {
                 claimed.begin(ctx.attempt());

@@ -160,8 +160,8 @@ fn settle(old: Option<&[u8]>, completion: &Completion, written: &[u8]) -> (Compl
     our_claim(completion, &mut ours);
     match read(old) {
         Record::Foreign => (Completed::Foreign, old.to_vec()),
-        // What took effect was not moved: its copy finds out.
-        Record::Ended(Ended { end: End::Moved, fingerprint, .. }) => {
+        // What took effect was not moved, nor is it dead: its copy finds out.
+        Record::Ended(Ended { end: End::Moved | End::Dead, fingerprint, .. }) => {
             (Completed::Stolen, knowing(fingerprint, completion, written))
         }
         Record::Ended(ended) => {

@@ -5,16 +5,16 @@
 local function complete_known(old, token, how, hop)
   local state, held, _, _, _, _, _, _, _, _, known, hop_known = opened(old)
   if state then
-    -- That an event was sent on says nothing about what somebody else has begun, nor does a letter about what was sent
-    -- on after it was written. That it took effect does.
-    if how == '2' or how == '1' and tonumber(hop) < tonumber(hop_known) then return 'S', nil end
-    return 'S', known
+    -- That an event was sent on, or has a letter, says nothing about what somebody else has begun. That it took effect
+    -- does, and of what was given back nobody has begun anything.
+    local given_back = state == 'F' and held == token and tonumber(hop) >= tonumber(hop_known)
+    return 'S', (how == '0' or how == '1' and given_back) and known or nil
   end
   local how_before, by, print, hop_ended = ended(old)
   if not how_before then return 'E', nil end
   -- What was moved or dead-lettered before the event was sent on says nothing about what has become of it since, and
-  -- what took effect was not moved.
-  if how_before ~= '0' and tonumber(hop) > tonumber(hop_ended) or how_before == '2' and how == '0' then
+  -- what took effect was not moved, nor is it dead.
+  if how_before ~= '0' and (how == '0' or tonumber(hop) > tonumber(hop_ended)) then
     return 'S', print
   end
   return by == token and 'C' or 'A', nil
@@ -167,5 +167,5 @@ redis.register_function{ function_name = 'oncewise_v2_shorten', callback = compl
 redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 7 end,
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 8 end,
   flags = { 'no-writes' } }

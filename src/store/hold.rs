@@ -119,11 +119,11 @@ pub enum Completed {
     /// Recorded under our claim, now or by an earlier try of the same completion; [`End::Moved`] also when it was given
     /// back before and nobody has claimed it since.
     Recorded,
-    /// Another owner had finished the event before: the effect happened twice.
+    /// Another owner had finished the event before: where both took effect, it did so twice.
     AlreadyFinished,
-    /// The claim was not ours any more, or the event had been moved, or dead-lettered before it was sent on to us.
-    /// Recorded, so that whoever holds it finds out; except that neither [`End::Moved`] ends what somebody else has begun,
-    /// nor [`End::Dead`] what was sent on since.
+    /// The claim was not ours any more, or the event had been moved or dead-lettered. An effect is recorded, so that
+    /// whoever holds the event, or sends it on, finds out. [`End::Moved`] and [`End::Dead`] end nothing that somebody else
+    /// has begun.
     Stolen,
     /// The store had lost the claim; recorded.
     Lost,

@@ -133,18 +133,19 @@ impl Record {
     fn binds(&self, completion: &Completion) -> bool {
         match self.state {
             State::Ended(End::Done) => true,
-            State::Ended(End::Moved) if completion.end == End::Done => false,
+            State::Ended(_) if completion.end == End::Done => false,
             State::Ended(_) => completion.held.hop <= self.hop,
             _ => false,
         }
     }
 
-    /// Whether an end has to respect what somebody else has begun: that an event was sent on says nothing about what
-    /// runs since, nor does a letter about what was sent on after it was written. That it took effect does.
+    /// Whether an end has to respect what somebody else has begun: that an event was sent on, or has a letter, says
+    /// nothing about what runs since. That it took effect does.
     fn withstands(&self, completion: &Completion) -> bool {
         match completion.end {
             End::Done => false,
-            End::Dead => completion.held.hop < self.hop,
+            // Nobody has begun anything since it was given back.
+            End::Dead => !self.is_given_back(&completion.held) || completion.held.hop < self.hop,
             End::Moved => true,
         }
     }

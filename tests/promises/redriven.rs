@@ -194,13 +194,35 @@ async fn what_is_sent_back_begins_anew_although_its_claim_was_handed_over_with_a
     redis.command_on::<()>("SET", &key, &["1F1000::0:5:0:0:1700000000000:W:N:", "PX", "600000"]).await;
     let redriven = redriven(&topic, &pods);
     redriven.create(1, FOREVER).await;
-    let copy = Record::new("a", r#"{"id":"spent","fail":4}"#).header("oncewise-handler", "obey");
-    let copy = copy.header("oncewise-original-topic", topic.name()).header("oncewise-hop", "1");
-    redriven
-        .produce(copy.header("oncewise-original-partition", "0").header("oncewise-original-offset", "7"))
-        .await;
+    redriven.produce(sent_back(&topic, "spent", 4)).await;
     let _pod = pods.start(TEST_WORKER);
     pods.until_committed(&redriven, 0, 1).await;
     assert_eq!(pods.letters(&topic).read().await, []);
     assert_eq!(pods.effects().counts(), [("spent".to_owned(), 1)].into());
+}
+
+fn sent_back(topic: &TestTopic, id: &str, failures: u32) -> Record {
+    let copy =
+        Record::new("a", format!(r#"{{"id":"{id}","fail":{failures}}}"#)).header("oncewise-handler", "obey");
+    let copy = copy.header("oncewise-original-topic", topic.name()).header("oncewise-hop", "1");
+    copy.header("oncewise-original-partition", "0").header("oncewise-original-offset", "7")
+}
+
+/// Its attempts begin anew once, and not whenever they are spent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_back_and_nobody_can_handle_is_a_letter_when_its_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    let pods = Pods::of(topic.name(), folder.path())
+        .with("RETRY__MAX_ATTEMPTS", "2")
+        .with("RETRY__INITIAL_DELAY", "10ms")
+        .with("RETRY__MAX_DELAY", "200ms")
+        .with("RETRY__AT_LEAST", "2s");
+    let redriven = redriven(&topic, &pods);
+    redriven.create(1, FOREVER).await;
+    redriven.produce(sent_back(&topic, "never", 1_000)).await;
+    let _pod = pods.start(TEST_WORKER);
+    pods.until_committed(&redriven, 0, 1).await;
+    assert_eq!(pods.letters(&topic).read().await.len(), 1);
+    assert!(pods.attempts().counts()["never"] > 2, "its time was not used");
 }

@@ -37,7 +37,8 @@ impl RetryOverrides {
             budget: self.budget.unwrap_or(own.budget),
             later: self.later.unwrap_or(own.later),
             in_place: self.in_place.unwrap_or(own.in_place),
-            at_least: self.at_least.unwrap_or(own.at_least),
+            // A budget that is configured is not too short for a time that only the handler speaks of.
+            at_least: self.at_least.unwrap_or(own.at_least.min(self.budget.unwrap_or(own.at_least))),
         }
     }
 

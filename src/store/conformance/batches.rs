@@ -62,16 +62,17 @@ async fn completions_of_one_key_see_each_other(bench: &Bench<'_>) -> Verdict {
     let first = won(bench.claim(1, 1).await?)?;
     let second = bench.steal(1, 2).await?;
     let (ours, theirs) = (bench.held(1, 1, first.token), bench.held(1, 2, second.token));
-    let done = |held: &Held| bench.completion(held.clone(), End::Done);
-    let dead = |held: &Held| Completion { attempts: 7, ..bench.completion(held.clone(), End::Dead) };
-    // Whoever is first has finished it; the others find out, and change nothing.
-    let batch = [dead(&ours), done(&theirs), done(&ours), done(&theirs)];
-    let (already, recorded) = (Completed::AlreadyFinished, Completed::Recorded);
-    same(bench.store.complete(&batch).await?, vec![Completed::Stolen, already, recorded, already])?;
+    let end = |held: &Held, end| Completion { attempts: 7, ..bench.completion(held.clone(), end) };
+    let (done, dead) = (|held| end(held, End::Done), |held| end(held, End::Dead));
+    // The letter of who has lost it counts for nothing, that of who has it ends it, and the effect of the other is what
+    // stays; whoever comes later finds out, and changes nothing.
+    let batch = [dead(&ours), dead(&theirs), done(&ours), done(&theirs)];
+    let (already, recorded, stolen) = (Completed::AlreadyFinished, Completed::Recorded, Completed::Stolen);
+    same(bench.store.complete(&batch).await?, vec![stolen, recorded, stolen, already])?;
     same(bench.store.complete(&batch).await?, vec![recorded, already, recorded, already])?;
     match only(bench.store.inspect(&[bench.key(1)]).await?)? {
         Inspected::Known(known) => {
-            same(&known.state, &KnownState::Ended(End::Dead))?;
+            same(&known.state, &KnownState::Ended(End::Done))?;
             attempted(bench, &known, 7)?;
             holds(known.token.is_none_or(|token| token == first.token), format!("{:?}", known.token))
         }

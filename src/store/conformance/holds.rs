@@ -87,9 +87,10 @@ async fn a_completion_tells_the_truth_about_lost_claims(bench: &Bench<'_>) -> Ve
 async fn a_completion_of_another_is_a_double_effect(bench: &Bench<'_>) -> Verdict {
     let first = won(bench.claim(1, 1).await?)?;
     let second = bench.steal(1, 2).await?;
-    same(bench.complete(bench.held(1, 2, second.token), End::Dead).await?, Completed::Recorded)?;
+    same(bench.complete(bench.held(1, 2, second.token), End::Done).await?, Completed::Recorded)?;
     same(bench.complete(bench.held(1, 1, first.token), End::Done).await?, Completed::AlreadyFinished)?;
-    same(bench.claim(1, 3).await?, Claim::Dead)
+    same(bench.complete(bench.held(1, 1, first.token), End::Dead).await?, Completed::AlreadyFinished)?;
+    same(bench.claim(1, 3).await?, Claim::Done)
 }
 
 async fn a_release_is_repeatable_and_only_ours(bench: &Bench<'_>) -> Verdict {

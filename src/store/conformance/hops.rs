@@ -16,7 +16,9 @@ pub(super) async fn run(store: &dyn TestStore) -> Result<(), Violation> {
         what_a_copy_has_begun_is_moved_for_all_others,
         what_took_effect_is_open_to_no_copy,
         an_end_from_before_does_not_end_what_was_sent_on,
-        whoever_sends_an_event_on_does_not_end_what_others_hold,
+        whoever_sends_an_event_on_or_writes_its_letter_does_not_end_what_others_hold,
+        a_letter_ends_what_was_given_back,
+        an_effect_ends_what_has_a_letter,
         an_effect_of_what_was_moved_is_told_to_its_copy,
         what_was_given_back_and_then_moved_waits_for_its_copy_alone_until_it_is_due,
         a_dead_event_may_come_again_with_another_content_and_a_moved_one_not,
@@ -135,11 +137,35 @@ async fn an_end_from_before_does_not_end_what_was_sent_on(bench: &Bench<'_>) -> 
     Ok(())
 }
 
-async fn whoever_sends_an_event_on_does_not_end_what_others_hold(bench: &Bench<'_>) -> Verdict {
-    let (before, ours) = taken_over(bench, 0).await?;
-    same(ends(bench, before, End::Moved).await?, Completed::Stolen)?;
-    // Its copy is there.
-    runs_and_ends(bench, ours, 1).await
+async fn whoever_sends_an_event_on_or_writes_its_letter_does_not_end_what_others_hold(
+    bench: &Bench<'_>,
+) -> Verdict {
+    for end in [End::Dead, End::Moved] {
+        let (before, ours) = taken_over(bench, 0).await?;
+        same(ends(bench, before, end).await?, Completed::Stolen)?;
+        // Its copy is there, or a person has sent the letter back.
+        runs_and_ends(bench, ours, 1).await?;
+    }
+    Ok(())
+}
+
+async fn a_letter_ends_what_was_given_back(bench: &Bench<'_>) -> Verdict {
+    let grant = won(claim(bench, 1, 0).await?)?;
+    let ours = held(bench, 1, 0, grant);
+    same(bench.release(ours.clone(), HOUR).await?, Released::Released)?;
+    same(ends(bench, ours, End::Dead).await?, Completed::Stolen)?;
+    same(claim(bench, 2, 0).await?, Claim::Dead)
+}
+
+async fn an_effect_ends_what_has_a_letter(bench: &Bench<'_>) -> Verdict {
+    for hop in [0, 1] {
+        let (before, ours) = taken_over(bench, hop).await?;
+        same(ends(bench, ours, End::Dead).await?, Completed::Recorded)?;
+        // Who had it before is alive after all: whoever sends the letter back finds out.
+        same(ends(bench, before, End::Done).await?, Completed::Stolen)?;
+        same(claim(bench, 3, hop + 1).await?, Claim::Done)?;
+    }
+    Ok(())
 }
 
 async fn an_effect_of_what_was_moved_is_told_to_its_copy(bench: &Bench<'_>) -> Verdict {

@@ -154,11 +154,10 @@ impl Key {
         short: bool,
     ) -> Result<(), Wrong> {
         let token = held.token;
-        // What was sent on since it was moved or dead-lettered may end anew, and what took effect was not moved.
+        // What was sent on since it was moved or dead-lettered may end anew, and what took effect was neither.
         let outdated = match self.ended {
             None | Some(End::Done) => false,
-            Some(End::Dead) => held.hop > self.hop,
-            Some(End::Moved) => held.hop > self.hop || item.end == End::Done,
+            Some(End::Dead | End::Moved) => held.hop > self.hop || item.end == End::Done,
         };
         if short && got == Completed::Recorded && !self.unreadable && self.ended == Some(End::Done) {
             return holds(alike(self.token, token), format!("{token} is taken for {}", self.token));
@@ -187,12 +186,12 @@ impl Key {
         } else {
             Completed::Stolen
         };
-        // What somebody else has begun is ended by an effect alone, or by a letter of the same delivery or a later one.
+        // What somebody else has begun is ended by an effect alone, what nobody has begun by its letter, too.
         let respected = is_open
             && !ours
             && match item.end {
                 End::Done => false,
-                End::Dead => held.hop < self.hop,
+                End::Dead => !given_back || held.hop < self.hop,
                 End::Moved => true,
             };
         if !self.unreadable && (self.ended.is_none() || outdated) && !respected {

@@ -65,12 +65,17 @@ impl Checker {
             }
         }
         let event = self.event(by.id);
-        event.lease = None;
         let mut broken = None;
-        if matches!(answer, Completed::Recorded | Completed::Stolen | Completed::Lost)
-            && event.ended_by.replace(by.token).is_some_and(|before| before != by.token)
+        // That it took effect counts whoever holds it, and instead of a letter.
+        let took_effect = end == End::Done;
+        if matches!(answer, Completed::Recorded | Completed::Lost)
+            || answer == Completed::Stolen && took_effect
         {
-            broken = Some((Invariant::I4OneEnd, format!("{by:?} finished what was finished")));
+            event.lease = None;
+            let before = event.ended_by.replace((by.token, end));
+            if before.is_some_and(|(token, how)| token != by.token && !(how == End::Dead && took_effect)) {
+                broken = Some((Invariant::I4OneEnd, format!("{by:?} finished what was finished")));
+            }
         }
         match end {
             End::Done if event.effects == 0 && !event.is_handled => {

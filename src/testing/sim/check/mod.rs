@@ -11,6 +11,7 @@ use super::{
     plan::{Content, Id},
 };
 
+use crate::store::End;
 pub(super) use invariant::{Invariant, Violation};
 
 /// What is known of an event.
@@ -24,7 +25,8 @@ struct Event {
     lease: Option<(Holder, u64)>,
     last_token: u64,
     begun: BTreeSet<u64>,
-    ended_by: Option<u64>,
+    /// Under which token, and how.
+    ended_by: Option<(u64, End)>,
     /// A handler has answered well, or it is finished.
     is_handled: bool,
 }
