@@ -90,7 +90,7 @@ async fn a_batch_of_all_kinds_is_answered_one_by_one(bench: &Bench<'_>) -> Verdi
     bench.store.lose(&bench.key(2)).await?;
     bench.steal(3, 2).await?;
     bench.store.corrupt(&bench.key(4)).await?;
-    bench.complete(all[4].clone(), End::Dead).await?;
+    bench.complete(all[4].clone(), End::Done).await?;
     let batch = all.map(|held| bench.completion(held, End::Done));
     let expected = [
         Completed::Recorded,
