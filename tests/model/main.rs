@@ -4,6 +4,7 @@
 //! twenty times as many states.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod copies;
 mod protocol;
 mod state;
 mod steps;
