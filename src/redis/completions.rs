@@ -4,8 +4,8 @@
 //! Such a completion is truthful, so it may write first and look then: the effect did happen. What it must not replace
 //! (the end that another owner has recorded, a value that is not ours, a fingerprint that it does not know itself) is
 //! put back by a function, unless somebody has changed it since. In between, and for good should this process die
-//! there, the event has ended all the same: nobody is granted a claim, only *how* it ended is told by the later of two
-//! who both finished it.
+//! there, the event has ended all the same: nobody is granted a claim, only by whom it ended is told by the later of two
+//! for whom it took effect.
 
 use std::collections::HashMap;
 
