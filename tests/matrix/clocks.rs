@@ -15,6 +15,11 @@ async fn row_47_a_store_whose_clock_is_set_doubles_and_loses_nothing() {
     let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
     let redis = RedisServer::start_with(tempfile::tempdir().unwrap(), false, &[], &environment).await;
     let mut rig = Rig::new(2).await.with("REDIS__URL", &redis.url()).with("WORKER__CONCURRENCY", "8");
+    // Both are at work whenever the clock is set.
+    let mut pods = [rig.start(), rig.start_another()];
+    for pod in &mut pods {
+        pod.says(": assigned ", PATIENCE).await;
+    }
     // Each of these comes twice, so that somebody waits for it.
     rig.send(4, |_| r#","sleep_ms":8000"#.to_owned()).await;
     let again = |n: usize| {
@@ -22,10 +27,9 @@ async fn row_47_a_store_whose_clock_is_set_doubles_and_loses_nothing() {
         Record::new(format!("again-{n}"), value).to(i32::try_from(n + 1).unwrap() % 2)
     };
     rig.topic.produce_all((0..4).map(again)).await;
-    rig.load(1500, 15).await;
-    let mut pods = [rig.start(), rig.start_another()];
+    rig.load(3_000, 15).await;
     for seconds in [3_600, 0, -3_600, 0] {
-        rig.more_effects(100, STALL).await;
+        rig.more_effects(400, STALL).await;
         clock.set(seconds);
     }
     let counts = until("all events to take effect", 2 * PATIENCE, async || {

@@ -101,7 +101,8 @@ async fn row_12_a_zombie_doubles_what_it_has_in_hand_at_most_and_moves_no_offset
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_13_a_pod_frozen_for_less_than_its_session_is_not_missed() {
     let mut case = Case::new(2).await.calm();
-    case.send(events("event", 0..300, 10, r#","sleep_ms":20"#)).await;
+    // Longer than both take to join, which is a rebalance.
+    case.send(events("event", 0..300, 10, r#","sleep_ms":400"#)).await;
     let frozen = case.joined().await;
     let _other = case.joined().await;
     frozen.freeze();
