@@ -333,7 +333,7 @@ impl Event {
 fn counterexample(protocol: Protocol, properties: &[&'static str]) -> Vec<String> {
     let found = HasDiscoveries::AnyOf(properties.iter().copied().collect());
     let checker = Event(protocol).checker().threads(2).finish_when(found).spawn_bfs().join();
-    let path = properties.iter().find_map(|property| checker.discovery(*property));
+    let path = properties.iter().find_map(|property| checker.discovery(property));
     let path = path.unwrap_or_else(|| panic!("{protocol:?} breaks nothing"));
     path.into_actions().iter().map(|step| format!("{step:?}")).collect()
 }
