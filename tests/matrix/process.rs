@@ -172,7 +172,7 @@ async fn row_58_few_descriptors_and_one_thread_hold_nothing_up() {
     let shell = case.pods.clone().variable("ONCEWISE_TEST_PROGRAM", TEST_WORKER);
     let folder = tempfile::tempdir().unwrap();
     let limited = folder.path().join("limited");
-    std::fs::write(&limited, "#!/bin/sh\nulimit -n 64\nexec \"$ONCEWISE_TEST_PROGRAM\" \"$@\"\n").unwrap();
+    std::fs::write(&limited, "#!/bin/sh\nulimit -n 128\nexec \"$ONCEWISE_TEST_PROGRAM\" \"$@\"\n").unwrap();
     assert!(Command::new("chmod").arg("+x").arg(&limited).status().unwrap().success());
     let _pod: Worker = shell.start(limited.to_str().unwrap());
     case.holds().await;
