@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 
 use super::cluster::Elsewhere;
 use super::compact::{self, Confirmed};
+use super::duplicates::Duplicate;
 use super::fault::redirect_of;
 use super::line::{Line, time};
 use super::record::{Fresh, Hex, Record, differ, read};
 use super::resp::Reply;
-use super::wire::retention;
-use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, Request, StoreKey, millis};
+use super::together::Batch;
+use super::wire::at_least_one;
+use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, StoreKey, millis};
 
 /// A lease may end so much too early for what was not known of the server's clock. The rest of the margin is for what
 /// is not noticed, and for rounding.
@@ -29,13 +31,22 @@ const UNCERTAIN_US: u64 = LEASE_MARGIN.as_micros() as u64 - 10_000;
 /// Whom a batch is sent to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum To {
-    /// To a server that has all keys. `aware` says that ends are known to be kept in short.
-    One { aware: bool },
+    /// To a server that has all keys. `aware` says that ends are known to be kept in short, `together` that they are
+    /// to stand in the batch of this number.
+    One { aware: bool, together: Option<u64> },
     /// To a node of a cluster; with `asking`, for keys of slots that are moving to it.
     Node { asking: bool },
 }
 
 impl To {
+    /// The same, with a record for each claim.
+    pub(super) fn apart(self) -> Self {
+        match self {
+            Self::One { aware, .. } => Self::One { aware, together: None },
+            node => node,
+        }
+    }
+
     pub(super) fn is_asking(self) -> bool {
         matches!(self, Self::Node { asking: true })
     }
@@ -49,6 +60,7 @@ pub(super) struct Sent {
     /// The server's clock was known well enough.
     certain: bool,
     to: To,
+    batch: Option<Batch>,
 }
 
 /// What came back.
@@ -60,6 +72,12 @@ pub(super) struct Native {
     pub(super) confirmed: Confirmed,
     /// Which of them another node of the cluster is to be asked.
     pub(super) elsewhere: Vec<Elsewhere>,
+    /// Under which token new claims were granted, where one server has them all, and what they stand in.
+    pub(super) granted: Option<(u64, Option<Batch>)>,
+    /// What may be a duplicate of what took effect.
+    pub(super) duplicates: Vec<Duplicate>,
+    /// The keys that were claimed in a batch which has turned out to be another's.
+    pub(super) misplaced: Vec<usize>,
 }
 
 /// Why there are no answers: the error of the server.
@@ -92,6 +110,20 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens,
     let mut fresh = Fresh::new(token, 0);
     let mut keep = Keep::after("$2\r\nNX\r\n$3\r\nGET\r\n");
     commands.reserve(requests.len() * 256);
+    if let To::One { together: Some(number), .. } = to {
+        let deadline_ms = least_us / 1_000 + requests.first().map_or(0, |first| millis(first.lease));
+        let batch = Batch::begin(number, requests, token, deadline_ms, commands);
+        for (place, request) in requests.iter().enumerate() {
+            commands.begin_with(b"*7\r\n$3\r\nSET\r\n");
+            commands.word(request.key.name_len(), |bytes| request.key.write_name(bytes));
+            let (mut text, value) = (itoa::Buffer::new(), batch.value(place));
+            commands.word_of(text.format(value).as_bytes());
+            // Its end is not written here, and comes before the lease has run out.
+            commands.raw(keep.words(request.retention + request.lease));
+        }
+        compact::write(commands, requests, to);
+        return Sent { token, at, certain, to, batch: Some(batch) };
+    }
     for request in requests {
         if lease != Some(request.lease) {
             lease = Some(request.lease);
@@ -103,10 +135,10 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens,
         commands.begin_with(b"*7\r\n$3\r\nSET\r\n");
         commands.word(request.key.name_len(), |bytes| request.key.write_name(bytes));
         fresh.word(&request.owner, &Hex::of(request.fingerprint), commands);
-        commands.raw(keep.words(request));
+        commands.raw(keep.words(request.retention));
     }
     compact::write(commands, requests, to);
-    Sent { token, at, certain, to }
+    Sent { token, at, certain, to, batch: None }
 }
 
 /// The words at the end of a command, the last of which are `PX <milliseconds>`: there are few different ones, so
@@ -123,10 +155,10 @@ impl Keep {
         Self { first, of: None, words: Vec::new() }
     }
 
-    pub(super) fn words(&mut self, request: &impl Request) -> &[u8] {
-        if self.of != Some(request.retention()) {
-            self.of = Some(request.retention());
-            let (first, millis) = (self.first, retention(request).to_string());
+    pub(super) fn words(&mut self, retention: Duration) -> &[u8] {
+        if self.of != Some(retention) {
+            self.of = Some(retention);
+            let (first, millis) = (self.first, at_least_one(retention).to_string());
             self.words = format!("{first}$2\r\nPX\r\n${}\r\n{millis}\r\n", millis.len()).into_bytes();
         }
         &self.words
@@ -155,16 +187,27 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         takeovers: 0,
         first_failure_ms: None,
     }));
+    let is_new = match sent.batch.and_then(|_| replies.next()) {
+        Some(Reply::Error(error)) => return Err(Refusal(error.to_vec())),
+        Some(Reply::Nothing) => false,
+        _ => true,
+    };
+    let granted = granted.filter(|_| is_new);
     let asking = sent.to.is_asking();
     let mut replies =
         replies.enumerate().filter(|(number, _)| !asking || number % 2 == 1).map(|(_, reply)| reply);
     let mut answers = Vec::with_capacity(requests.len());
-    let mut elsewhere = Vec::new();
+    let (mut elsewhere, mut misplaced, mut duplicates) = (Vec::new(), Vec::new(), Vec::new());
     // What comes after a request that the function decides has to see what that has changed.
     let mut undecided: HashSet<&StoreKey> = HashSet::new();
     for (request, reply) in requests.iter().zip(replies.by_ref()) {
         let answer = match reply {
-            Reply::Nothing => granted,
+            Reply::Nothing => {
+                if !is_new {
+                    misplaced.push(answers.len());
+                }
+                granted
+            }
             Reply::Error(error) if error.starts_with(b"WRONGTYPE") => Some(Claim::Foreign),
             Reply::Error(error) => match redirect_of(error) {
                 Some(redirect) => {
@@ -173,7 +216,15 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
                 }
                 None => return Err(Refusal(error.to_vec())),
             },
-            Reply::Text(old) => judge(old, request, said_us / 1_000),
+            Reply::Text(old) => {
+                let judged = judge(old, request, said_us / 1_000);
+                if judged.is_none()
+                    && let Some(batch) = may_be_done(old)
+                {
+                    duplicates.push(Duplicate { number: answers.len(), batch });
+                }
+                judged
+            }
             Reply::Array(_) => None,
         };
         let answer = answer.filter(|_| undecided.is_empty() || !undecided.contains(&request.key));
@@ -182,19 +233,33 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         }
         answers.push(answer);
     }
-    Ok(Native { answers, confirmed: compact::read(replies, requests, sent.to)?, elsewhere })
+    let confirmed = compact::read(replies, requests, sent.to)?;
+    let granted = matches!(sent.to, To::One { .. }).then_some((sent.token, sent.batch));
+    Ok(Native { answers, confirmed, elsewhere, granted, duplicates, misplaced })
 }
 
-/// The answer to a claim of a key that is known; `None` when it may be granted.
+/// Whether what stands under a key says that the event took effect, or the batch that may say so.
+#[expect(clippy::option_option, reason = "the batch of what may have ended, if it was claimed in one")]
+fn may_be_done(old: &[u8]) -> Option<Option<u64>> {
+    match read(old) {
+        Record::InBatch(number) => Some(Some(number)),
+        Record::Ended(ended) => (ended.end == End::Done).then_some(None),
+        _ => None,
+    }
+}
+
+/// The answer to a claim of a key that is known; `None` when more has to be asked.
 fn judge(old: &[u8], request: &ClaimRequest, now_ms: u64) -> Option<Claim> {
     let fingerprint = Hex::of(request.fingerprint);
     let print = fingerprint.as_bytes();
     match read(old) {
+        // What that means is said elsewhere.
+        Record::InBatch(_) => None,
         Record::Foreign => Some(Claim::Foreign),
         // The function says its hop.
         Record::Ended(ended) if ended.end != End::Done => None,
         Record::Ended(ended) if differ(print, ended.fingerprint) => Some(Claim::Mismatch { hop: 0 }),
-        // The function has it remembered for its whole time from now on.
+        // It is to be remembered for its whole time from now on.
         Record::Ended(_) => None,
         Record::Open(open) if differ(print, open.fingerprint) => {
             (!open.sent_on).then_some(Claim::Mismatch { hop: 0 })

@@ -15,6 +15,7 @@ use super::fault::redirect_of;
 use super::line::Line;
 use super::record::{Ended, Record, done, read};
 use super::resp::Reply;
+use super::together::Batch;
 use super::wire::retention;
 use crate::store::{Completed, Completion, End, StoreKey};
 
@@ -56,7 +57,7 @@ pub(super) fn write(line: &mut Line, completions: &[Completion], asking: bool) {
         commands.word(key.name_len(), |bytes| key.write_name(bytes));
         value_of(completion, &mut value);
         commands.word(value.len(), |bytes| bytes.extend_from_slice(&value));
-        commands.raw(keep.words(completion));
+        commands.raw(keep.words(completion.retention));
     }
 }
 
@@ -65,19 +66,32 @@ pub(super) fn value_of(completion: &Completion, to: &mut Vec<u8>) {
     done(completion, super::record::Hex::of(completion.fingerprint).as_bytes(), to);
 }
 
-/// Reads the replies to a batch.
-pub(super) fn answers(line: &Line, completions: &[Completion], asking: bool) -> Native {
+/// Reads the replies to a batch. Some of the claims may stand in batches, by their tokens.
+pub(super) fn answers(
+    line: &Line,
+    completions: &[Completion],
+    asking: bool,
+    batches: &HashMap<u64, Batch>,
+) -> Native {
     let replies = line.replies.all().enumerate();
     let replies = replies.filter(|(number, _)| !asking || number % 2 == 1).map(|(_, reply)| reply);
     let mut ours = Vec::with_capacity(128);
-    let all_ours = completions.iter().zip(replies.clone()).all(
-        |(completion, reply)| matches!(reply, Reply::Text(old) if leaves_nothing_to_do(old, completion, &mut ours)),
-    );
+    let all_ours = completions.iter().zip(replies.clone()).all(|(completion, reply)| match reply {
+        Reply::Text(old) => {
+            leaves_nothing_to_do(old, completion, &mut ours) || is_in(old, completion, batches)
+        }
+        _ => false,
+    });
     if all_ours {
         let answers = vec![Some(Completed::Recorded); completions.len()];
         return Native { answers, ..Native::default() };
     }
-    each(completions, replies)
+    each(completions, replies, batches)
+}
+
+/// Whether this was our claim in its batch.
+fn is_in(old: &[u8], completion: &Completion, batches: &HashMap<u64, Batch>) -> bool {
+    batches.get(&completion.held.token).is_some_and(|batch| batch.has(old))
 }
 
 /// Whether this was our claim, without a fingerprint that is lost now.
@@ -104,7 +118,11 @@ struct Stands {
 }
 
 /// One by one: a request sees what should stand there after the requests before it.
-fn each<'a>(completions: &[Completion], replies: impl Iterator<Item = Reply<'a>>) -> Native {
+fn each<'a>(
+    completions: &[Completion],
+    replies: impl Iterator<Item = Reply<'a>>,
+    batches: &HashMap<u64, Batch>,
+) -> Native {
     let mut native = Native::default();
     let mut keys: HashMap<&StoreKey, Stands> = HashMap::new();
     for (completion, reply) in completions.iter().zip(replies) {
@@ -137,7 +155,15 @@ fn each<'a>(completions: &[Completion], replies: impl Iterator<Item = Reply<'a>>
         value_of(completion, &mut written);
         let before = keys.get(key).filter(|stands| Some(&stands.written[..]) == seen);
         let old = before.map(|stands| &stands.right[..]).or(seen);
-        let (answer, right) = settle(old, completion, &written);
+        let (answer, right) = match old {
+            Some(old) if is_in(old, completion, batches) => (Completed::Recorded, written.clone()),
+            // In which batch is not known here: the function finds what was written now, and answers by that.
+            Some(old) if matches!(read(old), Record::InBatch(_)) => {
+                native.answers.push(None);
+                continue;
+            }
+            old => settle(old, completion, &written),
+        };
         let keep = match (answer, before) {
             (Completed::Foreign, _) => 0,
             (Completed::AlreadyFinished, Some(stands)) => stands.keep,
@@ -159,7 +185,7 @@ fn settle(old: Option<&[u8]>, completion: &Completion, written: &[u8]) -> (Compl
     let mut ours = Vec::new();
     our_claim(completion, &mut ours);
     match read(old) {
-        Record::Foreign => (Completed::Foreign, old.to_vec()),
+        Record::Foreign | Record::InBatch(_) => (Completed::Foreign, old.to_vec()),
         // What took effect was not moved, nor is it dead: its copy finds out.
         Record::Ended(Ended { end: End::Moved | End::Dead, fingerprint, .. }) => {
             (Completed::Stolen, knowing(fingerprint, completion, written))

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use ::redis::Pipeline;
+
 use super::compact::Contest;
 use super::fault::fault_of;
 use super::store::RedisStore;
 use super::wire::Call;
-use crate::store::{Completed, Completion, End, StoreFault, StoreKey};
+use crate::store::{Completed, Completion, End, Held, StoreFault, StoreKey};
 
 impl RedisStore {
     /// Asks the function for the answers that are missing.
@@ -30,12 +32,38 @@ impl RedisStore {
         &self,
         completions: &[Completion],
     ) -> Result<Vec<Completed>, StoreFault> {
+        if let Some(whole) = self.batches.whole(completions)
+            && self.servers.end(&whole).await?
+        {
+            self.batches.over(completions.iter().map(|completion| &completion.held));
+            return Ok(vec![Completed::Recorded; completions.len()]);
+        }
+        let answers = self.complete_each(completions).await?;
+        let recorded = completions.iter().zip(&answers).filter(|(_, answer)| **answer == Completed::Recorded);
+        self.take_out(recorded.map(|(completion, _)| &completion.held)).await;
+        Ok(answers)
+    }
+
+    /// These claims have records of their own now. What was written of batches of which nothing else is left goes.
+    pub(super) async fn take_out<'a>(&self, held: impl Iterator<Item = &'a Held> + Clone) {
+        let empty = self.batches.over(held.clone());
+        let Some(first) = held.clone().next().filter(|_| !empty.is_empty()) else { return };
+        let names: Vec<String> = empty.iter().map(|batch| batch.name(first.key.prefix())).collect();
+        let mut forget = Pipeline::with_capacity(1);
+        forget.del(&names);
+        if let Err(fault) = self.servers.query::<(u64,)>(&names[0], &forget).await {
+            tracing::debug!(%fault, "batches that are over stay until their time has come");
+        }
+    }
+
+    async fn complete_each(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {
         let keys = || completions.iter().map(|completion| &completion.held.key);
         let is_plain = |completion: &Completion| completion.held.hop == 0 && completion.end == End::Done;
         let answers = if self.suspects.any_of(keys()) || !completions.iter().all(is_plain) {
             self.call(completions).await?
         } else {
-            let native = self.servers.completions(completions).await?;
+            let batches = self.batches.of(completions.iter().map(|completion| completion.held.token));
+            let native = self.servers.completions(completions, &batches).await?;
             self.call(&native.amends).await?;
             if let Some(refusal) = native.refusal {
                 return Err(fault_of(&self.address(), &refusal.0));

@@ -64,6 +64,7 @@ local function complete(keys, argv, short)
     elseif not old or written[key] then
       old = redis.pcall('GET', key)
     end
+    old = meant(key, old)
     local ours = (hop == '0' and '1P' or '2P') .. token .. ':' .. argv[at] .. ':'
     local reply, known = 'C', ''
     if not old then
@@ -137,7 +138,7 @@ local function confirm(keys, argv)
   for i = 1, #keys do
     local rest, left, page, number = remembered(call, keys[i])
     if rest then prolong(call, keys[i], argv[i], rest, left, page, number) end
-    local old = rest and checked(redis.pcall('GET', keys[i]))
+    local old = rest and meant(keys[i], checked(redis.pcall('GET', keys[i])))
     local is_open = old and opened(old)
     if is_open then redis.call('DEL', keys[i]) end
     -- What ended with a key of its own, or is foreign, is told by that.
@@ -162,10 +163,25 @@ local function contest(keys, argv)
   return replies
 end
 
+-- A whole batch that took effect, as long as nothing has happened to any of its events alone: nobody has taken one over
+-- before its lease runs out. A server that has lost what it was told last has lost the claim of the last of them, too.
+-- KEYS: the batch, the last of its events. ARGV: token, what stands under the last, retention ms
+-- Reply: C recorded; N they have to end one by one
+local function end_batch(keys, argv)
+  local _, ms = now()
+  local batch = checked(redis.pcall('GET', keys[1])) or ''
+  if batch == '1D' .. argv[1] then return { 'C' } end
+  local token, deadline = string.match(batch, '^1P(%d+):(%d+):')
+  if token ~= argv[1] or ms >= tonumber(deadline) or redis.pcall('GET', keys[2]) ~= argv[2] then return { 'N' } end
+  redis.call('SET', keys[1], '1D' .. token, 'PX', argv[3])
+  return { 'C' }
+end
+
+redis.register_function{ function_name = 'oncewise_v2_end', callback = end_batch, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_complete', callback = complete_long, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_shorten', callback = complete_short, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_confirm', callback = confirm, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_contest', callback = contest, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'oncewise_v2_amend', callback = amend, flags = { 'allow-oom' } }
-redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 8 end,
+redis.register_function{ function_name = 'oncewise_v2_revision', callback = function() return 9 end,
   flags = { 'no-writes' } }

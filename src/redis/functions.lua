@@ -18,17 +18,26 @@
 -- first lease that ran out, and each later one under which it ran; <solo> those under which it ran alone.
 -- <grant> is how the claim was granted, W won, T taken over, S spent: a repeated request hears the same, and so does the
 -- next owner of what was given back in doubt.
+-- Events that are claimed together may end together: what stands under their keys is one number then, which names their
+-- batch and their place in it,
+--   <16 digits: batch><200 + place>
+-- and `<prefix>:batch:<batch>` says the rest for all of them:
+--   1P<token>:<deadline>:<what their owners begin with>:<how each goes on, with commas in between>
+--                                        leased, for the first time, and nothing has happened to any of them alone
+--   1S the same                          some of them are looked at one by one: they do not end together any more
+--   1D<token>                            done, at the first attempt
+-- It is remembered for longer than any of its keys. Whoever asks about a key reads what these two mean together.
 -- Whatever is not written as above is foreign and never overwritten.
 -- Workers of several versions share these functions: what changes the record or a call gets a new library name. A new
 -- function does not, only a new revision: workers replace what is older than theirs, and nothing else.
 --
 -- Most keys are new when claimed and still ours when completed. Workers write those records themselves, without these
 -- functions, for that costs the server a third: `claims.rs` and `completions.rs` say how, `record.rs` reads and writes
--- the same records.
+-- the same records. Batches that end together are written by `batches.rs`.
 
 local OPEN = '^1([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%x*)$'
 local SENT_ON = '^2([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%x*):(%d+)$'
-local COLON = 58
+local COLON, SPLIT = 58, 83
 
 -- One clock for all workers: the server's. The token comes from it too, so that it grows even across a lost record.
 local function now()
@@ -57,6 +66,32 @@ local function opened(value)
   if string.byte(value) == 50 then return string.match(value, SENT_ON) end
   local state, token, owner, deadline, attempts, takeovers, solo, first, grant, run, print = string.match(value, OPEN)
   return state, token, owner, deadline, attempts, takeovers, solo, first, grant, run, print, '0'
+end
+
+local BATCHED = '^(%d+)([2-9]%d%d)$'
+
+-- The record that a value under a key stands for. `looks` says that nothing may be changed; otherwise a member of a batch
+-- is on its own from now on: what has ended gets its own record, and the others of what has not will end one by one.
+local function meant(key, value, looks)
+  if type(value) ~= 'string' or #value ~= 19 then return value end
+  local number, place = string.match(value, BATCHED)
+  if not number then return value end
+  local name = string.match(key, '^(.-):{%d+}:') .. ':batch:' .. number
+  local batch = redis.call('GET', name) or ''
+  local token = string.match(batch, '^1D(%d+)$')
+  if token then
+    local done = token .. '001'
+    if not looks then redis.call('SET', key, done, 'KEEPTTL') end
+    return done
+  end
+  local under, deadline, head, tails = string.match(batch, '^1[PS](%d+):(%d+):([%w._-]*):([%w._,-]*)$')
+  if not under then return value end
+  local at = 1
+  for _ = 201, tonumber(place) do at = (string.find(tails, ',', at, true) or #tails) + 1 end
+  local tail = string.match(tails, '^[^,]+', at)
+  if not tail then return value end
+  if not looks and string.byte(batch, 2) ~= SPLIT then redis.call('SETRANGE', name, 1, 'S') end
+  return open('P', under, head .. tail, deadline, '0', '0', '0', '', 'W', 'N', '', '0')
 end
 
 local function grant(how, token, attempts, takeovers, first)
@@ -172,7 +207,7 @@ local function claim(keys, argv)
     end
     local old = redis.pcall('SET', key, fresh, 'NX', 'GET', 'PX', keep)
     if old then
-      local reply = claim_known(key, checked(old), us, ms, owner, lease, keep, argv[at + 3], print, hop)
+      local reply = claim_known(key, meant(key, checked(old)), us, ms, owner, lease, keep, argv[at + 3], print, hop)
       replies[i] = string.find(reply, '^[WTS]') and settled(call, key, keep, hop) or reply
     else
       replies[i] = settled(call, key, keep, hop) or won
@@ -190,7 +225,7 @@ local function renew(keys, argv)
     local key, at = keys[i], i * 9 - 8
     local owner, token, lease, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
     local attempts, first, run, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
-    local old = checked(redis.pcall('GET', key))
+    local old = meant(key, checked(redis.pcall('GET', key)))
     if not old and remembered(call, key) then
       replies[i] = 'Z'
     elseif not old then
@@ -221,7 +256,7 @@ local function release(keys, argv)
   for i = 1, #keys do
     local key, at = keys[i], i * 7 - 6
     local owner, token, delay, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
-    local old = checked(redis.pcall('GET', key))
+    local old = meant(key, checked(redis.pcall('GET', key)))
     if not old then
       replies[i] = remembered(call, key) and 'Z' or 'N'
     else
@@ -247,7 +282,7 @@ local function inspect(keys)
   local _, ms = now()
   local call, replies = begin(ms), {}
   for i = 1, #keys do
-    local old = checked(redis.pcall('GET', keys[i]))
+    local old = meant(keys[i], checked(redis.pcall('GET', keys[i])), true)
     local state, token, owner, deadline, attempts, takeovers, _, first, print, hop
     if old then state, token, owner, deadline, attempts, takeovers, _, first, _, _, print, hop = opened(old) end
     if old and not state then
@@ -275,7 +310,7 @@ local function forget(keys, argv)
   local _, ms = now()
   local call, replies = begin(ms), {}
   for i = 1, #keys do
-    local old = checked(redis.pcall('GET', keys[i]))
+    local old = meant(keys[i], checked(redis.pcall('GET', keys[i])))
     local state, deadline
     if old then state, _, _, deadline = opened(old) end
     if not old then

@@ -10,7 +10,7 @@ use crate::store::StoreFault;
 
 /// The server's half of the store, for `FUNCTION LOAD`.
 pub const FUNCTIONS: &str = concat!(
-    "#!lua name=oncewise_v2\n-- revision 8\n",
+    "#!lua name=oncewise_v2\n-- revision 9\n",
     include_str!("compact/pages.lua"),
     include_str!("functions.lua"),
     include_str!("ends.lua")
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn newer_functions_are_left_alone_and_older_ones_replaced() {
         assert!(is_current(Some(FUNCTIONS)));
-        let of = |revision: &str| FUNCTIONS.replace("-- revision 8\n", revision);
-        assert!(is_current(Some(&of("-- revision 8\n"))));
-        for older in [of("-- revision 0\n"), of(""), of("-- revision 8\n-- changed\n")] {
+        let of = |revision: &str| FUNCTIONS.replace("-- revision 9\n", revision);
+        assert!(is_current(Some(&of("-- revision 9\n"))));
+        for older in [of("-- revision 0\n"), of(""), of("-- revision 9\n-- changed\n")] {
             assert!(!is_current(Some(&older)));
         }
         assert!(!is_current(None));
@@ -133,7 +133,7 @@ mod tests {
         let digest = blake3::hash(FUNCTIONS.as_bytes()).to_hex();
         assert_eq!(
             (revision(FUNCTIONS), &digest[..16]),
-            (8, "23466252cfbe8e6d"),
+            (9, "23466252cfbe8e6d"),
             "a new revision, and then its digest here"
         );
     }

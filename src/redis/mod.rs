@@ -22,12 +22,14 @@
 //! Sentinel names the primary, `+wait` with `redis.wait_replicas`; and, to load the functions,
 //! `+function|list +function|load` (see [`RedisStore::load_functions`]).
 
+mod batches;
 mod claims;
 mod clock;
 mod cluster;
 mod compact;
 mod completions;
 mod connection;
+mod duplicates;
 mod ending;
 mod fault;
 #[cfg(feature = "fuzzing")]
@@ -50,6 +52,7 @@ mod stream;
 mod suspects;
 mod target;
 mod tls;
+mod together;
 mod wire;
 
 pub use library::FUNCTIONS;

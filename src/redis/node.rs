@@ -1,6 +1,6 @@
 //! One server and its connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ::redis::Pipeline;
 use futures_util::future::join_all;
@@ -9,13 +9,15 @@ use super::claims::{self, To, Tokens};
 use super::cluster::{Elsewhere, Outcome, Visit};
 use super::completions;
 use super::connection::{Connection, TIMEOUTS_IN_A_ROW, Trouble};
+use super::duplicates::{self, Duplicate};
 use super::fault::fault_of;
 use super::kept::{self, Wait};
 use super::lines::Lines;
 use super::place::Place;
 use super::rights::Rights;
+use super::together::{Batch, Whole};
 use super::wire::{Call, KEYS_PER_CALL, call, calls};
-use crate::store::{ClaimRequest, Completed, Completion, StoreFault};
+use crate::store::{Claim, ClaimRequest, Completed, Completion, StoreFault};
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -58,30 +60,67 @@ impl Node {
         &self,
         requests: &[ClaimRequest],
         tokens: &Tokens,
-        to: To,
+        mut to: To,
     ) -> Result<claims::Native, StoreFault> {
         // What is granted has to be renewed, which only the functions can do.
         self.calls.ready().await?;
-        let native = self
-            .lines
+        loop {
+            let native = self
+                .lines
+                .ask(
+                    |line| claims::write(line, requests, tokens, to),
+                    |line, sent| claims::answers(line, requests, sent),
+                )
+                .await?;
+            let native = native.map_err(|refusal| fault_of(&self.calls.address(), &refusal.0))?;
+            if native.misplaced.is_empty() {
+                return Ok(native);
+            }
+            to = to.apart();
+            // Nothing must look as if it stood in the batch of somebody else.
+            let mut undo = Pipeline::with_capacity(1);
+            let keys: Vec<Vec<u8>> =
+                native.misplaced.iter().map(|number| requests[*number].key.name()).collect();
+            undo.del(keys);
+            self.calls.query::<(u64,)>(&undo).await?;
+        }
+    }
+
+    /// Which of what may be duplicates are.
+    pub(super) async fn tell(
+        &self,
+        requests: &[ClaimRequest],
+        duplicates: &[Duplicate],
+    ) -> Result<Vec<(usize, Claim)>, StoreFault> {
+        self.lines
             .ask(
-                |line| claims::write(line, requests, tokens, to),
-                |line, sent| claims::answers(line, requests, sent),
+                |line| duplicates::write(line, requests, duplicates),
+                |line, batches| duplicates::answers(line, duplicates, &batches),
             )
-            .await?;
-        native.map_err(|refusal| fault_of(&self.calls.address(), &refusal.0))
+            .await
+    }
+
+    /// Ends a batch as a whole; whether that could be.
+    pub(super) async fn end(&self, whole: &Whole) -> Result<bool, StoreFault> {
+        self.lines
+            .ask(
+                |line| whole.write(&mut line.commands),
+                |line, ()| Whole::has_ended(line.replies.all().next()),
+            )
+            .await
     }
 
     /// Completions by plain commands.
     pub(super) async fn completions(
         &self,
         completions: &[Completion],
+        batches: &HashMap<u64, Batch>,
         asking: bool,
     ) -> Result<completions::Native, StoreFault> {
         self.lines
             .ask(
                 |line| completions::write(line, completions, asking),
-                |line, ()| completions::answers(line, completions, asking),
+                |line, ()| completions::answers(line, completions, asking, batches),
             )
             .await
     }

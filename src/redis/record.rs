@@ -2,6 +2,7 @@
 //! other half of this. Pure.
 
 use super::resp::Commands;
+use super::together::member;
 use crate::store::{Completion, End, Owner};
 
 /// What stands under a key.
@@ -9,6 +10,8 @@ use crate::store::{Completion, End, Owner};
 pub(super) enum Record<'a> {
     Open(Open<'a>),
     Ended(Ended<'a>),
+    /// It was claimed in this batch, whose record says what has become of it.
+    InBatch(u64),
     /// Nothing that we can read.
     Foreign,
 }
@@ -36,6 +39,9 @@ pub(super) struct Ended<'a> {
 pub(super) fn read(value: &[u8]) -> Record<'_> {
     if let Some(ended) = ended(value).or_else(|| reopenable(value)) {
         return Record::Ended(ended);
+    }
+    if let Some(number) = member(value) {
+        return Record::InBatch(number);
     }
     open(value).map_or(Record::Foreign, Record::Open)
 }

@@ -60,6 +60,11 @@ impl Commands {
         self.bytes.extend_from_slice(b"\r\n");
     }
 
+    /// Adds a word that is there already.
+    pub(super) fn word_of(&mut self, word: &[u8]) {
+        self.word(word.len(), |bytes| bytes.extend_from_slice(word));
+    }
+
     /// Adds what has been written down before.
     pub(super) fn raw(&mut self, written: &[u8]) {
         self.bytes.extend_from_slice(written);

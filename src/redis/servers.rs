@@ -1,6 +1,6 @@
 //! What stands behind the store: one server, or the nodes of a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use ::redis::{FromRedisValue, Pipeline, Value};
@@ -11,13 +11,17 @@ use super::cluster::{Cluster, Elsewhere, Outcome, Visit, slot};
 use super::compact::{self, Confirmed};
 use super::completions;
 use super::connection::Trouble;
+use super::duplicates::Duplicate;
 use super::fault::fault_of;
 use super::kept::Wait;
 use super::node::{Lane, Node};
 use super::redirect::Redirect;
 use super::report;
+use super::together::{Batch, Whole};
 use super::wire::Call;
-use crate::store::{ClaimRequest, Completed, Completion, Keyed, Renewal, Renewed, StoreFault, StoreReport};
+use crate::store::{
+    Claim, ClaimRequest, Completed, Completion, Keyed, Renewal, Renewed, StoreFault, StoreReport,
+};
 
 #[derive(Debug)]
 pub(super) enum Servers {
@@ -135,10 +139,11 @@ impl Servers {
         requests: &[ClaimRequest],
         tokens: &Tokens,
         aware: bool,
+        together: Option<u64>,
     ) -> Result<claims::Native, StoreFault> {
         let cluster = match self {
             Self::One(node) => {
-                let native = node.claims(requests, tokens, To::One { aware }).await?;
+                let native = node.claims(requests, tokens, To::One { aware, together }).await?;
                 node.stays(&native.elsewhere)?;
                 return Ok(native);
             }
@@ -164,17 +169,51 @@ impl Servers {
             confirmed =
                 if signed(cluster, requests).await? { Confirmed::Missing } else { Confirmed::Unneeded };
         }
-        Ok(claims::Native { answers, confirmed, elsewhere: Vec::new() })
+        Ok(claims::Native {
+            answers,
+            confirmed,
+            elsewhere: Vec::new(),
+            granted: None,
+            duplicates: Vec::new(),
+            misplaced: Vec::new(),
+        })
+    }
+
+    /// Tells duplicates of what took effect, where that takes no function.
+    pub(super) async fn tell(
+        &self,
+        requests: &[ClaimRequest],
+        duplicates: &[Duplicate],
+    ) -> Result<Vec<(usize, Claim)>, StoreFault> {
+        match self {
+            Self::One(node) if !duplicates.is_empty() => node.tell(requests, duplicates).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether claims can be made and ended together.
+    pub(super) fn hold_batches(&self) -> bool {
+        // What belongs together lies in different slots of a cluster.
+        matches!(self, Self::One(_))
+    }
+
+    /// Ends a batch as a whole; whether that could be.
+    pub(super) async fn end(&self, whole: &Whole) -> Result<bool, StoreFault> {
+        match self {
+            Self::One(node) => node.end(whole).await,
+            Self::Cluster(_) => Ok(false),
+        }
     }
 
     /// Completions by plain commands.
     pub(super) async fn completions(
         &self,
         completions: &[Completion],
+        batches: &HashMap<u64, Batch>,
     ) -> Result<completions::Native, StoreFault> {
         let cluster = match self {
             Self::One(node) => {
-                let native = node.completions(completions, false).await?;
+                let native = node.completions(completions, batches, false).await?;
                 node.stays(&native.elsewhere)?;
                 return Ok(native);
             }
@@ -185,7 +224,7 @@ impl Servers {
         let answers = cluster.each(slots(completions), |node, visit, numbers| {
             async move {
                 let some: Vec<_> = numbers.iter().map(|number| completions[*number].clone()).collect();
-                let native = node.completions(&some, visit.asking).await?;
+                let native = node.completions(&some, batches, visit.asking).await?;
                 amends_so_far.lock().unwrap_or_else(PoisonError::into_inner).extend(native.amends);
                 match native.refusal {
                     Some(refusal) => Err(fault_of(&node.calls.address(), &refusal.0)),

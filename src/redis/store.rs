@@ -8,6 +8,7 @@ use std::time::Duration;
 use ::redis::Pipeline;
 use async_trait::async_trait;
 
+use super::batches::Batches;
 use super::claims::Tokens;
 use super::cluster::Cluster;
 use super::compact::{Confirm, Confirmed, Shorten};
@@ -37,6 +38,7 @@ pub struct RedisStore {
     /// What has ended counts when replicas have it.
     wait: Option<Wait>,
     prefix: String,
+    pub(super) batches: Batches,
 }
 
 impl RedisStore {
@@ -86,7 +88,17 @@ impl RedisStore {
             aware: AtomicBool::new(false),
             wait,
             prefix: prefix.to_owned(),
+            batches: Batches::default(),
         })
+    }
+
+    /// The same store, which claims events together whenever it can, however few they are; all of them under one number,
+    /// if one is given.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    #[doc(hidden)]
+    pub fn always_together(self, number: Option<u64>) -> Self {
+        Self { batches: Batches::always(number), ..self }
     }
 
     /// Host and port of the server, without user and password; of a cluster, the nodes that may be asked for the
@@ -127,10 +139,21 @@ impl DedupeStore for RedisStore {
         if requests.iter().any(|request| request.hop > 0) {
             return self.call(requests).await;
         }
-        let native = self.servers.claims(requests, &self.tokens, self.aware.load(Ordering::Relaxed)).await?;
+        let aware = self.aware.load(Ordering::Relaxed);
+        let may_be_together = !aware && self.wait.is_none() && self.servers.hold_batches();
+        let together = self.batches.number_for(requests).filter(|_| may_be_together);
+        let mut native = self.servers.claims(requests, &self.tokens, aware, together).await?;
+        for (number, claim) in self.servers.tell(requests, &native.duplicates).await? {
+            native.answers[number] = Some(claim);
+        }
+        let granted = native.granted;
         self.aware.store(native.confirmed != Confirmed::Unneeded, Ordering::Relaxed);
         let ends = match native.confirmed {
-            Confirmed::Unneeded => return self.decide(requests, native.answers).await,
+            Confirmed::Unneeded => {
+                let answers = self.decide(requests, native.answers).await?;
+                self.batches.granted(granted, requests, &answers);
+                return Ok(answers);
+            }
             Confirmed::Ends(ends) => ends,
             Confirmed::Missing | Confirmed::Elsewhere => {
                 let keys: Vec<_> = requests.iter().map(Confirm).collect();
@@ -141,6 +164,7 @@ impl DedupeStore for RedisStore {
         for (answer, end) in answers.iter_mut().zip(ends) {
             *answer = end.unwrap_or(*answer);
         }
+        self.batches.granted(granted, requests, &answers);
         Ok(answers)
     }
 
@@ -169,7 +193,10 @@ impl DedupeStore for RedisStore {
     }
 
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
-        self.call(releases).await
+        let answers = self.call(releases).await?;
+        let released = releases.iter().zip(&answers).filter(|(_, answer)| **answer == Released::Released);
+        self.take_out(released.map(|(release, _)| &release.held)).await;
+        Ok(answers)
     }
 
     async fn inspect(&self, keys: &[StoreKey]) -> Result<Vec<Inspected>, StoreFault> {

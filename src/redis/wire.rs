@@ -256,9 +256,13 @@ fn held(held: &Held, call: &mut Cmd) {
     call.arg(held.owner.as_str()).arg(held.token);
 }
 
-/// At least 1: the server takes no expiry of 0.
 pub(super) fn retention(request: &impl Request) -> u64 {
-    millis(request.retention()).max(1)
+    at_least_one(request.retention())
+}
+
+/// In milliseconds; the server takes no expiry of 0.
+pub(super) fn at_least_one(retention: Duration) -> u64 {
+    millis(retention).max(1)
 }
 
 fn hex(fingerprint: Option<u64>) -> String {

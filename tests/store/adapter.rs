@@ -13,10 +13,25 @@ use oncewise::store::{
 };
 use redis::aio::MultiplexedConnection;
 
-/// Rewrites the deadline of a leased or free record to 0 and keeps its retention.
-const EXPIRE: &str = r"
+/// Takes an event that is not over out of its batch, of which nothing is left then but what is on its own.
+const ALONE: &str = r"
 local old = redis.pcall('GET', KEYS[1])
 if type(old) ~= 'string' then return 0 end
+local number, place = string.match(old, '^(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)([2-9]%d%d)$')
+local name = number and string.match(KEYS[1], '^(.-):{%d+}:') .. ':batch:' .. number
+local batch = number and redis.call('GET', name)
+local token, deadline, head, tails = string.match(batch or '', '^1[PS](%d+):(%d+):([%w._-]*):([%w._,-]*)$')
+if token then
+  local all = {}
+  for tail in string.gmatch(tails, '[^,]+') do all[#all + 1] = tail end
+  old = '1P' .. token .. ':' .. head .. all[place - 199] .. ':' .. deadline .. ':0:0:0::W:N:'
+  redis.call('SET', KEYS[1], old, 'KEEPTTL')
+  redis.call('SETRANGE', name, 1, 'S')
+end
+";
+
+/// Rewrites the deadline of a leased or free record to 0 and keeps its retention.
+const EXPIRE: &str = r"
 local before, after = string.match(old, '^([12][PF]%d+:[%w._-]*:)%d+(:%d+:%d+:%d+:%-?%d*:[WTS]:[NCA]:[%x:]*)$')
 if before then redis.call('SET', KEYS[1], before .. '0' .. after, 'KEEPTTL') end
 return 0";
@@ -27,6 +42,7 @@ pub(crate) struct Adapter {
     stores: Vec<RedisStore>,
     /// So is how an end is kept.
     layouts: &'static [Layout],
+    claims_together: bool,
     raw: Raw,
     corrupted: AtomicUsize,
 }
@@ -51,11 +67,23 @@ impl Adapter {
             let client = redis::Client::open(&**url).unwrap();
             raw.push(client.get_multiplexed_async_connection().await.unwrap());
         }
-        Self { stores: vec![store], layouts: &[Layout::Keys], raw: Raw(raw), corrupted: AtomicUsize::new(0) }
+        Self {
+            stores: vec![store],
+            layouts: &[Layout::Keys],
+            claims_together: false,
+            raw: Raw(raw),
+            corrupted: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn keeping(mut self, layouts: &'static [Layout]) -> Self {
         self.layouts = layouts;
+        self
+    }
+
+    /// Some of its stores claim events together.
+    pub(crate) fn claiming_together(mut self) -> Self {
+        self.claims_together = true;
         self
     }
 
@@ -85,11 +113,12 @@ impl Raw {
 #[async_trait]
 impl TestStore for Adapter {
     async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        self.raw.run(redis::cmd("EVAL").arg(EXPIRE).arg(1).arg(key.name())).await;
+        self.raw.run(redis::cmd("EVAL").arg(format!("{ALONE}{EXPIRE}")).arg(1).arg(key.name())).await;
         Ok(())
     }
 
     async fn lose(&self, key: &StoreKey) -> Result<(), StoreFault> {
+        self.raw.run(redis::cmd("EVAL").arg(ALONE).arg(1).arg(key.name())).await;
         self.raw.run(redis::cmd("DEL").arg(key.name())).await;
         // Without its key, what is left of it is an end in short.
         if let [Inspected::Known(known)] = &self.stores[0].inspect(std::slice::from_ref(key)).await?[..] {
@@ -97,6 +126,10 @@ impl TestStore for Adapter {
             assert_eq!(self.stores[0].forget(&[forget]).await?, [Forgotten::Forgotten]);
         }
         Ok(())
+    }
+
+    fn adds_the_lease(&self) -> bool {
+        self.claims_together
     }
 
     fn keeps_short(&self) -> bool {

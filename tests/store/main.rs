@@ -24,6 +24,7 @@ mod rights;
 mod sentinel;
 mod server;
 mod tls;
+mod together;
 
 use std::time::{Duration, Instant};
 
@@ -110,6 +111,22 @@ async fn workers_of_both_layouts_keep_the_contract_together() {
     let (_server, url) = server_of_the_contract().await;
     let [one, other] = [(); 2].map(|()| RedisStore::connect(&url, Duration::from_secs(5)).unwrap());
     let adapter = Adapter::new(one, &url).await.beside(other).keeping(&[Layout::Keys, Layout::Compact]);
+    conformance::run(&adapter, 0..200).await.unwrap();
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_with_claims_that_are_made_and_ended_together() {
+    let (_server, url) = server_of_the_contract().await;
+    let store = RedisStore::connect(&url, Duration::from_secs(5)).unwrap().always_together(None);
+    conformance::run(&Adapter::new(store, &url).await.claiming_together(), 0..400).await.unwrap();
+}
+
+#[tokio::test]
+async fn workers_that_claim_together_keep_the_contract_beside_others() {
+    let (_server, url) = server_of_the_contract().await;
+    let [one, other, short] = [(); 3].map(|()| RedisStore::connect(&url, Duration::from_secs(5)).unwrap());
+    let adapter = Adapter::new(one, &url).await.beside(other.always_together(None)).beside(short);
+    let adapter = adapter.claiming_together().keeping(&[Layout::Keys, Layout::Compact]);
     conformance::run(&adapter, 0..200).await.unwrap();
 }
 

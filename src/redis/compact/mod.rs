@@ -34,7 +34,7 @@ pub(super) enum Confirmed {
 /// Asks behind the claims of a batch whether ends are kept in short and, where that is known already, which.
 pub(super) fn write(commands: &mut Commands, requests: &[ClaimRequest], to: To) {
     let aware = match to {
-        To::One { aware } => aware,
+        To::One { aware, .. } => aware,
         To::Node { asking } => return write_signs(commands, requests, asking),
     };
     for prefix in prefixes(requests) {
@@ -84,7 +84,7 @@ pub(super) fn read<'a>(
     to: To,
 ) -> Result<Confirmed, Refusal> {
     let aware = match to {
-        To::One { aware } => aware,
+        To::One { aware, .. } => aware,
         To::Node { .. } => return read_signs(replies),
     };
     let mut signed = false;

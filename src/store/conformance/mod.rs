@@ -42,6 +42,12 @@ pub trait TestStore: DedupeStore {
     fn keeps_short(&self) -> bool {
         false
     }
+
+    /// Whether it remembers what was claimed for its lease longer, so that nothing has to be written under the key when
+    /// it ends.
+    fn adds_the_lease(&self) -> bool {
+        false
+    }
 }
 
 /// Where a store differs from the contract.
