@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use oncewise::redis::RedisStore;
 use oncewise::store::{
-    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Inspected, KnownState, OwnerFactory,
-    Release, Released, Renewal, Renewed, Run, StoreKey,
+    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, FaultKind, Inspected, KnownState,
+    OwnerFactory, Release, Released, Renewal, Renewed, Run, StoreKey,
 };
 use redis::AsyncCommands;
 
 use crate::proxy::Proxy;
 use crate::server::Server;
 use crate::{HOUR, PATIENCE, SOON, claim, completion, fails};
-use oncewise::store::FaultKind;
 
 const EVENTS: usize = 10;
 
@@ -212,7 +211,7 @@ async fn whoever_asks_for_one_of_them_meanwhile_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn one_of_them_may_be_renewed_given_back_or_forgotten() {
+async fn a_batch_of_which_one_was_renewed_ends_event_by_event() {
     let server = Server::start(&[]).await;
     let store = together(&server);
     let batch = requests("k", HOUR);
@@ -228,6 +227,17 @@ async fn one_of_them_may_be_renewed_given_back_or_forgotten() {
         fingerprint: None,
     };
     assert_eq!(store.renew(&[renewal]).await, Ok(vec![Renewed::Kept]));
+    assert_eq!(store.complete(&ends).await, Ok(vec![Completed::Recorded; EVENTS]));
+    all_are_done(&server, &batch).await;
+}
+
+#[tokio::test]
+async fn one_of_them_may_be_given_back() {
+    let server = Server::start(&[]).await;
+    let store = together(&server);
+    let batch = requests("k", HOUR);
+    let claims = store.claim(&batch).await.unwrap();
+    let ends = ends(&batch, &claims);
     let release = Release {
         held: ends[1].held.clone(),
         delay: Duration::ZERO,
@@ -244,6 +254,26 @@ async fn one_of_them_may_be_renewed_given_back_or_forgotten() {
     let end = Completion { retention: HOUR * 2, ..completion(again, grant.token, End::Done) };
     assert_eq!(store.complete(&[end]).await, Ok(vec![Completed::Recorded]));
     all_are_done(&server, &batch).await;
+}
+
+#[tokio::test]
+async fn duplicates_keep_a_batch_and_its_events_remembered() {
+    let server = Server::start(&[]).await;
+    let store = together(&server);
+    let batch = requests("k", Duration::from_secs(1));
+    store.complete(&ends(&batch, &store.claim(&batch).await.unwrap())).await.unwrap();
+    let longer = |request: ClaimRequest| ClaimRequest { retention: HOUR * 9, ..request };
+    let duplicates: Vec<ClaimRequest> = others(&batch).into_iter().map(longer).collect();
+    assert_eq!(store.claim(&duplicates).await, Ok(vec![Claim::Done; EVENTS]));
+    let mut raw = server.raw().await;
+    let [name] = &raw.keys::<_, Vec<String>>("oncewise:batch:*").await.unwrap()[..] else {
+        panic!("one batch")
+    };
+    let of_batch: u64 = raw.pttl(name).await.unwrap();
+    for request in &batch {
+        let of_event: u64 = raw.pttl(request.key.name()).await.unwrap();
+        assert!(of_event > 8 * 3_600_000 && of_event < of_batch, "{of_event} {of_batch}");
+    }
 }
 
 #[tokio::test]
