@@ -74,6 +74,8 @@ pub(super) struct Native {
     pub(super) elsewhere: Vec<Elsewhere>,
     /// Under which token new claims were granted, where one server has them all, and what they stand in.
     pub(super) granted: Option<(u64, Option<Batch>)>,
+    /// No key was new.
+    pub(super) nothing_new: bool,
     /// What may be a duplicate of what took effect.
     pub(super) duplicates: Vec<Duplicate>,
     /// The keys that were claimed in a batch which has turned out to be another's.
@@ -198,11 +200,13 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         replies.enumerate().filter(|(number, _)| !asking || number % 2 == 1).map(|(_, reply)| reply);
     let mut answers = Vec::with_capacity(requests.len());
     let (mut elsewhere, mut misplaced, mut duplicates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut nothing_new = true;
     // What comes after a request that the function decides has to see what that has changed.
     let mut undecided: HashSet<&StoreKey> = HashSet::new();
     for (request, reply) in requests.iter().zip(replies.by_ref()) {
         let answer = match reply {
             Reply::Nothing => {
+                nothing_new = false;
                 if !is_new {
                     misplaced.push(answers.len());
                 }
@@ -234,8 +238,8 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         answers.push(answer);
     }
     let confirmed = compact::read(replies, requests, sent.to)?;
-    let granted = matches!(sent.to, To::One { .. }).then_some((sent.token, sent.batch));
-    Ok(Native { answers, confirmed, elsewhere, granted, duplicates, misplaced })
+    let granted = matches!(sent.to, To::One { .. }).then_some((sent.token, sent.batch.filter(|_| is_new)));
+    Ok(Native { answers, confirmed, elsewhere, granted, nothing_new, duplicates, misplaced })
 }
 
 /// Whether what stands under a key says that the event took effect, or the batch that may say so.

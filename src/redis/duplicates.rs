@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::line::Line;
 use super::resp::{Commands, Reply};
-use super::together::{is_done, keep_longer, name_of};
+use super::together::{Batch, is_done, keep_longer, name_of};
 use super::wire::retention;
 use crate::store::{Claim, ClaimRequest};
 
@@ -20,8 +20,14 @@ pub(super) struct Duplicate {
 /// The name of each batch, and how long it has to be remembered.
 type Batches = BTreeMap<u64, (String, u64)>;
 
-/// Writes the commands: first about the batches, which have to outlive their keys.
-pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], duplicates: &[Duplicate]) -> Batches {
+/// Writes the commands: first about the batches, which have to outlive their keys. Nothing stands in an `empty` batch, which
+/// goes.
+pub(super) fn write(
+    line: &mut Line,
+    requests: &[ClaimRequest],
+    duplicates: &[Duplicate],
+    empty: Option<Batch>,
+) -> Batches {
     let mut batches = Batches::new();
     for Duplicate { number, batch } in duplicates {
         let Some(batch) = batch else { continue };
@@ -36,6 +42,9 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], duplicates: &[Du
     }
     for Duplicate { number, .. } in duplicates {
         prolong(commands, &requests[*number].key.name(), retention(&requests[*number]));
+    }
+    if let (Some(batch), Some(first)) = (empty, requests.first()) {
+        commands.command(&[b"DEL", batch.name(first.key.prefix()).as_bytes()]);
     }
     batches
 }

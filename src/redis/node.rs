@@ -91,10 +91,11 @@ impl Node {
         &self,
         requests: &[ClaimRequest],
         duplicates: &[Duplicate],
+        empty: Option<Batch>,
     ) -> Result<Vec<(usize, Claim)>, StoreFault> {
         self.lines
             .ask(
-                |line| duplicates::write(line, requests, duplicates),
+                |line| duplicates::write(line, requests, duplicates, empty),
                 |line, batches| duplicates::answers(line, duplicates, &batches),
             )
             .await

@@ -174,19 +174,23 @@ impl Servers {
             confirmed,
             elsewhere: Vec::new(),
             granted: None,
+            nothing_new: false,
             duplicates: Vec::new(),
             misplaced: Vec::new(),
         })
     }
 
-    /// Tells duplicates of what took effect, where that takes no function.
+    /// Tells duplicates of what took effect, where that takes no function, and takes away a batch that nothing stands in.
     pub(super) async fn tell(
         &self,
         requests: &[ClaimRequest],
         duplicates: &[Duplicate],
+        empty: Option<Batch>,
     ) -> Result<Vec<(usize, Claim)>, StoreFault> {
         match self {
-            Self::One(node) if !duplicates.is_empty() => node.tell(requests, duplicates).await,
+            Self::One(node) if !duplicates.is_empty() || empty.is_some() => {
+                node.tell(requests, duplicates, empty).await
+            }
             _ => Ok(Vec::new()),
         }
     }

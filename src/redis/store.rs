@@ -143,7 +143,8 @@ impl DedupeStore for RedisStore {
         let may_be_together = !aware && self.wait.is_none() && self.servers.hold_batches();
         let together = self.batches.number_for(requests).filter(|_| may_be_together);
         let mut native = self.servers.claims(requests, &self.tokens, aware, together).await?;
-        for (number, claim) in self.servers.tell(requests, &native.duplicates).await? {
+        let empty = native.granted.and_then(|(_, batch)| batch).filter(|_| native.nothing_new);
+        for (number, claim) in self.servers.tell(requests, &native.duplicates, empty).await? {
             native.answers[number] = Some(claim);
         }
         let granted = native.granted;
