@@ -49,18 +49,26 @@ impl Running {
         Self { call: Call::new(|| Arc::clone(job).handle(ctx.clone())), began, noted }
     }
 
-    /// Runs as far as it goes without waiting. The answer, if that was the end, is counted.
-    pub(crate) fn step(&mut self, cx: &mut task::Context<'_>, metrics: &HandlerMetrics) -> Poll<Attempt> {
-        self.call.step(cx).map(|answer| self.counted(answer, metrics))
+    /// Runs as far as it goes without waiting. The answer, if that was the end, is counted; and when that was.
+    pub(crate) fn step(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        metrics: &HandlerMetrics,
+    ) -> Poll<(Attempt, Instant)> {
+        self.call.step(cx).map(|answer| {
+            let now = Instant::now();
+            (self.counted(answer, metrics, now), now)
+        })
     }
 
     /// Runs to the end, or until the attempt has taken longer than `limit`, and counts it.
     pub(crate) async fn rest(mut self, limit: Duration, metrics: &HandlerMetrics) -> Attempt {
         let answer = self.call.within(limit, self.began).await;
-        self.counted(answer, metrics)
+        self.counted(answer, metrics, Instant::now())
     }
 
-    fn counted(&self, answer: Answer<Handled>, metrics: &HandlerMetrics) -> Attempt {
+    fn counted(&self, answer: Answer<Handled>, metrics: &HandlerMetrics, now: Instant) -> Attempt {
+        let took = now - self.began;
         let outcome = match &answer {
             Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
             Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
@@ -69,7 +77,7 @@ impl Running {
             Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
             Err(Broken::Panicked) => AttemptOutcome::Panicked,
         };
-        metrics.attempt(outcome, self.began.elapsed());
+        metrics.attempt(outcome, took);
         if let Some(ctx) = &self.noted {
             evidence::note(|| of_run(Happened::Returned, ctx, Some(outcome.as_str())));
         }
@@ -83,7 +91,7 @@ impl Running {
                 Attempt::Handled(_) => None,
                 Attempt::Failed(failed) => Some(failed.error.clone()),
             };
-            span.attempt(*ctx.outbox().trace(), ctx.attempt(), outcome, self.began.elapsed(), error);
+            span.attempt(*ctx.outbox().trace(), ctx.attempt(), outcome, took, error);
         }
         attempt
     }

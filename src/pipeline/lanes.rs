@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::quality::RandomState;
+
 use crate::{Record, config::Ordering};
 
 /// The waiting records of one partition.
@@ -13,7 +15,7 @@ use crate::{Record, config::Ordering};
 pub(crate) struct Lanes {
     ordering: Ordering,
     /// By the key of their records, for as long as one of these waits for its turn or is at work.
-    by_key: HashMap<Arc<[u8]>, Lane>,
+    by_key: HashMap<Arc<[u8]>, Lane, RandomState>,
     /// What waits in each lane behind the record whose turn it is. Lanes that are gone leave their numbers to others.
     waiting: Vec<Waiting>,
     unused: Vec<Lane>,
@@ -56,7 +58,7 @@ impl Lanes {
     pub(crate) fn new(ordering: Ordering) -> Self {
         Self {
             ordering,
-            by_key: HashMap::new(),
+            by_key: HashMap::default(),
             waiting: Vec::new(),
             unused: Vec::new(),
             ready: VecDeque::new(),

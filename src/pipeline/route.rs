@@ -102,11 +102,22 @@ impl ServiceRun {
 
     /// A record is settled, counted as its handler's or as nobody's. `now` in milliseconds since 1970.
     pub(crate) fn settled(&self, metrics: &HandlerMetrics, how: How, record: &Record, now: i64) {
-        let outcome = how.outcome();
+        self.all_settled(metrics, how, std::iter::once(record), now);
+    }
+
+    /// The same of several records with one handler.
+    pub(crate) fn all_settled<'a>(
+        &self,
+        metrics: &HandlerMetrics,
+        how: How,
+        records: impl Iterator<Item = &'a Record> + Clone,
+        now: i64,
+    ) {
         let live = self.replay.is_none();
-        metrics.settled(outcome, record.timestamp.filter(|_| live).map(|then| age_at(now, then)));
+        let age = |record: &Record| record.timestamp.filter(|_| live).map(|then| age_at(now, then));
+        metrics.settled(how.outcome(), records.clone().map(age));
         if let Some(told) = &self.told {
-            told(record, how);
+            records.for_each(|record| told(record, how));
         }
     }
 

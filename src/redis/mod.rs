@@ -2,7 +2,8 @@
 //!
 //! `functions.lua` and `ends.lua` hold the semantics and the record's format, `compact` what is kept in short. Most keys
 //! are new when claimed and still ours when completed: that goes by plain commands (`claims`, `completions`, `record`),
-//! each over a connection of its own (`lines`, `line`, `resp`), and asks the functions for the rest. Everything else
+//! each over a connection of its own (`lines`, `line`, `resp`), and asks the functions for the rest. Batches that are likely
+//! to end as a whole are written as one (`batches`, `together`), and duplicates told at once (`duplicates`). Everything else
 //! calls functions (`store`, `ending`, `wire`) over a connection that is shared (`connection`). `clock` is what is known of the
 //! server's time, `fault` says what errors mean for a worker, `report` what the server says about itself.
 //!

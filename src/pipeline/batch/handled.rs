@@ -66,11 +66,18 @@ async fn at_last(partition: Arc<Partition>, completion: Completion, over: Over) 
 
 fn settle_over(partition: &Partition, over: Vec<Over>) {
     let (service, now) = (&partition.topic.service, millis(partition.topic.service.clock.now()));
-    for Over { delivered, route, span, how, .. } in &over {
-        service.settled(partition.topic.metrics(route.as_deref()), *how, &delivered.record, now);
+    for Over { how, span, .. } in &over {
         if let Some(span) = span {
             span.end(how.outcome(), None);
         }
+    }
+    // Counters are shared by all threads, and most neighbours have the same handler and outcome.
+    let same = |one: &Over, other: &Over| {
+        one.how == other.how && one.route.as_ref().map(Arc::as_ptr) == other.route.as_ref().map(Arc::as_ptr)
+    };
+    for alike in over.chunk_by(same) {
+        let metrics = partition.topic.metrics(alike[0].route.as_deref());
+        service.all_settled(metrics, alike[0].how, alike.iter().map(|over| &*over.delivered.record), now);
     }
     partition.settled(over.into_iter().map(|Over { delivered, how, .. }| {
         (Settled::new(partition.epoch, delivered.record.offset, how), delivered)

@@ -9,6 +9,7 @@ mod handled;
 
 use std::{collections::HashSet, future::poll_fn, iter, mem::take, sync::Arc, task::Poll, time::Duration};
 
+use foldhash::fast::RandomState;
 use tokio::{task::coop::unconstrained, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -125,7 +126,7 @@ impl<'a> Batch<'a> {
     /// Decodes everything. Answers what is to be claimed: in order, no key twice.
     fn decode(&mut self, turns: Vec<Turn>) -> (Vec<Waiting>, Vec<ClaimRequest>) {
         let (mut events, mut requests) = (Vec::with_capacity(turns.len()), Vec::with_capacity(turns.len()));
-        let mut keys = HashSet::with_capacity(turns.len());
+        let mut keys = HashSet::with_capacity_and_hasher(turns.len(), RandomState::default());
         for (lane, Turn { lane: name, first, more }) in turns.into_iter().enumerate() {
             self.lanes.push(AtWork::new(name));
             for delivered in iter::once(first).chain(more) {
@@ -254,7 +255,16 @@ impl<'a> Batch<'a> {
         let step = poll_fn(|cx| Poll::Ready(running.step(cx, &event.route.metrics)));
         // What it may do at once must not depend on what its neighbours in the batch have done.
         let step = unconstrained(step).await;
-        self.now = Instant::now();
+        let step = match step {
+            Poll::Ready((attempt, ended)) => {
+                self.now = ended;
+                Poll::Ready(attempt)
+            }
+            Poll::Pending => {
+                self.now = Instant::now();
+                Poll::Pending
+            }
+        };
         self.heavy += u32::from(self.now - began > QUICK);
         let state = match step {
             Poll::Pending => {

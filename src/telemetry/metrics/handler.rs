@@ -36,13 +36,18 @@ impl HandlerMetrics {
         }))
     }
 
-    /// One record is settled. `age` is the time since the record's own timestamp; `None` where it has none, and in
+    /// Records are settled. An age is the time since the record's own timestamp; `None` where it has none, and in
     /// a replay, whose old records would drown the live ones.
-    pub fn settled(&self, outcome: Outcome, age: Option<Duration>) {
-        self.0.records.of(outcome).inc();
-        if let Some(age) = age {
-            self.0.end_to_end.observe(age.as_secs_f64());
+    pub fn settled(&self, outcome: Outcome, ages: impl IntoIterator<Item = Option<Duration>>) {
+        let (mut number, end_to_end) = (0, self.0.end_to_end.local());
+        for age in ages {
+            number += 1;
+            if let Some(age) = age {
+                end_to_end.observe(age.as_secs_f64());
+            }
         }
+        end_to_end.flush();
+        self.0.records.of(outcome).inc_by(number);
     }
 
     /// One call of the handler has ended after `took`.

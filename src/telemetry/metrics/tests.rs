@@ -125,7 +125,7 @@ fn totals_sum_over_topics_and_handlers_of_one_service_only() {
             (0..=times).for_each(|_| handler.settled(*outcome, None));
         }
     }
-    metrics.handler("orders", "orders.created", "write").settled(Outcome::Done, None);
+    metrics.handler("orders", "orders.created", "write").settled(Outcome::Done, [None]);
     metrics.service("orders").consumed("orders.created").inc();
 
     let totals = payments.totals();
@@ -185,7 +185,7 @@ fn in_flight_falls_back_when_the_accounts_go() {
 #[test]
 fn two_processes_in_one_test_share_nothing() {
     let (one, other) = (Metrics::new(), Metrics::new());
-    one.handler("payments", "orders.created", "charge").settled(Outcome::Done, None);
+    one.handler("payments", "orders.created", "charge").settled(Outcome::Done, [None]);
     assert_eq!(other.service("payments").totals().done, 0);
     assert_eq!(one.clone().service("payments").totals().done, 1);
 }
