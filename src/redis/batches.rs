@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::together::{Batch, PLACES, Whole, are_alike, number};
+use super::together::{Batch, Numbers, PLACES, Whole, are_alike};
 use crate::store::{Claim, ClaimRequest, Completion, End, Held, Layout, StoreKey};
 
 /// Fewer events are not worth a record of their own.
@@ -30,8 +30,7 @@ pub(super) struct Batches {
     in_a_row: AtomicU32,
     /// Events are always claimed together, however few they are and whatever becomes of them.
     always: bool,
-    /// Always the same, instead of one that nobody else has.
-    number: Option<u64>,
+    numbers: Numbers,
 }
 
 /// The claims that were granted under one token, and have neither ended nor been given back.
@@ -41,7 +40,7 @@ struct UnderWay {
     /// Where they stand, if they were claimed together.
     batch: Option<Batch>,
     /// In their order, and for how long they are remembered.
-    keys: Vec<(StoreKey, Duration)>,
+    keys: VecDeque<(StoreKey, Duration)>,
     /// The place of the last of them.
     last: usize,
     /// Some have ended, or were given back.
@@ -52,15 +51,16 @@ impl Batches {
     /// For tests of what together means.
     #[cfg(feature = "testing")]
     pub(super) fn always(number: Option<u64>) -> Self {
-        Self { always: true, number, ..Self::default() }
+        let numbers = number.map_or(Numbers::Drawn, Numbers::Always);
+        Self { always: true, numbers, ..Self::default() }
     }
 
-    /// The number of the batch in which these are to be claimed together; `None` where they are not.
-    pub(super) fn number_for(&self, requests: &[ClaimRequest]) -> Option<u64> {
+    /// Where the number of the batch comes from in which these are to be claimed together; `None` where they are not.
+    pub(super) fn numbers_for(&self, requests: &[ClaimRequest]) -> Option<Numbers> {
         let enough =
             self.always || requests.len() >= FEW && self.in_a_row.load(Ordering::Relaxed) >= IN_A_ROW;
         let suit = enough && requests.len() <= PLACES && are_alike(requests);
-        suit.then(|| self.number.unwrap_or_else(number))
+        suit.then_some(self.numbers)
     }
 
     /// Takes note of what was granted under this token.
@@ -79,7 +79,7 @@ impl Batches {
                 (request.key.clone(), request.retention)
             })
         });
-        let keys: Vec<(StoreKey, Duration)> = granted.collect();
+        let keys: VecDeque<(StoreKey, Duration)> = granted.collect();
         if keys.is_empty() || batch.is_none() && keys.len() < FEW {
             return;
         }
@@ -119,26 +119,27 @@ impl Batches {
         found.collect()
     }
 
-    /// Takes note of what has ended, or was given back, under which token. Answers the batches of which nothing is left.
-    pub(super) fn over<'a>(&self, over: impl Iterator<Item = &'a Held> + Clone) -> Vec<Batch> {
+    /// Takes note of what has ended, or was given back. The records of batches stay until nobody remembers their events:
+    /// a server that has lost what came last may have events in them that had ended by themselves.
+    pub(super) fn over<'a>(&self, over: impl Iterator<Item = &'a Held> + Clone) {
         let mut under_way = self.lock();
-        let known = |held: &Held| under_way.iter().position(|batch| batch.token == held.token);
-        let Some(first) = over.clone().next().and_then(known) else { return Vec::new() };
-        if under_way[first].is_all_of(over.clone()) {
+        if under_way.iter().any(|batch| batch.is_all_of(over.clone())) {
             self.in_a_row.fetch_add(1, Ordering::Relaxed);
-            return under_way.remove(first).and_then(|batch| batch.batch).into_iter().collect();
+        } else if over.clone().any(|held| under_way.iter().any(|batch| batch.token == held.token)) {
+            self.in_a_row.store(0, Ordering::Relaxed);
         }
-        self.in_a_row.store(0, Ordering::Relaxed);
-        let mut empty = Vec::new();
         for held in over {
             let Some(at) = under_way.iter().position(|batch| batch.token == held.token) else { continue };
             under_way[at].is_split = true;
-            under_way[at].keys.retain(|(key, _)| *key != held.key);
-            if under_way[at].keys.is_empty() {
-                empty.extend(under_way.remove(at).and_then(|batch| batch.batch));
+            // As a rule it is the first.
+            let keys = &mut under_way[at].keys;
+            if let Some(place) = keys.iter().position(|(key, _)| *key == held.key) {
+                keys.remove(place);
+            }
+            if keys.is_empty() {
+                under_way.remove(at);
             }
         }
-        empty
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<UnderWay>> {

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use super::cluster::Elsewhere;
 use super::compact::{self, Confirmed};
+use super::completions::Amend;
 use super::duplicates::Duplicate;
 use super::fault::redirect_of;
 use super::line::{Line, time};
 use super::record::{Fresh, Hex, Record, differ, read};
 use super::resp::Reply;
-use super::together::Batch;
+use super::together::{Batch, Numbers};
 use super::wire::at_least_one;
 use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, StoreKey, millis};
 
@@ -28,12 +29,15 @@ use crate::store::{Claim, ClaimRequest, End, Grant, LEASE_MARGIN, StoreKey, mill
 /// is not noticed, and for rounding.
 const UNCERTAIN_US: u64 = LEASE_MARGIN.as_micros() as u64 - 10_000;
 
+/// So long it is remembered of an event that it was claimed by mistake: its claim is made again at once.
+const MISPLACED_MS: u64 = 60_000;
+
 /// Whom a batch is sent to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum To {
     /// To a server that has all keys. `aware` says that ends are known to be kept in short, `together` that they are
-    /// to stand in the batch of this number.
-    One { aware: bool, together: Option<u64> },
+    /// to stand in a batch.
+    One { aware: bool, together: Option<Numbers> },
     /// To a node of a cluster; with `asking`, for keys of slots that are moving to it.
     Node { asking: bool },
 }
@@ -78,8 +82,8 @@ pub(super) struct Native {
     pub(super) nothing_new: bool,
     /// What may be a duplicate of what took effect.
     pub(super) duplicates: Vec<Duplicate>,
-    /// The keys that were claimed in a batch which has turned out to be another's.
-    pub(super) misplaced: Vec<usize>,
+    /// What was claimed in a batch which has turned out to be another's, made free again where it still stands so.
+    pub(super) misplaced: Vec<Amend>,
 }
 
 /// Why there are no answers: the error of the server.
@@ -112,9 +116,12 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens,
     let mut fresh = Fresh::new(token, 0);
     let mut keep = Keep::after("$2\r\nNX\r\n$3\r\nGET\r\n");
     commands.reserve(requests.len() * 256);
-    if let To::One { together: Some(number), .. } = to {
+    if let To::One { together: Some(numbers), .. } = to {
         let deadline_ms = least_us / 1_000 + requests.first().map_or(0, |first| millis(first.lease));
-        let batch = Batch::begin(number, requests, token, deadline_ms, commands);
+        // What is left on its way of an attempt before must not come into this batch: each has a number of its own. All of
+        // it is written, or nothing.
+        commands.command(&[b"MULTI"]);
+        let batch = Batch::begin(numbers.next(), requests, token, deadline_ms, commands);
         for (place, request) in requests.iter().enumerate() {
             commands.begin_with(b"*7\r\n$3\r\nSET\r\n");
             commands.word(request.key.name_len(), |bytes| request.key.write_name(bytes));
@@ -123,6 +130,7 @@ pub(super) fn write(line: &mut Line, requests: &[ClaimRequest], tokens: &Tokens,
             // Its end is not written here, and comes before the lease has run out.
             commands.raw(keep.words(request.retention + request.lease));
         }
+        commands.command(&[b"EXEC"]);
         compact::write(commands, requests, to);
         return Sent { token, at, certain, to, batch: Some(batch) };
     }
@@ -189,15 +197,29 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         takeovers: 0,
         first_failure_ms: None,
     }));
-    let is_new = match sent.batch.and_then(|_| replies.next()) {
+    let asking = sent.to.is_asking();
+    let mut queued = None;
+    if sent.batch.is_some() {
+        // Behind what says that it is queued comes what all of it has done.
+        let refused = replies.by_ref().take(requests.len() + 2).find_map(|reply| match reply {
+            Reply::Error(error) => Some(Refusal(error.to_vec())),
+            _ => None,
+        });
+        queued = match (refused, replies.next()) {
+            (None, Some(Reply::Array(elements))) => Some(elements),
+            (Some(refusal), _) => return Err(refusal),
+            (None, Some(Reply::Error(error))) => return Err(Refusal(error.to_vec())),
+            _ => return Err(Refusal(b"ERR a transaction without an answer".to_vec())),
+        };
+    }
+    let is_new = match queued.as_mut().and_then(Iterator::next) {
         Some(Reply::Error(error)) => return Err(Refusal(error.to_vec())),
         Some(Reply::Nothing) => false,
         _ => true,
     };
     let granted = granted.filter(|_| is_new);
-    let asking = sent.to.is_asking();
-    let mut replies =
-        replies.enumerate().filter(|(number, _)| !asking || number % 2 == 1).map(|(_, reply)| reply);
+    let plain = replies.enumerate().filter(|(number, _)| !asking || number % 2 == 1).map(|(_, reply)| reply);
+    let mut replies = queued.into_iter().flatten().chain(plain);
     let mut answers = Vec::with_capacity(requests.len());
     let (mut elsewhere, mut misplaced, mut duplicates) = (Vec::new(), Vec::new(), Vec::new());
     let mut nothing_new = true;
@@ -207,8 +229,13 @@ pub(super) fn answers(line: &mut Line, requests: &[ClaimRequest], sent: Sent) ->
         let answer = match reply {
             Reply::Nothing => {
                 nothing_new = false;
-                if !is_new {
-                    misplaced.push(answers.len());
+                if let Some(batch) = sent.batch.filter(|_| !is_new) {
+                    misplaced.push(Amend {
+                        key: request.key.clone(),
+                        written: batch.value(answers.len()).to_string().into_bytes(),
+                        right: free(sent.token),
+                        keep: MISPLACED_MS,
+                    });
                 }
                 granted
             }
@@ -250,6 +277,11 @@ fn may_be_done(old: &[u8]) -> Option<Option<u64>> {
         Record::Ended(ended) => (ended.end == End::Done).then_some(None),
         _ => None,
     }
+}
+
+/// The record of an event that anybody may claim.
+fn free(token: u64) -> Vec<u8> {
+    format!("1F{token}::0:0:0:0::W:N:").into_bytes()
 }
 
 /// The answer to a claim of a key that is known; `None` when more has to be asked.

@@ -157,9 +157,10 @@ fn each<'a>(
         let old = before.map(|stands| &stands.right[..]).or(seen);
         let (answer, right) = match old {
             Some(old) if is_in(old, completion, batches) => (Completed::Recorded, written.clone()),
-            // In which batch is not known here: the function finds what was written now, and answers by that.
+            // In which batch is not known here. It is put back, for the function to answer.
             Some(old) if matches!(read(old), Record::InBatch(_)) => {
                 native.answers.push(None);
+                keys.insert(key, Stands { right: old.to_vec(), keep: retention(completion), written });
                 continue;
             }
             old => settle(old, completion, &written),

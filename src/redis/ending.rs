@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 
-use ::redis::Pipeline;
-
 use super::compact::Contest;
 use super::fault::fault_of;
 use super::store::RedisStore;
 use super::wire::Call;
-use crate::store::{Completed, Completion, End, Held, StoreFault, StoreKey};
+use crate::store::{Completed, Completion, End, StoreFault, StoreKey};
 
 impl RedisStore {
     /// Asks the function for the answers that are missing.
@@ -40,20 +38,8 @@ impl RedisStore {
         }
         let answers = self.complete_each(completions).await?;
         let recorded = completions.iter().zip(&answers).filter(|(_, answer)| **answer == Completed::Recorded);
-        self.take_out(recorded.map(|(completion, _)| &completion.held)).await;
+        self.batches.over(recorded.map(|(completion, _)| &completion.held));
         Ok(answers)
-    }
-
-    /// These claims have records of their own now. What was written of batches of which nothing else is left goes.
-    pub(super) async fn take_out<'a>(&self, held: impl Iterator<Item = &'a Held> + Clone) {
-        let empty = self.batches.over(held.clone());
-        let Some(first) = held.clone().next().filter(|_| !empty.is_empty()) else { return };
-        let names: Vec<String> = empty.iter().map(|batch| batch.name(first.key.prefix())).collect();
-        let mut forget = Pipeline::with_capacity(1);
-        forget.del(&names);
-        if let Err(fault) = self.servers.query::<(u64,)>(&names[0], &forget).await {
-            tracing::debug!(%fault, "batches that are over stay until their time has come");
-        }
     }
 
     async fn complete_each(&self, completions: &[Completion]) -> Result<Vec<Completed>, StoreFault> {

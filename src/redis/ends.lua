@@ -64,7 +64,7 @@ local function complete(keys, argv, short)
     elseif not old or written[key] then
       old = redis.pcall('GET', key)
     end
-    old = meant(key, old)
+    old = meant(call, key, old)
     local ours = (hop == '0' and '1P' or '2P') .. token .. ':' .. argv[at] .. ':'
     local reply, known = 'C', ''
     if not old then
@@ -138,7 +138,7 @@ local function confirm(keys, argv)
   for i = 1, #keys do
     local rest, left, page, number = remembered(call, keys[i])
     if rest then prolong(call, keys[i], argv[i], rest, left, page, number) end
-    local old = rest and meant(keys[i], checked(redis.pcall('GET', keys[i])))
+    local old = rest and meant(call, keys[i], checked(redis.pcall('GET', keys[i])))
     local is_open = old and opened(old)
     if is_open then redis.call('DEL', keys[i]) end
     -- What ended with a key of its own, or is foreign, is told by that.

@@ -57,6 +57,11 @@ pub(super) fn redirect_of(error: &[u8]) -> Option<Redirect> {
     redirect::read(&code, &text)
 }
 
+/// Whether the server says that a function is missing.
+pub(super) fn lacks_functions(error: &[u8]) -> bool {
+    parts(error).1.contains("Function not found")
+}
+
 /// Whether the server knows no such command: it is older than we need, or none of ours.
 pub(super) fn is_unknown_command(error: &RedisError) -> bool {
     from_server(error).is_some_and(|(_, text)| text.contains("unknown command"))

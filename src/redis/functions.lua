@@ -37,7 +37,7 @@
 
 local OPEN = '^1([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%x*)$'
 local SENT_ON = '^2([PF])(%d+):([%w._-]*):(%d+):(%d+):(%d+):(%d+):(%-?%d*):([WTS]):([NCA]):(%x*):(%d+)$'
-local COLON, SPLIT = 58, 83
+local COLON = 58
 
 -- One clock for all workers: the server's. The token comes from it too, so that it grows even across a lost record.
 local function now()
@@ -70,28 +70,40 @@ end
 
 local BATCHED = '^(%d+)([2-9]%d%d)$'
 
+-- What a batch says for its events, read once in a call; nil when there is none.
+local function batch_of(call, key, number)
+  local known = call.batches[number]
+  if known then return known end
+  local name = string.match(key, '^(.-):{%d+}:') .. ':batch:' .. number
+  local value = redis.call('GET', name) or ''
+  local done = string.match(value, '^1D(%d+)$')
+  local state, token, deadline, head, tails = string.match(value, '^1([PS])(%d+):(%d+):([%w._-]*):([%w._,-]*)$')
+  if not done and not state then return nil end
+  known = { name = name, done = done, whole = state == 'P', token = token, deadline = deadline, head = head, tails = {} }
+  for tail in string.gmatch(tails or '', '[^,]+') do known.tails[#known.tails + 1] = tail end
+  call.batches[number] = known
+  return known
+end
+
 -- The record that a value under a key stands for. `looks` says that nothing may be changed; otherwise a member of a batch
 -- is on its own from now on: what has ended gets its own record, and the others of what has not will end one by one.
-local function meant(key, value, looks)
+local function meant(call, key, value, looks)
   if type(value) ~= 'string' or #value ~= 19 then return value end
   local number, place = string.match(value, BATCHED)
-  if not number then return value end
-  local name = string.match(key, '^(.-):{%d+}:') .. ':batch:' .. number
-  local batch = redis.call('GET', name) or ''
-  local token = string.match(batch, '^1D(%d+)$')
-  if token then
-    local done = token .. '001'
+  local batch = number and batch_of(call, key, number)
+  if not batch then return value end
+  if batch.done then
+    local done = batch.done .. '001'
     if not looks then redis.call('SET', key, done, 'KEEPTTL') end
     return done
   end
-  local under, deadline, head, tails = string.match(batch, '^1[PS](%d+):(%d+):([%w._-]*):([%w._,-]*)$')
-  if not under then return value end
-  local at = 1
-  for _ = 201, tonumber(place) do at = (string.find(tails, ',', at, true) or #tails) + 1 end
-  local tail = string.match(tails, '^[^,]+', at)
+  local tail = batch.tails[place - 199]
   if not tail then return value end
-  if not looks and string.byte(batch, 2) ~= SPLIT then redis.call('SETRANGE', name, 1, 'S') end
-  return open('P', under, head .. tail, deadline, '0', '0', '0', '', 'W', 'N', '', '0')
+  if not looks and batch.whole then
+    redis.call('SETRANGE', batch.name, 1, 'S')
+    batch.whole = false
+  end
+  return open('P', batch.token, batch.head .. tail, batch.deadline, '0', '0', '0', '', 'W', 'N', '', '0')
 end
 
 local function grant(how, token, attempts, takeovers, first)
@@ -207,7 +219,7 @@ local function claim(keys, argv)
     end
     local old = redis.pcall('SET', key, fresh, 'NX', 'GET', 'PX', keep)
     if old then
-      local reply = claim_known(key, meant(key, checked(old)), us, ms, owner, lease, keep, argv[at + 3], print, hop)
+      local reply = claim_known(key, meant(call, key, checked(old)), us, ms, owner, lease, keep, argv[at + 3], print, hop)
       replies[i] = string.find(reply, '^[WTS]') and settled(call, key, keep, hop) or reply
     else
       replies[i] = settled(call, key, keep, hop) or won
@@ -225,7 +237,7 @@ local function renew(keys, argv)
     local key, at = keys[i], i * 9 - 8
     local owner, token, lease, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
     local attempts, first, run, print = argv[at + 4], argv[at + 5], argv[at + 6], argv[at + 7]
-    local old = meant(key, checked(redis.pcall('GET', key)))
+    local old = meant(call, key, checked(redis.pcall('GET', key)))
     if not old and remembered(call, key) then
       replies[i] = 'Z'
     elseif not old then
@@ -256,7 +268,7 @@ local function release(keys, argv)
   for i = 1, #keys do
     local key, at = keys[i], i * 7 - 6
     local owner, token, delay, keep = argv[at], argv[at + 1], argv[at + 2], argv[at + 3]
-    local old = meant(key, checked(redis.pcall('GET', key)))
+    local old = meant(call, key, checked(redis.pcall('GET', key)))
     if not old then
       replies[i] = remembered(call, key) and 'Z' or 'N'
     else
@@ -282,7 +294,7 @@ local function inspect(keys)
   local _, ms = now()
   local call, replies = begin(ms), {}
   for i = 1, #keys do
-    local old = meant(keys[i], checked(redis.pcall('GET', keys[i])), true)
+    local old = meant(call, keys[i], checked(redis.pcall('GET', keys[i])), true)
     local state, token, owner, deadline, attempts, takeovers, _, first, print, hop
     if old then state, token, owner, deadline, attempts, takeovers, _, first, _, _, print, hop = opened(old) end
     if old and not state then
@@ -310,7 +322,7 @@ local function forget(keys, argv)
   local _, ms = now()
   local call, replies = begin(ms), {}
   for i = 1, #keys do
-    local old = meant(keys[i], checked(redis.pcall('GET', keys[i])))
+    local old = meant(call, keys[i], checked(redis.pcall('GET', keys[i])))
     local state, deadline
     if old then state, _, _, deadline = opened(old) end
     if not old then

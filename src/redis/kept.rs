@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::cluster::{Outcome, Visit};
 use super::compact::Shorten;
-use super::fault::{fault_of, redirect_of};
+use super::fault::{fault_of, lacks_functions, redirect_of};
 use super::line::Line;
 use super::redirect::Redirect;
 use super::resp::Reply;
@@ -141,8 +141,7 @@ pub(super) fn answers(
 }
 
 fn refusal(error: &[u8]) -> Refusal {
-    let said = String::from_utf8_lossy(error);
-    if said.contains("Function not found") { Refusal::NoFunctions } else { Refusal::Said(error.to_vec()) }
+    if lacks_functions(error) { Refusal::NoFunctions } else { Refusal::Said(error.to_vec()) }
 }
 
 impl Refusal {

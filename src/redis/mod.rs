@@ -16,7 +16,7 @@
 //!
 //! ```text
 //! ACL SETUSER worker on >password resetkeys ~oncewise:* resetchannels nocommands
-//!     +multi +time +info +fcall +get +set +del +mget +getrange +setrange +pexpire +pttl +hgetall +hset +hsetnx +hdel
+//!     +multi +exec +time +info +fcall +get +set +del +mget +getrange +setrange +pexpire +pttl +hgetall +hset +hsetnx +hdel
 //! ```
 //!
 //! `~oncewise:*` is `dedupe.prefix`; besides, `+exists +asking +cluster|slots` on every node of a cluster, `+role` where

@@ -10,7 +10,7 @@ use super::cluster::{Elsewhere, Outcome, Visit};
 use super::completions;
 use super::connection::{Connection, TIMEOUTS_IN_A_ROW, Trouble};
 use super::duplicates::{self, Duplicate};
-use super::fault::fault_of;
+use super::fault::{fault_of, lacks_functions};
 use super::kept::{self, Wait};
 use super::lines::Lines;
 use super::place::Place;
@@ -78,11 +78,7 @@ impl Node {
             }
             to = to.apart();
             // Nothing must look as if it stood in the batch of somebody else.
-            let mut undo = Pipeline::with_capacity(1);
-            let keys: Vec<Vec<u8>> =
-                native.misplaced.iter().map(|number| requests[*number].key.name()).collect();
-            undo.del(keys);
-            self.calls.query::<(u64,)>(&undo).await?;
+            self.call(Lane::Calls, &native.misplaced).await?;
         }
     }
 
@@ -103,12 +99,18 @@ impl Node {
 
     /// Ends a batch as a whole; whether that could be.
     pub(super) async fn end(&self, whole: &Whole) -> Result<bool, StoreFault> {
-        self.lines
-            .ask(
-                |line| whole.write(&mut line.commands),
-                |line, ()| Whole::has_ended(line.replies.all().next()),
-            )
-            .await
+        let ended = self.lines.ask(
+            |line| whole.write(&mut line.commands),
+            |line, ()| {
+                let without_functions = line.replies.errors().any(lacks_functions);
+                (Whole::has_ended(line.replies.all().next()), without_functions)
+            },
+        );
+        let (has_ended, without_functions) = ended.await?;
+        if without_functions {
+            self.calls.load_functions().await?;
+        }
+        Ok(has_ended)
     }
 
     /// Completions by plain commands.

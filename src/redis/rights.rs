@@ -8,14 +8,16 @@ use tokio::time::timeout;
 use super::line::Line;
 use super::resp::Reply;
 use super::target::Target;
+use super::together::name_of;
 use crate::store::StoreFault;
 
 /// What the store needs of every server, and what follows the command where it is looked at.
-const ALWAYS: [(&str, &[&str]); 15] = [
+const ALWAYS: [(&str, &[&str]); 16] = [
     ("time", &[]),
     ("info", &[]),
     ("fcall", &["oncewise_v2_revision", "0"]),
     ("get", &[KEY]),
+    ("get", &[BATCH]),
     ("set", &[KEY, "v"]),
     ("del", &[KEY]),
     ("mget", &[KEY]),
@@ -37,6 +39,8 @@ const WAIT: [(&str, &[&str]); 1] = [("wait", &["0", "1"])];
 
 /// Stands for the key that is looked at.
 const KEY: &str = "<key>";
+/// Stands for the record of a batch.
+const BATCH: &str = "<batch>";
 
 /// The rights that a store needs.
 #[derive(Debug, Clone)]
@@ -72,24 +76,33 @@ impl Rights {
     /// The rules that have to be added for the user.
     async fn missing(&self, target: &Target) -> Result<Vec<String>, StoreFault> {
         let mut line = Line::open(target).await?;
+        // With nothing queued, that is all it can be refused for.
+        line.say(&[b"EXEC"], target).await?;
+        let names_it = |error: &[u8]| String::from_utf8_lossy(error).contains("NOPERM");
+        let mut missing: Vec<String> =
+            line.replies.errors().filter(|error| names_it(error)).map(|_| "+exec".to_owned()).collect();
         // Without it the commands would not be queued but run.
         line.say(&[b"MULTI"], target).await?;
         if denied(&line).next().is_some() {
-            return Ok(vec!["+multi".to_owned()]);
+            missing.push("+multi".to_owned());
+            return Ok(missing);
         }
         if let Some(Reply::Error(_)) = line.replies.all().last() {
             // It says why when it is asked for something.
             return Ok(Vec::new());
         }
-        let key = format!("{}:{{0}}:rights", self.prefix);
+        let (key, batch) = (format!("{}:{{0}}:rights", self.prefix), name_of(&self.prefix, 0));
         line.commands.clear();
         for (command, arguments) in &self.commands {
             let words = command.split('|').chain(arguments.iter().copied());
-            let words = words.map(|word| if word == KEY { &key[..] } else { word });
+            let words = words.map(|word| match word {
+                KEY => &key[..],
+                BATCH => &batch[..],
+                word => word,
+            });
             line.commands.command(&words.map(str::as_bytes).collect::<Vec<_>>());
         }
         line.send(target).await?;
-        let mut missing: Vec<String> = Vec::new();
         for (number, said) in denied(&line) {
             let rule = match said.contains("key") && !said.contains("command") {
                 true => format!("~{}:*", self.prefix),

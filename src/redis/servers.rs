@@ -17,7 +17,7 @@ use super::kept::Wait;
 use super::node::{Lane, Node};
 use super::redirect::Redirect;
 use super::report;
-use super::together::{Batch, Whole};
+use super::together::{Batch, Numbers, Whole};
 use super::wire::Call;
 use crate::store::{
     Claim, ClaimRequest, Completed, Completion, Keyed, Renewal, Renewed, StoreFault, StoreReport,
@@ -139,7 +139,7 @@ impl Servers {
         requests: &[ClaimRequest],
         tokens: &Tokens,
         aware: bool,
-        together: Option<u64>,
+        together: Option<Numbers>,
     ) -> Result<claims::Native, StoreFault> {
         let cluster = match self {
             Self::One(node) => {

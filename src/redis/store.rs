@@ -141,7 +141,7 @@ impl DedupeStore for RedisStore {
         }
         let aware = self.aware.load(Ordering::Relaxed);
         let may_be_together = !aware && self.wait.is_none() && self.servers.hold_batches();
-        let together = self.batches.number_for(requests).filter(|_| may_be_together);
+        let together = self.batches.numbers_for(requests).filter(|_| may_be_together);
         let mut native = self.servers.claims(requests, &self.tokens, aware, together).await?;
         let empty = native.granted.and_then(|(_, batch)| batch).filter(|_| native.nothing_new);
         for (number, claim) in self.servers.tell(requests, &native.duplicates, empty).await? {
@@ -196,7 +196,7 @@ impl DedupeStore for RedisStore {
     async fn release(&self, releases: &[Release]) -> Result<Vec<Released>, StoreFault> {
         let answers = self.call(releases).await?;
         let released = releases.iter().zip(&answers).filter(|(_, answer)| **answer == Released::Released);
-        self.take_out(released.map(|(release, _)| &release.held)).await;
+        self.batches.over(released.map(|(release, _)| &release.held));
         Ok(answers)
     }
 

@@ -23,9 +23,25 @@ pub(super) struct Batch {
     keep: u64,
 }
 
-/// The number of a batch. Nobody else is likely to draw it, and who does is told.
-pub(super) fn number() -> u64 {
-    rand::random_range(NUMBERS)
+/// Where the numbers of batches come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// Nobody else is likely to draw the same, and who does is told.
+    #[default]
+    Drawn,
+    /// For tests: always this one.
+    #[cfg(feature = "testing")]
+    Always(u64),
+}
+
+impl Numbers {
+    pub(super) fn next(self) -> u64 {
+        match self {
+            Self::Drawn => rand::random_range(NUMBERS),
+            #[cfg(feature = "testing")]
+            Self::Always(number) => number,
+        }
+    }
 }
 
 /// Whether these differ in nothing but their keys, their retentions and the last part of their owners, and may be

@@ -9,7 +9,7 @@ use crate::server::Server;
 use crate::{PATIENCE, claim, fails, is_won, request};
 
 /// As in the guide.
-const LEAST: &str = "+multi +time +info +fcall +get +set +del +mget +getrange +setrange +pexpire +pttl +hgetall +hset \
+const LEAST: &str = "+multi +exec +time +info +fcall +get +set +del +mget +getrange +setrange +pexpire +pttl +hgetall +hset \
                      +hsetnx +hdel";
 const LOADING: &str = "+function|list +function|load";
 
@@ -50,6 +50,7 @@ async fn a_user_with_the_least_rights_can_do_everything() {
     // The keys of the suite have a prefix of their own; its back doors use the server's own user.
     user(&server, "worker", &["~conformance:*"]).await;
     let adapter = Adapter::new(as_user(&server, "worker"), &server.url()).await;
+    let adapter = adapter.beside(as_user(&server, "worker").always_together(None)).claiming_together();
     conformance::run(&adapter.keeping(&[Layout::Keys, Layout::Compact]), 0..50).await.unwrap();
 }
 

@@ -1,5 +1,7 @@
 //! Events that are claimed in one batch and end with it: what may happen to one of them, or to all, in between.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use oncewise::redis::RedisStore;
@@ -8,6 +10,10 @@ use oncewise::store::{
     OwnerFactory, Release, Released, Renewal, Renewed, Run, StoreKey,
 };
 use redis::AsyncCommands;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::proxy::Proxy;
 use crate::server::Server;
@@ -17,6 +23,10 @@ const EVENTS: usize = 10;
 
 /// Claims of events of one partition, each of its own owner.
 fn requests(names: &str, lease: Duration) -> Vec<ClaimRequest> {
+    many(EVENTS, names, lease)
+}
+
+fn many(events: usize, names: &str, lease: Duration) -> Vec<ClaimRequest> {
     let owners = OwnerFactory::new().partition(1, "topic", 0);
     let request = |number: usize| ClaimRequest {
         key: StoreKey::new("oncewise", "group", "handler", format!("{names} {number}")),
@@ -27,7 +37,7 @@ fn requests(names: &str, lease: Duration) -> Vec<ClaimRequest> {
         fingerprint: None,
         hop: 0,
     };
-    (0..EVENTS).map(request).collect()
+    (0..events).map(request).collect()
 }
 
 /// The same events, as somebody else meets them.
@@ -277,18 +287,16 @@ async fn duplicates_keep_a_batch_and_its_events_remembered() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_batch_whose_events_have_records_of_their_own() {
+async fn nothing_is_left_of_a_batch_in_which_nothing_stands() {
     let server = Server::start(&[]).await;
     let store = together(&server);
     let batch = requests("k", HOUR);
-    let ends = ends(&batch, &store.claim(&batch).await.unwrap());
-    let size = async || -> usize { redis::cmd("DBSIZE").query_async(&mut server.raw().await).await.unwrap() };
-    assert_eq!(size().await, EVENTS + 1);
-    for some in ends.chunks(3) {
-        assert_eq!(store.complete(some).await, Ok(vec![Completed::Recorded; some.len()]));
+    store.complete(&ends(&batch, &store.claim(&batch).await.unwrap())).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(store.claim(&others(&batch)).await, Ok(vec![Claim::Done; EVENTS]));
     }
-    assert_eq!(size().await, EVENTS);
-    all_are_done(&server, &batch).await;
+    let size: usize = redis::cmd("DBSIZE").query_async(&mut server.raw().await).await.unwrap();
+    assert_eq!(size, EVENTS + 1);
 }
 
 #[tokio::test]
@@ -352,4 +360,166 @@ async fn an_event_whose_batch_is_gone_is_nobodys_to_judge() {
     let names: Vec<String> = raw.keys("oncewise:batch:*").await.unwrap();
     let _: () = raw.del(&names).await.unwrap();
     assert_eq!(store.claim(&others(&batch)).await, Ok(vec![Claim::Foreign; EVENTS]));
+}
+
+#[tokio::test]
+async fn claims_of_a_batch_are_all_made_or_none() {
+    let server = Server::start(&[]).await;
+    let store = together(&server);
+    let stop = CancellationToken::new();
+    // Memory that is short and is not, from one moment to the next.
+    let flipping = tokio::spawn({
+        let (stop, mut raw) = (stop.clone(), server.raw().await);
+        async move {
+            for limit in ["1", "0"].into_iter().cycle() {
+                redis::cmd("CONFIG").arg(&["SET", "maxmemory", limit]).exec_async(&mut raw).await.unwrap();
+                if limit == "0" && stop.is_cancelled() {
+                    return;
+                }
+            }
+        }
+    });
+    let (mut claims, mut refused) = (Vec::new(), 0);
+    for number in 0..30 {
+        let batch = many(500, &number.to_string(), HOUR);
+        loop {
+            match store.claim(&batch).await {
+                Ok(answers) => break claims.extend(answers),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    stop.cancel();
+    flipping.await.unwrap();
+    assert!(refused > 0, "memory was never short");
+    assert!(claims.iter().all(|claim| matches!(claim, Claim::Won(_))), "{claims:?}");
+}
+
+#[tokio::test]
+async fn ends_that_a_failover_has_lost_leave_their_claims_to_be_taken_over() {
+    let server = Server::start(&[]).await;
+    let store = together(&server);
+    let batch = requests("k", Duration::from_millis(1_500));
+    let ends = ends(&batch, &store.claim(&batch).await.unwrap());
+    let mut raw = server.raw().await;
+    let mut claimed: Vec<Vec<u8>> = Vec::new();
+    for request in &batch {
+        claimed.push(raw.get(request.key.name()).await.unwrap());
+    }
+    assert_eq!(store.complete(&ends[1..]).await, Ok(vec![Completed::Recorded; EVENTS - 1]));
+    // The replica that takes over has the claims, and does not have these ends.
+    for (request, value) in batch.iter().zip(claimed) {
+        let _: () = raw.pset_ex(request.key.name(), value, 7_200_000).await.unwrap();
+    }
+    assert_eq!(store.complete(&ends[..1]).await, Ok(vec![Completed::Recorded]));
+    let heir = others(&batch);
+    for request in &heir[1..] {
+        loop {
+            match claim(&store, request).await.unwrap() {
+                Claim::Busy { left } => tokio::time::sleep(left).await,
+                answer => break assert!(matches!(answer, Claim::TakenOver(_)), "{answer:?}"),
+            }
+        }
+    }
+    assert_eq!(claim(&store, &heir[0]).await, Ok(Claim::Done));
+}
+
+#[tokio::test]
+async fn of_two_that_have_finished_one_event_the_second_is_told_even_in_a_batch() {
+    for heir_is_first in [true, false] {
+        let server = Server::start(&[]).await;
+        let (zombie, heir) = (store(&server), together(&server));
+        let batch = requests("k", HOUR);
+        let Claim::Won(grant) = claim(&zombie, &batch[3]).await.unwrap() else { panic!("it was new") };
+        // What it holds gets lost, and another worker begins the same event.
+        let _: () = server.raw().await.del(batch[3].key.name()).await.unwrap();
+        let again = others(&batch);
+        let ends = ends(&again, &heir.claim(&again).await.unwrap());
+        let late = Completion { retention: HOUR * 2, ..completion(&batch[3], grant.token, End::Done) };
+        let mut wanted = vec![Completed::Recorded; EVENTS];
+        if heir_is_first {
+            assert_eq!(heir.complete(&ends).await, Ok(wanted));
+            assert_eq!(zombie.complete(&[late]).await, Ok(vec![Completed::AlreadyFinished]));
+        } else {
+            wanted[3] = Completed::AlreadyFinished;
+            assert_eq!(zombie.complete(&[late]).await, Ok(vec![Completed::Stolen]));
+            assert_eq!(heir.complete(&ends).await, Ok(wanted));
+        }
+        all_are_done(&server, &batch).await;
+    }
+}
+
+/// A way to the server that holds the first batch back, tells its sender that the connection is gone, and lets it through
+/// when it is told to.
+async fn late(server: u16) -> (u16, Arc<Notify>, Arc<Notify>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (go_on, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, tells) = (Arc::clone(&go_on), Arc::clone(&arrived));
+    tokio::spawn(async move {
+        let held = Arc::new(AtomicBool::new(false));
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut up = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+            let (held, told, tells) = (Arc::clone(&held), Arc::clone(&told), Arc::clone(&tells));
+            tokio::spawn(async move {
+                let (mut said, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+                loop {
+                    tokio::select! {
+                        read = client.read(&mut said) => {
+                            let Ok(bytes @ 1..) = read else { return };
+                            let is_batch = said[..bytes].windows(7).any(|some| some == b":batch:");
+                            let is_claim = said[..bytes].windows(4).any(|some| some == b"EXEC");
+                            if is_batch && is_claim && !held.swap(true, SeqCst) {
+                                drop(client);
+                                told.notified().await;
+                                up.write_all(&said[..bytes]).await.unwrap();
+                                assert!(up.read(&mut answered).await.unwrap() > 0);
+                                return tells.notify_one();
+                            }
+                            up.write_all(&said[..bytes]).await.unwrap();
+                        }
+                        read = up.read(&mut answered) => match read {
+                            Ok(bytes @ 1..) if client.write_all(&answered[..bytes]).await.is_ok() => {}
+                            _ => return,
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (port, go_on, arrived)
+}
+
+#[tokio::test]
+async fn what_arrives_late_of_an_attempt_that_was_given_up_ends_with_no_batch() {
+    let server = Server::start(&[]).await;
+    let (port, go_on, arrived) = late(server.port()).await;
+    let ours = RedisStore::connect(&format!("redis://127.0.0.1:{port}"), PATIENCE).unwrap();
+    let (ours, theirs) = (ours.always_together(None), store(&server));
+    let batch = requests("k", HOUR);
+    let taken = &others(&batch)[3];
+    let Claim::Won(grant) = claim(&theirs, taken).await.unwrap() else { panic!("it was new") };
+    let mut claims = ours.claim(&batch).await.unwrap();
+    // Another worker gives the event back that it had, as if it had never asked.
+    let release = Release {
+        held: completion(taken, grant.token, End::Done).held,
+        delay: Duration::ZERO,
+        retention: Duration::from_millis(1),
+        attempts: 0,
+        first_failure_ms: None,
+        in_doubt: false,
+    };
+    assert_eq!(theirs.release(&[release]).await, Ok(vec![Released::Released]));
+    let mut raw = server.raw().await;
+    while raw.exists(taken.key.name()).await.unwrap() {}
+    go_on.notify_one();
+    arrived.notified().await;
+    let mut rest = batch.clone();
+    assert!(matches!(claims.remove(3), Claim::Busy { .. }));
+    let nobodys = rest.remove(3);
+    assert_eq!(ours.complete(&ends(&rest, &claims)).await, Ok(vec![Completed::Recorded; EVENTS - 1]));
+    all_are_done(&server, &rest).await;
+    assert!(matches!(claim(&theirs, taken).await, Ok(Claim::Busy { .. })), "nobody has run it");
+    assert!(matches!(claim(&ours, &nobodys).await, Ok(Claim::Won(_))), "its own delivery may");
 }

@@ -50,7 +50,7 @@ local function fits(keep)
 end
 
 -- What one call knows: the present, and what it has found out.
-local function begin(ms) return { ms = ms, tables = {}, terms = {} } end
+local function begin(ms) return { ms = ms, tables = {}, terms = {}, batches = {} } end
 
 -- Until when something is remembered from now on: its mark, when it ends, and the unit of that.
 local function term_of(call, keep)
