@@ -105,6 +105,15 @@ pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> V
     }
 }
 
+/// One of ours that is missing before the first start, where workers create them.
+pub(super) fn made_by_workers(plan: &TopicPlan) -> Finding {
+    Finding::warning(
+        format!("topic {}", plan.name),
+        "does not exist yet",
+        "worker run creates it at its start (topics.create = true), worker check --create now",
+    )
+}
+
 /// The topic by which dead letters come back. Whoever sends the first of them makes it, and workers do without it.
 pub(super) fn redriven(plan: &TopicPlan, seen: &Result<Option<TopicInfo>, KafkaFault>) -> Vec<Finding> {
     let mut findings = match seen {
