@@ -162,12 +162,14 @@ async fn left_over(client: &KafkaClient, service: &Reliance) -> Result<Vec<Findi
     let (client, service) = (client.clone(), service.clone());
     let look = move || -> Result<Vec<Finding>, KafkaFault> {
         let left = left::left(&topic_names(&client)?, &service);
-        let names: Vec<_> = left.iter().map(|left| left.topic.clone()).collect();
-        let lag = lag_of(&client, &service.group, &names)?;
+        let lag = lag_of(&client, &service.group, |topic| left.iter().any(|left| left.topic == topic))?;
+        if let Some(why) = lag.iter().find_map(|lag| lag.unknown.as_ref()) {
+            return Err(KafkaFault::new(FaultKind::Other, why.clone()));
+        }
         // Where nothing was ever written nothing waits, whatever is committed.
         let waiting = |topic: &str| -> Option<i64> {
             let of_it = lag.iter().filter(|lag| lag.topic == topic);
-            of_it.map(|lag| lag.lag.or((lag.end == 0).then_some(0))).sum()
+            of_it.map(|lag| lag.lag.or((lag.end == Some(0)).then_some(0))).sum()
         };
         Ok(left.iter().map(|left| left::judge(left, waiting(&left.topic))).collect())
     };
