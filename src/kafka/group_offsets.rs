@@ -72,7 +72,7 @@ impl GroupOffsets {
         while Instant::now() < until {
             let answer = self.consumer.committed_offsets(asked.clone(), A_MOMENT);
             // Whoever may not even know who coordinates the group learns that from an event alone.
-            let event = answer.as_ref().is_err().then(|| self.consumer.poll(Duration::ZERO)).flatten();
+            let event = answer.as_ref().is_err().then(|| self.consumer.poll(A_MOMENT)).flatten();
             let event = event.and_then(Result::err).map(KafkaFault::from);
             match answer.map_err(KafkaFault::from) {
                 Ok(_) => return None,
