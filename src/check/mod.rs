@@ -23,7 +23,9 @@ pub use table::{render, terminal_width};
 
 use crate::{
     fleet::lag_of,
-    kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, topic_names},
+    kafka::{
+        FaultKind, GroupOffsets, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, topic_names,
+    },
     pipeline::sent_on::{redrive_topic, retry_topic},
 };
 
@@ -143,6 +145,9 @@ async fn ask(
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);
             findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
         }
+        if let Some(source) = known().next() {
+            findings.extend(group(client, &service.group, &source.name).await);
+        }
         let left = left_over(client, service).await;
         findings.extend(left.unwrap_or_else(|fault| vec![left::unknown(&service.group, &fault)]));
         for horizon in &service.horizons {
@@ -170,6 +175,14 @@ async fn left_over(client: &KafkaClient, service: &Reliance) -> Result<Vec<Findi
     };
     let cut_off = |_| Err(KafkaFault::new(FaultKind::Other, "the call was cut off"));
     tokio::task::spawn_blocking(look).await.unwrap_or_else(cut_off)
+}
+
+/// What keeps this user from reading as the group; whatever else goes wrong there is no matter of a start.
+async fn group(client: &KafkaClient, group: &str, topic: &str) -> Option<Finding> {
+    let (client, name, topic) = (client.clone(), group.to_owned(), topic.to_owned());
+    let look = move || GroupOffsets::open(&client, &name).ok()?.refusal(&topic);
+    let fault = tokio::task::spawn_blocking(look).await.ok()??;
+    Some(rules::group(group, &fault))
 }
 
 fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&TopicInfo> {

@@ -217,7 +217,7 @@ impl Poller {
                 partition.take(records);
                 fetched = Fetched::Some;
             }
-            group.note(failed);
+            group.note_from(&name.0, failed);
         }
         fetched
     }

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 
 use super::{
-    KafkaClient, KafkaFault,
+    FaultKind, KafkaClient, KafkaFault,
     log_answers::{Places, places, within},
     log_reader::ANSWERS,
     watcher::Watcher,
@@ -22,6 +22,9 @@ use super::{
 /// How long all brokers together may take to say where their logs end.
 const ENDS: Duration = Duration::from_secs(15);
 const NOBODY: i32 = -1;
+/// A broker that says no does so within this time, also one that has just made the topic of its offsets.
+const SAYS_NO: Duration = Duration::from_secs(3);
+const A_MOMENT: Duration = Duration::from_millis(250);
 
 /// A client that asks about the topics of one group.
 pub(crate) struct GroupOffsets {
@@ -59,6 +62,30 @@ impl GroupOffsets {
         let watcher = Watcher::default();
         let consumer = config.create_with_context(watcher.clone())?;
         Ok(Self { consumer, watcher, brokers: client.brokers.clone() })
+    }
+
+    /// Why this user may not read as the group, if that is so. Blocks until somebody has said it, or for some seconds.
+    pub(crate) fn refusal(&self, topic: &str) -> Option<KafkaFault> {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(topic, 0);
+        let until = Instant::now() + SAYS_NO;
+        while Instant::now() < until {
+            let answer = self.consumer.committed_offsets(asked.clone(), A_MOMENT);
+            // Whoever may not even know who coordinates the group learns that from an event alone.
+            let event = answer.as_ref().is_err().then(|| self.consumer.poll(A_MOMENT)).flatten();
+            let event = event.and_then(Result::err).map(KafkaFault::from);
+            match answer.map_err(KafkaFault::from) {
+                Ok(_) => return None,
+                Err(fault) => {
+                    if let Some(no) =
+                        event.into_iter().chain([fault]).find(|it| it.kind == FaultKind::Refused)
+                    {
+                        return Some(no);
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// All partitions of those topics that are wanted, by topic and number. What one broker does not tell is missing for
