@@ -23,7 +23,10 @@ pub use table::{render, terminal_width};
 
 use crate::{
     fleet::lag_of,
-    kafka::{Ensured, FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, topic_names},
+    kafka::{
+        Ensured, FaultKind, GroupOffsets, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan,
+        topic_names,
+    },
     pipeline::sent_on::{redrive_topic, retry_topic},
 };
 
@@ -146,6 +149,9 @@ async fn ask(
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);
             findings.extend(ensured(admin, &plan, creation).await);
         }
+        if let Some(source) = known().next() {
+            findings.extend(group(client, &service.group, &source.name).await);
+        }
         let left = left_over(client, service).await;
         findings.extend(left.unwrap_or_else(|fault| vec![left::unknown(&service.group, &fault)]));
         for horizon in &service.horizons {
@@ -160,17 +166,27 @@ async fn left_over(client: &KafkaClient, service: &Reliance) -> Result<Vec<Findi
     let (client, service) = (client.clone(), service.clone());
     let look = move || -> Result<Vec<Finding>, KafkaFault> {
         let left = left::left(&topic_names(&client)?, &service);
-        let names: Vec<_> = left.iter().map(|left| left.topic.clone()).collect();
-        let lag = lag_of(&client, &service.group, &names)?;
+        let lag = lag_of(&client, &service.group, |topic| left.iter().any(|left| left.topic == topic))?;
+        if let Some(why) = lag.iter().find_map(|lag| lag.unknown.as_ref()) {
+            return Err(KafkaFault::new(FaultKind::Other, why.clone()));
+        }
         // Where nothing was ever written nothing waits, whatever is committed.
         let waiting = |topic: &str| -> Option<i64> {
             let of_it = lag.iter().filter(|lag| lag.topic == topic);
-            of_it.map(|lag| lag.lag.or((lag.end == 0).then_some(0))).sum()
+            of_it.map(|lag| lag.lag.or((lag.end == Some(0)).then_some(0))).sum()
         };
         Ok(left.iter().map(|left| left::judge(left, waiting(&left.topic))).collect())
     };
     let cut_off = |_| Err(KafkaFault::new(FaultKind::Other, "the call was cut off"));
     tokio::task::spawn_blocking(look).await.unwrap_or_else(cut_off)
+}
+
+/// What keeps this user from reading as the group; whatever else goes wrong there is no matter of a start.
+async fn group(client: &KafkaClient, group: &str, topic: &str) -> Option<Finding> {
+    let (client, name, topic) = (client.clone(), group.to_owned(), topic.to_owned());
+    let look = move || GroupOffsets::open(&client, &name).ok()?.refusal(&topic);
+    let fault = tokio::task::spawn_blocking(look).await.ok()??;
+    Some(rules::group(group, &fault))
 }
 
 fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&TopicInfo> {

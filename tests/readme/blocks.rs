@@ -58,7 +58,7 @@ fn every_block_of_configuration_is_accepted() {
 }
 
 /// What a shell is told to run: ours, and what is on every machine that has a use for it.
-const PROGRAMS: [&str; 13] = [
+const PROGRAMS: [&str; 14] = [
     "worker",
     "cargo",
     "cd",
@@ -72,6 +72,7 @@ const PROGRAMS: [&str; 13] = [
     "api()",
     "kcat",
     "kafka-topics.sh",
+    "kafka-acls.sh",
 ];
 
 #[test]
