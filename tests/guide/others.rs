@@ -1,4 +1,4 @@
-//! Pages whose commands need what no test has: containers, a cluster, or the tests themselves.
+//! Pages whose commands need what no test has: containers, a cluster, brokers that ask for rights, or the tests themselves.
 
 use std::fs;
 
@@ -28,6 +28,18 @@ async fn secrets_are_made_as_the_guide_says() {
     let cluster = "no cluster is at hand; tests/deploy looks at every object";
     page.leaves("kubectl apply --kustomize deploy/kubernetes/overlays/dev", cluster);
     page.leaves("kubectl apply --kustomize deploy/kubernetes/overlays/production", cluster);
+    page.ends().await;
+}
+
+#[tokio::test]
+async fn rights_are_granted_as_the_guide_says() {
+    let mut page = Page::of("security.md", Shell::new(&[]));
+    for _ in 0..8 {
+        page.leaves(
+            "kafka-acls.sh",
+            "tests/promises/rights.rs grants just these, on a broker that asks for rights",
+        );
+    }
     page.ends().await;
 }
 

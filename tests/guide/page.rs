@@ -22,7 +22,9 @@ impl Page {
         let path =
             pages.find(|page| page.ends_with(name)).unwrap_or_else(|| panic!("no page is called {name}"));
         let blocks = blocks(&path).into_iter().filter(|(language, _)| language == "sh");
-        let lines = blocks.flat_map(|(_, lines)| lines.lines().map(str::to_owned).collect::<Vec<_>>());
+        // A command may go on in the next line.
+        let blocks = blocks.map(|(_, lines)| lines.replace("\\\n", ""));
+        let lines = blocks.flat_map(|lines| lines.lines().map(str::to_owned).collect::<Vec<_>>());
         let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
         Page { name: name.to_owned(), commands, instead: Vec::new(), shell }
     }
