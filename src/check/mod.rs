@@ -196,7 +196,11 @@ fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&Topi
 /// A topic without which no worker begins.
 async fn ensured(admin: &TopicAdmin, plan: &TopicPlan, creation: Creation) -> Vec<Finding> {
     match admin.ensure(plan, creation.create).await {
-        Ok(Ensured::Missing) if creation.by_workers => vec![rules::made_by_workers(plan)],
+        Ok(Ensured::Missing) if creation.by_workers => vec![Finding::warning(
+            format!("topic {}", plan.name),
+            "does not exist yet",
+            "worker run creates it at its start (topics.create = true), worker check --create now",
+        )],
         ensured => rules::ours(plan, &ensured),
     }
 }

@@ -105,15 +105,6 @@ pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> V
     }
 }
 
-/// One of ours that is missing before the first start, where workers create them.
-pub(super) fn made_by_workers(plan: &TopicPlan) -> Finding {
-    Finding::warning(
-        format!("topic {}", plan.name),
-        "does not exist yet",
-        "worker run creates it at its start (topics.create = true), worker check --create now",
-    )
-}
-
 pub(super) fn group(name: &str, fault: &KafkaFault) -> Finding {
     unseen(format!("group {name}"), fault, "grant Read on it to this user")
 }
