@@ -93,7 +93,7 @@ async fn programs_do_over_http_what_the_guide_says() {
     page.runs("api()", &[]).await;
     page.runs("api /status", &["\"services\"", "\"payments\""]).await;
     page.runs("api /series", &["\"payments\""]).await;
-    page.runs("api /series/payments/partitions", &["\"partition\""]).await;
+    page.runs("api /series/payments/partitions", &["\"partitions\":["]).await;
     page.runs("api /fleet", &["\"payments\"", "\"pods\""]).await;
     page.runs("api /pause", &["the bank is migrating", "\"by_all\":true"]).await;
     page.runs("api /resume", &["\"by_all\":true"]).await;

@@ -13,7 +13,7 @@ async fn trouble_is_practised_as_the_guide_says() {
     let shop = Shop::without_topics();
     let [orders, settled] = shop.topics();
     let page = Page::of("practice.md", shop.shell()).with("localhost:9092", &brokers());
-    let mut page = page.with("--topic orders.created", orders).with("--topic payments.settled", settled);
+    let mut page = page.with("orders.created", orders).with("payments.settled", settled);
     for _ in 0..2 {
         page.runs("kafka-topics.sh", &["Created topic"]).await;
     }
