@@ -67,7 +67,9 @@ impl Shell {
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output);
-        programs::ours().for_each(|name| drop(bash.env_remove(name)));
+        for name in programs::ours() {
+            bash.env_remove(name);
+        }
         let mut bash = bash.spawn().unwrap();
         let input = bash.stdin.take().unwrap();
         Shell { bash, input, folder, read: 0, http, following: None, patience: PATIENCE }
