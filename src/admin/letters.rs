@@ -56,9 +56,7 @@ impl Letters {
     /// The letters of a service, of these topics or all.
     fn drawers(&self, service: &str, topics: Vec<String>) -> Result<Vec<Drawer>, Refusal> {
         let found = self.services.iter().find(|known| known.name() == service);
-        let found = found.ok_or_else(|| {
-            Refusal::new(StatusCode::NOT_FOUND, format!("there is no service {service} in this worker"))
-        })?;
+        let found = found.ok_or_else(|| Refusal::no_service(service))?;
         drawers(&self.settings, found, &Wanted { topics, foreign: None }).map_err(Refusal::bad)
     }
 

@@ -103,7 +103,7 @@ fn pods(pods: &[PodStatus]) -> String {
             pod.version.clone(),
             partitions.to_string(),
             pod.in_flight.to_string(),
-            format!("{:.0} s", pod.oldest_seconds),
+            pod.oldest_seconds.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:.0} s")),
             how,
         ]);
     }
