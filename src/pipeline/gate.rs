@@ -190,23 +190,21 @@ impl Gate {
         self.state().breaker.as_ref().map(|breaker| breaker.seen(answers)).unwrap_or_default()
     }
 
-    /// The handler has answered by `now`: whatever it depends on is there.
-    pub(crate) fn answered(&self, mut pass: Pass, now: Instant) {
+    /// The handler has answered by `now`: whatever it depends on is there. Its event is named where it may have failed
+    /// before.
+    pub(crate) fn answered(&self, mut pass: Pass, failed_before: Option<u128>, now: Instant) {
         let answers = self.answers.fetch_add(1, Relaxed) + 1;
         self.answered_ms.store(millis(now.saturating_duration_since(self.began)).max(1), Relaxed);
-        if let Some(counted) = &mut pass.0 {
-            counted.is_used = true;
-            self.end(Some(counted.generation), Answer::Answered, 0, answers);
+        let counted = pass.used();
+        if counted.is_some() || failed_before.is_some() {
+            self.end(counted, Answer::Answered, failed_before, answers);
         }
     }
 
     /// An attempt at this event has failed in a way that another one may not.
     pub(crate) fn failed(&self, mut pass: Pass, event: u128) {
-        let counted = pass.0.as_mut().map(|counted| {
-            counted.is_used = true;
-            counted.generation
-        });
-        self.end(counted, Answer::Failed, event, self.answers());
+        let counted = pass.used();
+        self.end(counted, Answer::Failed, Some(event), self.answers());
     }
 
     /// Whether what has just failed is to be blamed on an outage, and does not count.
@@ -274,7 +272,7 @@ impl Gate {
         Ok(Pass(Some(Counted { gate: Arc::clone(self), generation, is_used: false })))
     }
 
-    fn end(&self, generation: Option<u32>, answer: Answer, event: u128, answers: u64) {
+    fn end(&self, generation: Option<u32>, answer: Answer, event: Option<u128>, answers: u64) {
         let now = self.now();
         let mut state = self.state();
         if answer == Answer::Unused
@@ -341,10 +339,20 @@ impl State {
     }
 }
 
+impl Pass {
+    /// Its attempt was made; the state in which it was counted in, if it was.
+    fn used(&mut self) -> Option<u32> {
+        self.0.as_mut().map(|counted| {
+            counted.is_used = true;
+            counted.generation
+        })
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         if !self.is_used {
-            self.gate.end(Some(self.generation), Answer::Unused, 0, self.gate.answers());
+            self.gate.end(Some(self.generation), Answer::Unused, None, self.gate.answers());
         }
     }
 }

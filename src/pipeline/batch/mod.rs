@@ -265,7 +265,7 @@ impl<'a> Batch<'a> {
             Poll::Ready(Attempt::Handled(answer))
                 if answer != handler::Handled::Done || ctx.outbox().close_if_empty() =>
             {
-                event.route.gate.answered(pass, self.now);
+                event.route.gate.answered(pass, None, self.now);
                 crash_point("after_effect");
                 crash_point("after_publish");
                 let how = delivery.handled(answer);
