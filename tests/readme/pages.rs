@@ -9,7 +9,7 @@ use std::{
 /// The repository's folder, from whichever package the tests are compiled.
 pub(crate) fn root() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().find(|folder| folder.join("guide/src").is_dir()).expect("guide/src")
+    package.ancestors().find(|folder| folder.join("guide/src").is_dir()).unwrap()
 }
 
 /// The pages of the guide, its contents among them.
