@@ -34,7 +34,7 @@ async fn trouble_is_practised_as_the_guide_says() {
     .await;
     page.runs("worker status", &["payments (group "]).await;
     page.runs("curl -s localhost:9464/readyz", &["ok", "breaker"]).await;
-    page.runs("worker dedupe show", &["event-"]).await;
+    page.runs("worker dedupe show", &["event-8-0", "state "]).await;
     page.runs("unset ONCEWISE__SHOP__GATEWAY_BUSY_PERCENT", &[]).await;
     page.goes_on("worker run").await;
     shop.is_done().await;
