@@ -24,7 +24,8 @@ pub use table::{render, terminal_width};
 use crate::{
     fleet::lag_of,
     kafka::{
-        FaultKind, GroupOffsets, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, topic_names,
+        Ensured, FaultKind, GroupOffsets, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan,
+        topic_names,
     },
     pipeline::sent_on::{redrive_topic, retry_topic},
 };
@@ -51,6 +52,8 @@ pub struct Reliance {
 pub struct Creation {
     /// Create what is missing.
     pub create: bool,
+    /// Whatever is missing a worker creates at its start (`topics.create`), so that it is no problem before that.
+    pub by_workers: bool,
     /// Copies of each partition; `None` takes the source's.
     pub replication_factor: Option<i32>,
 }
@@ -131,19 +134,20 @@ async fn ask(
     for service in services {
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
-            findings.extend(dead_letters(admin, source, &service.group, creation).await);
+            let plan = TopicPlan::dead_letter(source, &service.group, creation.replication_factor);
+            findings.extend(ensured(admin, &plan, creation).await);
             let name = redrive_topic(&source.name, &service.group);
             let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
             findings.extend(rules::redriven(&plan, &admin.describe(&plan.name).await));
             for delay in service.later.get(&source.name).into_iter().flatten() {
                 let name = retry_topic(&source.name, &service.group, *delay);
                 let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
-                findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
+                findings.extend(ensured(admin, &plan, creation).await);
             }
         }
         if let Some(ledger) = &service.ledger {
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);
-            findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
+            findings.extend(ensured(admin, &plan, creation).await);
         }
         if let Some(source) = known().next() {
             findings.extend(group(client, &service.group, &source.name).await);
@@ -189,12 +193,14 @@ fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&Topi
     source?.as_ref().ok()?.as_ref()
 }
 
-async fn dead_letters(
-    admin: &TopicAdmin,
-    source: &TopicInfo,
-    group: &str,
-    creation: Creation,
-) -> Vec<Finding> {
-    let plan = TopicPlan::dead_letter(source, group, creation.replication_factor);
-    rules::ours(&plan, &admin.ensure(&plan, creation.create).await)
+/// A topic without which no worker begins.
+async fn ensured(admin: &TopicAdmin, plan: &TopicPlan, creation: Creation) -> Vec<Finding> {
+    match admin.ensure(plan, creation.create).await {
+        Ok(Ensured::Missing) if creation.by_workers => vec![Finding::warning(
+            format!("topic {}", plan.name),
+            "does not exist yet",
+            "worker run creates it at its start (topics.create = true), worker check --create now",
+        )],
+        ensured => rules::ours(plan, &ensured),
+    }
 }

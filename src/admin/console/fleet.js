@@ -78,7 +78,7 @@ function card(service, here) {
   return el('article', { class: 'card', 'data-key': name, 'aria-label': `All pods of ${name}` },
     el('div', { class: 'head' }, el('h3', {}, name),
       el('span', { class: 'muted' }, 'lag ', el('b', { 'data-value': 'fleet-lag' }, number(isKnown ? service.lag : null)),
-        isKnown && `${later}, in ${number(service.partitions.length)} partitions${untold.length ? ', as far as is known' : ''}`),
+        isKnown && `${later}, in ${number(service.partitions.length)} ${service.partitions.length === 1 ? 'partition' : 'partitions'}${untold.length ? ', as far as is known' : ''}`),
       el('span', { class: 'buttons' },
         resumes && holds && service.paused.length !== 1 && button('Resume', name, () => resume(service), 'resume'),
         has('POST', '/pause') && here && button('Pause', name, () => pause(service, here), 'pause'))),

@@ -51,7 +51,7 @@ function make(service) {
     const value = el('span', { class: 'value', 'data-value': key });
     const unit = el('span', { class: 'unit' });
     const drawn = plot(`${service.name}: ${name}`);
-    return { row: el('div', { class: 'tile' }, el('dt', {}, name), el('dd', {}, value, ' ', unit, drawn)), value, unit, drawn, as };
+    return { row: el('div', { class: 'tile' }, el('dt', {}, name), el('dd', {}, el('div', {}, value, ' ', unit), drawn)), value, unit, drawn, as };
   });
   const [handlers, partitions, outcomes] = ['Handlers', 'Partitions', 'Outcomes'].map((title) => part(title, title === 'Handlers'));
   const card = el('article', { class: 'card', 'aria-labelledby': id, 'data-key': service.name },

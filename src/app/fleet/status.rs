@@ -57,10 +57,12 @@ fn text(shown: &Status) -> String {
         let GroupLag { lag, later, lag_unknown, partitions } = &service.lag;
         let waiting = if *lag == 1 { "1 record waits".to_owned() } else { format!("{lag} records wait") };
         text.push_str(&format!("{name} (group {group}): "));
+        let places = if partitions.len() == 1 { "partition" } else { "partitions" };
+        let waiting = format!("{waiting} in {} {places}", partitions.len());
         match (&partitions[..], &lag_unknown[..]) {
             ([], [_, ..]) => text.push_str("how many records wait is not known"),
-            (all, []) => text.push_str(&format!("{waiting} in {} partitions", all.len())),
-            (all, _) => text.push_str(&format!("{waiting} in {} partitions, as far as is known", all.len())),
+            (_, []) => text.push_str(&waiting),
+            (_, _) => text.push_str(&format!("{waiting}, as far as is known")),
         }
         let is_new = |partition: &&PartitionLag| partition.lag.is_none() && partition.unknown.is_none();
         let new = partitions.iter().filter(is_new).count();
