@@ -5,7 +5,6 @@
 //! open costs an attempt one look and one count, and takes no lock.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,6 +20,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     breaker::{Answer, Breaker, Change, Seen, Turn},
+    gates::GateView,
+    pass::{Counted, Pass},
     rate::Rate,
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
 
 /// The gate of one handler, over all of its topics.
 pub(crate) struct Gate {
-    handler: &'static str,
+    pub(super) handler: &'static str,
     /// Nobody has to wait, nor to be counted in.
     is_open: AtomicBool,
     answers: AtomicU64,
@@ -51,53 +52,6 @@ struct State {
     is_paused: bool,
     breaker: Option<Breaker>,
     rate: Option<Rate>,
-}
-
-/// The right to make one attempt. Dropped, it was not used.
-#[derive(Debug)]
-pub(crate) struct Pass(Option<Counted>);
-
-/// One that was counted in.
-#[derive(Debug)]
-struct Counted {
-    gate: Arc<Gate>,
-    generation: u32,
-    is_used: bool,
-}
-
-/// The gates of a service, by their handlers.
-#[derive(Debug, Default)]
-pub(crate) struct Gates(Mutex<BTreeMap<&'static str, Arc<Gate>>>);
-
-impl Gates {
-    /// A handler's gate, made when it is first asked for.
-    pub(crate) fn of(&self, handler: &'static str, make: impl FnOnce() -> Arc<Gate>) -> Arc<Gate> {
-        Arc::clone(self.lock().entry(handler).or_insert_with(make))
-    }
-
-    /// A person pauses those handlers for which this says so, and lets the others go on.
-    pub(crate) fn pause(&self, is_paused: impl Fn(&str) -> bool) {
-        self.lock().values().for_each(|gate| gate.pause(is_paused(gate.handler)));
-    }
-
-    /// What keeps the handlers from their work.
-    pub(crate) fn views(&self) -> Vec<GateView> {
-        self.lock().values().map(|gate| gate.view()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Arc<Gate>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What keeps a handler from its work, for whoever asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GateView {
-    pub(crate) handler: &'static str,
-    /// A person has paused it.
-    pub(crate) is_paused: bool,
-    /// `closed`, `half-open` or `open`; `None` without a breaker.
-    pub(crate) breaker: Option<&'static str>,
 }
 
 impl Gate {
@@ -272,7 +226,7 @@ impl Gate {
         Ok(Pass(Some(Counted { gate: Arc::clone(self), generation, is_used: false })))
     }
 
-    fn end(&self, generation: Option<u32>, answer: Answer, event: Option<u128>, answers: u64) {
+    pub(super) fn end(&self, generation: Option<u32>, answer: Answer, event: Option<u128>, answers: u64) {
         let now = self.now();
         let mut state = self.state();
         if answer == Answer::Unused
@@ -319,7 +273,7 @@ impl Gate {
         self.news.notify_one();
     }
 
-    fn answers(&self) -> u64 {
+    pub(super) fn answers(&self) -> u64 {
         self.answers.load(Relaxed)
     }
 
@@ -336,24 +290,6 @@ impl Gate {
 impl State {
     fn is_open(&self) -> bool {
         !self.is_paused && self.rate.is_none() && self.breaker.as_ref().is_none_or(Breaker::is_closed)
-    }
-}
-
-impl Pass {
-    /// Its attempt was made; the state in which it was counted in, if it was.
-    fn used(&mut self) -> Option<u32> {
-        self.0.as_mut().map(|counted| {
-            counted.is_used = true;
-            counted.generation
-        })
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if !self.is_used {
-            self.gate.end(Some(self.generation), Answer::Unused, None, self.gate.answers());
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     dedupe::{Back, Stopped},
     delivery::Delivery,
     failure::Failed,
-    gate::Pass,
+    pass::Pass,
     retry::RetryPolicy,
     status::age_at,
 };

@@ -24,9 +24,9 @@ use super::{
     dedupe::Stopped,
     delivery::Delivery,
     dispatch::{Attempt, Running, Stay},
-    gate::Pass,
     held::KeptBatch,
     lanes::{Delivered, Turn},
+    pass::Pass,
     source::Partition,
     stage::{Asked, Begun, BegunState, Stage},
 };
