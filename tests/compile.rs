@@ -15,16 +15,19 @@ fn dependencies() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-/// The library as it was built last. There may be older builds, and some with other features.
+/// The library as it was built last before this test. There may be older builds, some with other features, and another may be
+/// written at this moment for a project of its own.
 fn library() -> PathBuf {
     let files = fs::read_dir(dependencies()).unwrap().map(|entry| entry.unwrap().path());
     let is_library = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap_or_default();
         name.starts_with("liboncewise-") && name.ends_with(".rlib")
     };
+    let built = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    let this = built(&std::env::current_exe().unwrap());
     files
-        .filter(is_library)
-        .max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap())
+        .filter(|path| is_library(path) && built(path) <= this)
+        .max_by_key(built)
         .expect("the library beside its tests")
 }
 

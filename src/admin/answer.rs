@@ -39,6 +39,11 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, error)
     }
 
+    /// No service of this worker has that name.
+    pub(super) fn no_service(name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no service {name} in this worker"))
+    }
+
     /// It could be done, but not now.
     pub(super) fn not_now(error: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Stage,
+    acting::to_its_end,
     answer::{Refusal, json},
     auth::Remote,
     body::Fields,
@@ -45,8 +46,8 @@ pub(super) struct Fleets {
     lags: Mutex<Option<Lags>>,
 }
 
-/// How far the groups were at some moment, or why nobody knew.
-type Lags = (Instant, Result<Vec<GroupLag>, String>);
+/// How far the groups were at some moment.
+type Lags = (Instant, Vec<GroupLag>);
 
 /// What somebody orders.
 enum Asked {
@@ -65,7 +66,7 @@ impl Fleets {
         })
     }
 
-    async fn lags(&self) -> Result<Vec<GroupLag>, String> {
+    async fn lags(&self) -> Vec<GroupLag> {
         let mut known = self.lags.lock().await;
         if let Some((at, lags)) = &*known
             && at.elapsed() < FRESH
@@ -105,12 +106,12 @@ pub(super) fn endpoints(fleets: &Arc<Fleets>) -> Endpoints {
         .at("/resume", post(resume).with_state(state()))
 }
 
-async fn status(State(fleets): State<Arc<Fleets>>) -> Result<Response, Refusal> {
-    let lags = fleets.lags().await.map_err(Refusal::not_now)?;
+async fn status(State(fleets): State<Arc<Fleets>>) -> Response {
+    let lags = fleets.lags().await;
     let follower = fleets.seat.follower();
     let followed = follower.map(|follower| follower.followed().clone());
     let status = Status::of(&fleets.settings, &fleets.services, followed.as_ref(), lags);
-    Ok(json(StatusCode::OK, &status))
+    json(StatusCode::OK, &status)
 }
 
 async fn pause(
@@ -135,10 +136,8 @@ async fn resume(
     act(fleets, Asked::Resume(order), wait, remote).await
 }
 
-/// What has begun comes to its end, also where whoever asked for it has gone away.
 async fn act(fleets: Arc<Fleets>, asked: Asked, wait: Duration, remote: Remote) -> Result<Response, Refusal> {
-    let acting = tokio::spawn(async move { fleets.carry_out(&asked, wait, remote.who()).await });
-    let acted = acting.await.unwrap_or_else(|_| Err(Refusal::not_now("the worker is stopping")))?;
+    let acted = to_its_end(async move { fleets.carry_out(&asked, wait, remote.who()).await }).await?;
     Ok(json(StatusCode::OK, &acted))
 }
 

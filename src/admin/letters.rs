@@ -15,6 +15,7 @@ use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
+    acting::to_its_end,
     answer::{Refusal, json as answered},
     auth::Remote,
     body::Fields,
@@ -25,7 +26,9 @@ use crate::{
     audit::Audit,
     config::Settings,
     kafka::KafkaClient,
-    letters::{self, Act, Desk, Drawer, Filter, Found, LettersError, Place, Search, Wanted, Wish, drawers},
+    letters::{
+        self, Act, Desk, Drawer, Filter, Found, LettersError, Place, Report, Search, Wanted, Wish, drawers,
+    },
 };
 
 /// An act ends after that, as if interrupted; the same request goes on with what is left.
@@ -53,9 +56,7 @@ impl Letters {
     /// The letters of a service, of these topics or all.
     fn drawers(&self, service: &str, topics: Vec<String>) -> Result<Vec<Drawer>, Refusal> {
         let found = self.services.iter().find(|known| known.name() == service);
-        let found = found.ok_or_else(|| {
-            Refusal::new(StatusCode::NOT_FOUND, format!("there is no service {service} in this worker"))
-        })?;
+        let found = found.ok_or_else(|| Refusal::no_service(service))?;
         drawers(&self.settings, found, &Wanted { topics, foreign: None }).map_err(Refusal::bad)
     }
 
@@ -78,6 +79,29 @@ impl Letters {
                 "there are too many letters to read them within 20 s; `worker dead-letters` may take longer",
             )),
         }
+    }
+
+    /// What takes too long is interrupted, in order.
+    async fn carry_out(
+        &self,
+        drawers: Vec<Drawer>,
+        act: Act,
+        wish: Wish,
+        who: String,
+    ) -> Result<Report, Refusal> {
+        let audit = Audit::open(&self.settings).await?.by(who);
+        let (desk, _ends) = self.desk();
+        let cancel = desk.cancel.clone();
+        let work = letters::carry_out(&audit, (desk, drawers), act, wish, None, |_| {});
+        tokio::pin!(work);
+        let report = match timeout(PATIENCE, &mut work).await {
+            Ok(report) => report,
+            Err(_) => {
+                cancel.cancel();
+                work.await
+            }
+        };
+        Ok(report?)
     }
 }
 
@@ -139,7 +163,7 @@ async fn redrive(
     Path(service): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    deal(&letters, Act::Redrive, remote, &service, request).await
+    deal(letters, Act::Redrive, remote, &service, request).await
 }
 
 async fn discard(
@@ -148,11 +172,11 @@ async fn discard(
     Path(service): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    deal(&letters, Act::Discard, remote, &service, request).await
+    deal(letters, Act::Discard, remote, &service, request).await
 }
 
 async fn deal(
-    letters: &Letters,
+    letters: Arc<Letters>,
     act: Act,
     remote: Remote,
     service: &str,
@@ -183,20 +207,8 @@ async fn deal(
         let would = letters.look(move |desk| Ok(letters::rehearse(desk, &drawers, act, &wish))).await?;
         return Ok(answered(StatusCode::OK, &would.json()));
     }
-    let audit = Audit::open(&letters.settings).await?.by(remote.who());
-    let (desk, ends) = letters.desk();
-    let cancel = desk.cancel.clone();
-    let work = letters::carry_out(&audit, (desk, drawers), act, wish, None, |_| {});
-    tokio::pin!(work);
-    let report = match timeout(PATIENCE, &mut work).await {
-        Ok(report) => report,
-        Err(_) => {
-            cancel.cancel();
-            work.await
-        }
-    };
-    drop(ends);
-    Ok(answered(StatusCode::OK, &report?.json()))
+    let acted = async move { letters.carry_out(drawers, act, wish, remote.who()).await };
+    Ok(answered(StatusCode::OK, &to_its_end(acted).await?.json()))
 }
 
 /// Which letters a request is about.

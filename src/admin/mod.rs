@@ -7,6 +7,7 @@
 //! |--------------|--------------------------------------------------------------------|
 //! | `server`     | the listener, its limits, what belongs to every answer             |
 //! | `auth`       | the token                                                          |
+//! | `acting`     | acts that outlive their requests                                   |
 //! | `answer`     | answers and refusals, as JSON                                      |
 //! | `body`       | the body of a request, with all that is wrong with it at once      |
 //! | `endpoints`  | endpoints with their paths                                         |
@@ -19,6 +20,7 @@
 //! | `runner`     | the replays that run in this process                               |
 //! | `carrying`   | one of them, from its order to its end                             |
 
+mod acting;
 mod answer;
 mod auth;
 mod body;

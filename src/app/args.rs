@@ -219,6 +219,7 @@ impl Args {
             },
             Verb::Produce(_) => Some("produce"),
             Verb::Replay(_) => Some("replay"),
+            Verb::DeadLetters(_) => Some("dead-letters"),
             _ => None,
         }
     }

@@ -4,13 +4,13 @@ use std::{process::ExitCode, str::FromStr};
 
 use super::{
     FAILED, FINE, args, failed,
-    inspect::{PATIENCE, inspect},
+    inspect::{PATIENCE, creation, inspect},
     refuse,
     run::connect,
 };
 use crate::{
     Service,
-    check::{self, Accept, Creation},
+    check::{self, Accept},
     config::Settings,
     kafka::KafkaClient,
     pipeline::sent_on::is_of_copies,
@@ -28,7 +28,7 @@ pub(super) async fn run(settings: &Settings, services: &[Service], args: &args::
     }
     let kafka = KafkaClient::from_settings(&settings.kafka);
     let mut findings = inspect(settings, services, &kafka, &*store, args.create).await;
-    let creation = Creation { create: args.create, replication_factor: settings.topics.replication_factor };
+    let creation = creation(settings, args.create);
     findings.extend(check::audit(&kafka, PATIENCE, &settings.topics.audit, creation).await);
     print!("{}", check::render(&findings, check::terminal_width()));
     settings.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));

@@ -26,7 +26,7 @@ pub(super) async fn inspect(
     create: bool,
 ) -> Vec<Finding> {
     let relied: Vec<Reliance> = services.iter().map(|service| reliance(settings, service)).collect();
-    let creation = Creation { create, replication_factor: settings.topics.replication_factor };
+    let creation = creation(settings, create);
     let mut findings = check::kafka(kafka, PATIENCE, &relied, creation).await;
     let report = store.describe().await;
     let mut store_findings = check::store(&report);
@@ -56,6 +56,12 @@ pub(super) async fn inspect(
         findings.extend(check::control(kafka, PATIENCE, control, creation).await);
     }
     findings
+}
+
+/// What becomes of topics of ours that are missing.
+pub(super) fn creation(settings: &Settings, create: bool) -> Creation {
+    let topics = &settings.topics;
+    Creation { create, by_workers: topics.create, replication_factor: topics.replication_factor }
 }
 
 async fn ledger(

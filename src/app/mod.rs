@@ -10,6 +10,7 @@ mod demo;
 mod documented;
 mod fleet;
 mod inspect;
+mod mistyped;
 mod new;
 mod operator;
 mod probe;
@@ -22,7 +23,6 @@ mod signals;
 
 use std::{fmt, future::Future, process::ExitCode};
 
-use clap::Parser;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use demo::{Demo, DemoCounts, DemoRecord, Prepare};
@@ -98,7 +98,7 @@ impl<C: AppConfig + Clone + 'static> App<C> {
     /// Does what the command line says.
     #[must_use]
     pub fn main(self) -> ExitCode {
-        let args = Args::parse();
+        let args = mistyped::parse();
         // No configuration that is there already is the new project's.
         if let Verb::New(args) = &args.verb {
             return new::run(args);

@@ -23,7 +23,10 @@ pub use table::{render, terminal_width};
 
 use crate::{
     fleet::lag_of,
-    kafka::{FaultKind, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, topic_names},
+    kafka::{
+        Ensured, FaultKind, GroupOffsets, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan,
+        topic_names,
+    },
     pipeline::sent_on::{redrive_topic, retry_topic},
 };
 
@@ -49,6 +52,8 @@ pub struct Reliance {
 pub struct Creation {
     /// Create what is missing.
     pub create: bool,
+    /// Whatever is missing a worker creates at its start (`topics.create`), so that it is no problem before that.
+    pub by_workers: bool,
     /// Copies of each partition; `None` takes the source's.
     pub replication_factor: Option<i32>,
 }
@@ -129,19 +134,23 @@ async fn ask(
     for service in services {
         let known = || service.topics.iter().filter_map(|topic| there(sources.get(topic.as_str())));
         for source in known() {
-            findings.extend(dead_letters(admin, source, &service.group, creation).await);
+            let plan = TopicPlan::dead_letter(source, &service.group, creation.replication_factor);
+            findings.extend(ensured(admin, &plan, creation).await);
             let name = redrive_topic(&source.name, &service.group);
             let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
             findings.extend(rules::redriven(&plan, &admin.describe(&plan.name).await));
             for delay in service.later.get(&source.name).into_iter().flatten() {
                 let name = retry_topic(&source.name, &service.group, *delay);
                 let plan = TopicPlan::copy_of(source, name, creation.replication_factor);
-                findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
+                findings.extend(ensured(admin, &plan, creation).await);
             }
         }
         if let Some(ledger) = &service.ledger {
             let plan = TopicPlan::ledger(ledger.clone(), known(), creation.replication_factor);
-            findings.extend(rules::ours(&plan, &admin.ensure(&plan, creation.create).await));
+            findings.extend(ensured(admin, &plan, creation).await);
+        }
+        if let Some(source) = known().next() {
+            findings.extend(group(client, &service.group, &source.name).await);
         }
         let left = left_over(client, service).await;
         findings.extend(left.unwrap_or_else(|fault| vec![left::unknown(&service.group, &fault)]));
@@ -157,12 +166,14 @@ async fn left_over(client: &KafkaClient, service: &Reliance) -> Result<Vec<Findi
     let (client, service) = (client.clone(), service.clone());
     let look = move || -> Result<Vec<Finding>, KafkaFault> {
         let left = left::left(&topic_names(&client)?, &service);
-        let names: Vec<_> = left.iter().map(|left| left.topic.clone()).collect();
-        let lag = lag_of(&client, &service.group, &names)?;
+        let lag = lag_of(&client, &service.group, |topic| left.iter().any(|left| left.topic == topic))?;
+        if let Some(why) = lag.iter().find_map(|lag| lag.unknown.as_ref()) {
+            return Err(KafkaFault::new(FaultKind::Other, why.clone()));
+        }
         // Where nothing was ever written nothing waits, whatever is committed.
         let waiting = |topic: &str| -> Option<i64> {
             let of_it = lag.iter().filter(|lag| lag.topic == topic);
-            of_it.map(|lag| lag.lag.or((lag.end == 0).then_some(0))).sum()
+            of_it.map(|lag| lag.lag.or((lag.end == Some(0)).then_some(0))).sum()
         };
         Ok(left.iter().map(|left| left::judge(left, waiting(&left.topic))).collect())
     };
@@ -170,16 +181,26 @@ async fn left_over(client: &KafkaClient, service: &Reliance) -> Result<Vec<Findi
     tokio::task::spawn_blocking(look).await.unwrap_or_else(cut_off)
 }
 
+/// What keeps this user from reading as the group; whatever else goes wrong there is no matter of a start.
+async fn group(client: &KafkaClient, group: &str, topic: &str) -> Option<Finding> {
+    let (client, name, topic) = (client.clone(), group.to_owned(), topic.to_owned());
+    let look = move || GroupOffsets::open(&client, &name).ok()?.refusal(&topic);
+    let fault = tokio::task::spawn_blocking(look).await.ok()??;
+    Some(rules::group(group, &fault))
+}
+
 fn there(source: Option<&Result<Option<TopicInfo>, KafkaFault>>) -> Option<&TopicInfo> {
     source?.as_ref().ok()?.as_ref()
 }
 
-async fn dead_letters(
-    admin: &TopicAdmin,
-    source: &TopicInfo,
-    group: &str,
-    creation: Creation,
-) -> Vec<Finding> {
-    let plan = TopicPlan::dead_letter(source, group, creation.replication_factor);
-    rules::ours(&plan, &admin.ensure(&plan, creation.create).await)
+/// A topic without which no worker begins.
+async fn ensured(admin: &TopicAdmin, plan: &TopicPlan, creation: Creation) -> Vec<Finding> {
+    match admin.ensure(plan, creation.create).await {
+        Ok(Ensured::Missing) if creation.by_workers => vec![Finding::warning(
+            format!("topic {}", plan.name),
+            "does not exist yet",
+            "worker run creates it at its start (topics.create = true), worker check --create now",
+        )],
+        ensured => rules::ours(plan, &ensured),
+    }
 }

@@ -105,6 +105,10 @@ pub(super) fn ours(plan: &TopicPlan, ensured: &Result<Ensured, KafkaFault>) -> V
     }
 }
 
+pub(super) fn group(name: &str, fault: &KafkaFault) -> Finding {
+    unseen(format!("group {name}"), fault, "grant Read on it to this user")
+}
+
 /// The topic by which dead letters come back. Whoever sends the first of them makes it, and workers do without it.
 pub(super) fn redriven(plan: &TopicPlan, seen: &Result<Option<TopicInfo>, KafkaFault>) -> Vec<Finding> {
     let mut findings = match seen {

@@ -122,14 +122,20 @@ impl Speaker {
                 continue;
             }
             let paused: Vec<_> = followed.view.paused(run.group()).collect();
+            let is_paused =
+                |handler: &str| paused.iter().any(|(scope, _)| scope.handler.as_deref() == Some(handler));
             for topic in topics {
-                let closed = paused.iter().any(|(scope, _)| scope.holds_topic(run.group(), &topic.name));
+                // What holds a topic holds the copies of its records, too.
+                let source = topic.copies_of.as_ref().unwrap_or(&topic.name);
+                let closed = paused.iter().any(|(scope, _)| scope.holds_topic(run.group(), source));
                 topic.hold.set(closed);
+                for route in topic.table.iter() {
+                    let handler = route.handler.name();
+                    run.status.metrics.paused(&topic.name, handler, closed || is_paused(handler));
+                }
             }
-            run.gates
-                .pause(|handler| paused.iter().any(|(scope, _)| scope.handler.as_deref() == Some(handler)));
+            run.gates.pause(is_paused);
             run.status.health.not_told(None);
-            run.status.metrics.paused(paused.len());
             let words = paused.iter().map(|(scope, pause)| format!("{scope} {}", pause.text())).collect();
             self.tell(run, words);
         }
@@ -206,13 +212,15 @@ impl Speaker {
         for place in &seen {
             partitions.entry(place.topic.clone()).or_default().push(place.partition);
         }
-        let oldest = seen.iter().filter_map(|place| place.oldest).min();
+        let ages: Vec<Duration> = seen.iter().filter_map(|place| place.oldest.age()).collect();
+        let oldest = ages.iter().max().copied().unwrap_or_default();
         ServiceReport {
             service: run.name().to_string(),
             group: run.group().to_owned(),
             paused: followed.view.paused(run.group()).map(|(scope, _)| scope.key()).collect(),
             in_flight: seen.iter().map(|place| place.unsettled as u64).sum(),
-            oldest_seconds: oldest.map_or(0.0, |oldest| crate::pipeline::age(oldest).as_secs_f64()),
+            oldest_seconds: oldest.as_secs_f64(),
+            oldest_unknown: oldest.is_zero() && ages.len() < seen.len(),
             partitions,
             breakers: run.gates.views().into_iter().filter_map(not_closed).collect(),
             trouble: snapshot.of(run.name()).readyz().reasons,

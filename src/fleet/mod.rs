@@ -31,7 +31,7 @@ mod view;
 
 pub(crate) use acting::{Acted, NotDone, Paused};
 pub(crate) use follower::{Followed, Follower, Source};
-pub(crate) use lag::{GroupLag, lag_of};
+pub(crate) use lag::{GroupLag, PartitionLag, lag_of};
 pub(crate) use member::{AtWork, Member, Stage};
 pub(crate) use operator::{Fleet, PodHeeded};
 pub(crate) use order::{Order, Wish};

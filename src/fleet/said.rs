@@ -65,6 +65,9 @@ pub(crate) struct ServiceReport {
     pub(crate) in_flight: u64,
     /// The age of the oldest record that is not settled.
     pub(crate) oldest_seconds: f64,
+    /// Something waits, and how old it is is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) oldest_unknown: bool,
     /// By topic.
     #[serde(default)]
     pub(crate) partitions: BTreeMap<String, Vec<i32>>,

@@ -47,7 +47,8 @@ pub(crate) struct PodStatus {
     /// What it holds; differs from the service's only while it has not heard.
     pub(crate) paused: Vec<String>,
     pub(crate) in_flight: u64,
-    pub(crate) oldest_seconds: f64,
+    /// Nothing where something waits, and how old it is is not known.
+    pub(crate) oldest_seconds: Option<f64>,
     pub(crate) partitions: BTreeMap<String, Vec<i32>>,
     /// Those that are not closed.
     pub(crate) breakers: BTreeMap<String, String>,
@@ -110,7 +111,7 @@ fn pods_of(followed: &Followed, group: &str) -> Vec<PodStatus> {
             heard_seconds: (now_ms - heard.at_ms).max(0) / 1000,
             paused: of_it.paused,
             in_flight: of_it.in_flight,
-            oldest_seconds: of_it.oldest_seconds,
+            oldest_seconds: (!of_it.oldest_unknown).then_some(of_it.oldest_seconds),
             partitions: of_it.partitions,
             breakers: of_it.breakers,
             trouble: of_it.trouble,

@@ -16,6 +16,7 @@ use super::{
     committing::note_of,
     group::GroupConsumer,
     positions::Position,
+    seen::Oldest,
     stall::{Fetched, Sight, Stillness},
 };
 use crate::{
@@ -143,6 +144,25 @@ impl Running {
     pub(super) fn sight(&self) -> Sight {
         let (next, watermark, unsettled) = self.partition.progress();
         Sight { next, watermark, unsettled, fetched: self.fetched }
+    }
+
+    /// Since when its first record that is not settled waits.
+    pub(super) fn oldest(&self) -> Oldest {
+        match self.partition.oldest_timestamp() {
+            Some(since) => Oldest::Since(since),
+            None if self.partition.is_idle() && !self.has_unread() => Oldest::Nothing,
+            None => Oldest::Unknown,
+        }
+    }
+
+    /// Whether the log has records that are due and not taken in, as far as Kafka's client has told. What ends a transaction
+    /// has an offset, and is none.
+    fn has_unread(&self) -> bool {
+        let next = self.partition.next_offset();
+        let is_behind = |(end, fetched): (i64, Fetched)| {
+            next < end && (fetched.ready > 0 || fetched.next.max(next) < end)
+        };
+        !self.waits && self.end.zip(self.fetched).is_some_and(is_behind)
     }
 
     pub(super) fn may_begin(&self) -> bool {

@@ -168,11 +168,14 @@ impl Poller {
             return fetched;
         }
         for (name, queue) in self.queues.iter() {
-            let Some((partition, room)) = group.assignment().room(name, group.bounds) else { continue };
+            let Some((partition, mut room)) = group.assignment().room(name, group.bounds) else { continue };
             let Some(topic) = self.topics.get(&*name.0) else { continue };
-            // What is fetched already stays in its queue.
             if partition.topic.hold.is_closed() {
-                continue;
+                // What is fetched already stays in its queue, but for the first: since when it waits is to be known.
+                if !partition.is_idle() {
+                    continue;
+                }
+                room.records = room.records.min(1);
             }
             if room.records == 0 {
                 fetched = fetched.max(Fetched::Full);
@@ -214,7 +217,7 @@ impl Poller {
                 partition.take(records);
                 fetched = Fetched::Some;
             }
-            group.note(failed);
+            group.note_from(&name.0, failed);
         }
         fetched
     }

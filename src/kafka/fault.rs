@@ -39,6 +39,17 @@ impl KafkaFault {
     pub(crate) fn within(self, context: impl std::fmt::Display) -> Self {
         Self { message: format!("{context}: {}", self.message), ..self }
     }
+
+    /// Names what it is about, and the right to grant where this user may not do it.
+    #[must_use]
+    pub(crate) fn wanting(self, right: &str, about: impl std::fmt::Display) -> Self {
+        let advice = if self.kind == FaultKind::Refused {
+            format!("; grant {right} on it to this user")
+        } else {
+            String::new()
+        };
+        Self { message: format!("{about}: {}{advice}", self.message), ..self }
+    }
 }
 
 impl From<KafkaError> for KafkaFault {

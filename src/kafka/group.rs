@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     evidence::{Happened, Note, note},
-    pipeline::{Bounds, Partition, ServiceRun, Topic, age, commit::Tracker, next_epoch},
+    pipeline::{Bounds, Partition, ServiceRun, Topic, commit::Tracker, next_epoch},
     telemetry::metrics::{CommitOutcome, Component, RebalanceKind},
 };
 
@@ -278,9 +278,7 @@ impl ClientContext for Group {
             let end = known.map_or(-1, |known| known.ls_offset.max(known.hi_offset));
             running.end = (end >= 0).then_some(end);
             running.metrics.lag(u64::try_from(end - running.partition.watermark()).unwrap_or(0));
-            running
-                .metrics
-                .oldest_unsettled(running.partition.oldest_timestamp().map_or(Duration::ZERO, age));
+            running.metrics.oldest_unsettled(running.oldest().age());
         }
     }
 }

@@ -135,8 +135,16 @@ pub(super) fn watermarks(
 }
 
 /// Asks again while whoever knows the answer is on its way.
-fn patiently<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, KafkaFault> {
-    let until = Instant::now() + ANSWERS;
+fn patiently<T>(ask: impl FnMut() -> KafkaResult<T>) -> Result<T, KafkaFault> {
+    within(ANSWERS, ask)
+}
+
+/// The same for no longer than `patience`.
+pub(super) fn within<T>(
+    patience: Duration,
+    mut ask: impl FnMut() -> KafkaResult<T>,
+) -> Result<T, KafkaFault> {
+    let until = Instant::now() + patience;
     loop {
         match ask() {
             Err(error) if is_on_its_way(&error) && Instant::now() < until => std::thread::sleep(AGAIN),
@@ -172,11 +180,19 @@ pub(super) fn offsets(answer: &TopicPartitionList) -> Result<BTreeMap<i32, i64>,
 }
 
 fn told(answer: &TopicPartitionList) -> KafkaResult<BTreeMap<i32, i64>> {
+    Ok(places(answer)?.into_iter().map(|((_, partition), offset)| (partition, offset)).collect())
+}
+
+/// Offsets by topic and partition.
+pub(super) type Places = BTreeMap<(String, i32), i64>;
+
+/// The same of several topics.
+pub(super) fn places(answer: &TopicPartitionList) -> KafkaResult<Places> {
     let mut offsets = BTreeMap::new();
     for element in answer.elements() {
         element.error()?;
         if let Offset::Offset(offset) = element.offset() {
-            offsets.insert(element.partition(), offset);
+            offsets.insert((element.topic().to_owned(), element.partition()), offset);
         }
     }
     Ok(offsets)

@@ -37,7 +37,7 @@ pub(crate) mod watcher;
 
 pub(crate) use consumer::{Ended, Poller};
 pub(crate) use group::Group;
-pub(crate) use group_offsets::GroupOffsets;
+pub(crate) use group_offsets::{GroupOffset, GroupOffsets};
 pub(crate) use log_reader::{LogReader, Read};
 pub(crate) use names::topic_names;
 pub(crate) use positions::Positions;

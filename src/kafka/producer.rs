@@ -43,13 +43,15 @@ impl RecordProducer {
     }
 
     /// Sends all, in order, before it waits for the first answer.
-    async fn deliver(&self, records: &[NewRecord]) -> Result<(), KafkaError> {
+    async fn deliver<'a>(&self, records: &'a [NewRecord]) -> Result<(), (&'a NewRecord, KafkaError)> {
         let mut sent = Vec::with_capacity(records.len());
         for record in records {
-            sent.push(self.enqueue(record, record.partition, record.timestamp).await?);
+            let queued = self.enqueue(record, record.partition, record.timestamp).await;
+            sent.push(queued.map_err(|error| (record, error))?);
         }
         for sent in sent {
-            self.acknowledged(sent).await?;
+            let record = sent.record;
+            self.acknowledged(sent).await.map_err(|error| (record, error))?;
         }
         Ok(())
     }
@@ -128,9 +130,10 @@ impl RecordProducer {
 #[async_trait]
 impl Producer for RecordProducer {
     async fn send(&self, records: &[NewRecord]) -> Result<(), ProduceError> {
-        let Err(error) = self.deliver(records).await else { return Ok(()) };
+        let Err((record, error)) = self.deliver(records).await else { return Ok(()) };
         self.replace_if_broken().await;
-        let text = KafkaFault::from(error.clone()).to_string();
+        let about = format!("topic {}", record.topic);
+        let text = KafkaFault::from(error.clone()).wanting("Write", about).to_string();
         Err(match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge) => {
                 ProduceError::TooLarge(text)

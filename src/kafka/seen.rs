@@ -1,8 +1,12 @@
 //! The partitions of one consumer as others see them: the thread that polls changes them, operators look.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::assignment::{Assignment, Name, Running};
+use crate::pipeline::age;
 
 /// The partitions that a consumer has now; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -21,10 +25,31 @@ pub(crate) struct Seen {
     pub(crate) watermark: Option<i64>,
     /// Records taken in and not settled.
     pub(crate) unsettled: usize,
-    /// The time of the record that holds the watermark, in milliseconds since 1970.
-    pub(crate) oldest: Option<i64>,
+    pub(crate) oldest: Oldest,
     /// Why nothing comes from it.
     pub(crate) waits: Option<String>,
+}
+
+/// Since when the first record that is not settled waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Oldest {
+    /// None does.
+    Nothing,
+    /// Its own time, in milliseconds since 1970, or when it was due.
+    Since(i64),
+    /// It has not been taken in yet, or has no time.
+    Unknown,
+}
+
+impl Oldest {
+    /// How old it is, if that is known.
+    pub(crate) fn age(self) -> Option<Duration> {
+        match self {
+            Self::Nothing => Some(Duration::ZERO),
+            Self::Since(timestamp) => Some(age(timestamp)),
+            Self::Unknown => None,
+        }
+    }
 }
 
 impl Assigned {
@@ -52,7 +77,7 @@ fn running(((topic, number), running): (&Name, &Running)) -> Seen {
         committed: running.acknowledged.or(running.committed_before),
         watermark: Some(watermark),
         unsettled,
-        oldest: running.partition.oldest_timestamp(),
+        oldest: running.oldest(),
         waits: running.trouble.clone(),
     }
 }
@@ -65,7 +90,7 @@ fn held((topic, partition): &Name, reason: &str) -> Seen {
         committed: None,
         watermark: None,
         unsettled: 0,
-        oldest: None,
+        oldest: Oldest::Unknown,
         waits: Some(reason.to_owned()),
     }
 }

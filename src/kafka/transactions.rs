@@ -46,7 +46,8 @@ impl Transactions {
         let producer: ThreadedProducer<Watcher> = config.create_with_context(watcher.clone())?;
         producer
             .init_transactions(PATIENCE)
-            .map_err(|error| watcher.explain(error, &client.brokers, PATIENCE))?;
+            .map_err(|error| watcher.explain(error, &client.brokers, PATIENCE))
+            .map_err(|fault| fault.wanting("Write", format!("transactional id {name}")))?;
         Ok(Self { producer })
     }
 

@@ -10,10 +10,11 @@ use std::{
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
 };
 
 use super::{
+    KafkaFault,
     assignment::{Beginning, Due, Name, Running, is_loss, list},
     group::{Group, GroupConsumer, by_topic},
     positions::{KAFKA_ANSWERS, Position},
@@ -182,7 +183,7 @@ impl Group {
             && let Some((code, reason)) = consumer.client().fatal_error()
         {
             status.fail(match code {
-                RDKafkaErrorCode::FencedInstanceId | RDKafkaErrorCode::UnreleasedInstanceId => format!(
+                Code::FencedInstanceId | Code::UnreleasedInstanceId => format!(
                     "another member of the group has the same worker.instance_id; every pod needs its own, as the pods of a StatefulSet have ({code})"
                 ),
                 _ => format!("Kafka's client has given up: {reason}"),
@@ -206,10 +207,26 @@ impl Group {
     }
 
     pub(super) fn note(&self, outcome: KafkaResult<()>) {
+        let Err(error) = outcome else { return };
+        let is_of_the_group = error.rdkafka_error_code() == Some(Code::GroupAuthorizationFailed);
+        let fault = KafkaFault::from(error);
+        self.warn(if is_of_the_group {
+            fault.wanting("Read", format!("group {}", self.service.group()))
+        } else {
+            fault
+        });
+    }
+
+    /// The same of what has come, or has not, from a topic.
+    pub(super) fn note_from(&self, topic: &str, outcome: KafkaResult<()>) {
         if let Err(error) = outcome {
-            self.service.status.metrics.fault(Component::Kafka);
-            tracing::warn!(%error, "Kafka");
+            self.warn(KafkaFault::from(error).wanting("Read", format!("topic {topic}")));
         }
+    }
+
+    fn warn(&self, error: KafkaFault) {
+        self.service.status.metrics.fault(Component::Kafka);
+        tracing::warn!(%error, "Kafka");
     }
 
     /// Takes an error that has come in the place of a record.

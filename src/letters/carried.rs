@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Act, By, Desk, Done, Drawer, LettersError, Place, Wish};
-use crate::audit::{self, Audit, Outcome};
+use crate::{
+    audit::{self, Audit, Outcome},
+    telemetry::spans::Deed,
+};
 
 /// What was done, or would be.
 #[derive(Debug)]
@@ -40,9 +43,11 @@ pub(crate) async fn carry_out(
         "edited": edited,
     });
     let group = drawers.first().map(|drawer| drawer.group.clone()).unwrap_or_default();
-    let intent =
-        audit.intend(audit::Act { verb: act.verb(), group, handler: None, key: None, before }).await?;
-    let by = By { who: audit.who().to_owned(), act: intent.id().to_owned() };
+    let intent = audit
+        .intend(audit::Act { verb: act.verb(), group: group.clone(), handler: None, key: None, before })
+        .await?;
+    let deed = (act == Act::Redrive).then(|| Deed::begin("redrive", &group, intent.id())).flatten();
+    let by = By { who: audit.who().to_owned(), act: intent.id().to_owned(), deed: deed.clone() };
     let work = tokio::task::spawn_blocking(move || {
         let mut all = 0;
         through(&drawers, &wish, |drawer, wish| {
@@ -53,6 +58,9 @@ pub(crate) async fn carry_out(
     });
     let (topics, error) = work.await.unwrap_or_else(|_| (Vec::new(), Some(LettersError::Interrupted)));
     let mut report = Report { act, audit: Some(intent.id().to_owned()), topics, error, unwritten: None };
+    if let Some(deed) = deed {
+        deed.end(report.total().redriven, report.error.as_ref().map(ToString::to_string));
+    }
     let outcome = if report.error.is_none() { Outcome::Done } else { Outcome::Failed };
     let written = audit.amend(&intent, outcome, &report.sentence()).await;
     report.unwritten = written.err().map(|error| error.to_string());

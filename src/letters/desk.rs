@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,6 +24,7 @@ use crate::{
     Record,
     config::TopicsSettings,
     kafka::{Ensured, KafkaClient, KafkaFault, TopicAdmin, TopicInfo, TopicPlan, Transactions},
+    telemetry::spans::Deed,
 };
 
 /// How long the broker may take for each answer about a topic.
@@ -88,6 +90,8 @@ impl Done {
 pub(crate) struct By {
     pub(crate) who: String,
     pub(crate) act: String,
+    /// What the spans of its copies belong to, where somebody records them.
+    pub(crate) deed: Option<Arc<Deed>>,
 }
 
 /// Where letters are dealt with.

@@ -19,6 +19,7 @@ use crate::{
     kafka::{TopicPlan, TransactionError, Transactions},
     pipeline::NewRecord,
     replay::Allowance,
+    telemetry::spans::Sending,
 };
 
 /// Letters of one transaction, at most.
@@ -34,6 +35,7 @@ pub(super) struct Entry {
     place: Place,
     state: State,
     records: Vec<NewRecord>,
+    sending: Option<Sending>,
 }
 
 /// One act on one drawer.
@@ -116,8 +118,12 @@ impl Work<'_> {
     }
 
     fn entry(&self, place: Place, sent: Option<Sent>, wish: &Wish, by: &By) -> Entry {
+        let mut sending = None;
         let (state, copy) = match sent {
-            Some(Sent::Copy(record)) => (State::Redriven, Some(record)),
+            Some(Sent::Copy(mut record)) => {
+                sending = by.deed.as_ref().and_then(|deed| Sending::again(deed, &mut record));
+                (State::Redriven, Some(record))
+            }
             Some(Sent::Parked(record)) => (State::Parked, Some(record)),
             None => (State::Discarded, None),
         };
@@ -131,7 +137,7 @@ impl Work<'_> {
             edited: edited.map(|edit| Edit::digest(&edit.0)),
         };
         let records = copy.into_iter().chain([mark.record(&self.drawer.marks, place)]).collect();
-        Entry { place, state, records }
+        Entry { place, state, records, sending }
     }
 
     /// As many partitions as the source has, so that a copy keeps its own. Answers how many there are.
@@ -161,7 +167,8 @@ impl Work<'_> {
             match self.transactions.write(&records) {
                 Ok(()) => {
                     crash_point("after_redrive");
-                    for Entry { state, .. } in self.batch.drain(..) {
+                    for Entry { state, sending, .. } in self.batch.drain(..) {
+                        sending.into_iter().for_each(Sending::acknowledged);
                         *match state {
                             State::Redriven => &mut self.done.redriven,
                             State::Parked => &mut self.done.parked,

@@ -21,7 +21,8 @@ pub(crate) struct Breaker {
     /// How many answers there were at the last failure, and how many failures before the first since then.
     row: Seen,
     window: VecDeque<Part>,
-    /// The events that failed last, each once, and which failure that was and when; no more of them than matter.
+    /// The events that failed last and were not answered since, each once, and which failure that was and when; no more of
+    /// them than matter.
     recent: VecDeque<(u128, u64, Duration)>,
 }
 
@@ -154,26 +155,36 @@ impl Breaker {
         }
     }
 
-    /// An attempt has ended that was counted in this generation, if it was. `answers` is the sum of all of them, this one
-    /// included.
+    /// An attempt has ended that was counted in this generation, if it was: one of this event, if it has failed, now or
+    /// before. `answers` is the sum of all of them, this one included.
     pub(crate) fn end(
         &mut self,
         generation: Option<u32>,
         answer: Answer,
-        event: u128,
+        event: Option<u128>,
         answers: u64,
         now: Duration,
     ) -> Option<Change> {
-        if answer == Answer::Failed {
-            self.count(event, answers, now);
+        let mut was_a_sign = false;
+        match (answer, event) {
+            (Answer::Failed, Some(event)) => self.count(event, answers, now),
+            (Answer::Answered, Some(event)) => {
+                was_a_sign = self.recent.iter().any(|(other, ..)| *other == event);
+                self.recent.retain(|(other, ..)| *other != event);
+            }
+            _ => {}
         }
         if self.is_closed() {
             let opens = answer == Answer::Failed && self.is_too_much(answers, now);
             return opens.then(|| self.open(self.settings.probe_every, now));
         }
-        // It began in another state, and says nothing about this one.
         if generation != Some(self.generation) {
-            return None;
+            // It began in another state, and says nothing about this one; unless its event is one of those that tell of an
+            // outage, for it has failed first and was answered then. There may be nobody else left to find out.
+            return match self.state {
+                State::Open { pause, .. } if was_a_sign => Some(self.half_open(pause)),
+                _ => None,
+            };
         }
         match (&mut self.state, answer) {
             (State::Closed, _) => None,
@@ -187,9 +198,8 @@ impl Breaker {
                 None
             }
             (State::Open { pause, .. }, Answer::Answered) => {
-                let (pause, since) = (*pause, self.failures);
-                let state = State::HalfOpen { pause, answers: 1, failures: 0, running: 0, since };
-                Some(self.change(state, Change::HalfOpened)).map(|change| self.closes().unwrap_or(change))
+                let pause = *pause;
+                Some(self.half_open(pause))
             }
             (State::HalfOpen { running, answers, failures, pause, since }, answer) => {
                 *running = running.saturating_sub(1);
@@ -268,6 +278,13 @@ impl Breaker {
     fn open(&mut self, pause: Duration, now: Duration) -> Change {
         let next = now + pause;
         self.change(State::Open { since: now, pause, next, is_probing: false }, Change::Opened)
+    }
+
+    /// Somebody was answered.
+    fn half_open(&mut self, pause: Duration) -> Change {
+        let state = State::HalfOpen { pause, answers: 1, failures: 0, running: 0, since: self.failures };
+        let change = self.change(state, Change::HalfOpened);
+        self.closes().unwrap_or(change)
     }
 
     fn closes(&mut self) -> Option<Change> {

@@ -35,13 +35,13 @@ impl Tried {
 
     fn fails(&mut self, event: u128, now: Duration) -> Option<Change> {
         let generation = Some(self.breaker.generation());
-        self.breaker.end(generation, Answer::Failed, event, self.answers, now)
+        self.breaker.end(generation, Answer::Failed, Some(event), self.answers, now)
     }
 
     fn is_answered(&mut self, now: Duration) -> Option<Change> {
         self.answers += 1;
         let generation = Some(self.breaker.generation());
-        self.breaker.end(generation, Answer::Answered, 0, self.answers, now)
+        self.breaker.end(generation, Answer::Answered, None, self.answers, now)
     }
 
     /// One that has opened at this time.
@@ -129,7 +129,7 @@ fn a_probe_that_was_not_made_leaves_its_turn_to_the_next() {
     let mut tried = Tried::opened(seconds(0));
     assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
     let generation = Some(tried.breaker.generation());
-    assert_eq!(tried.breaker.end(generation, Answer::Unused, 0, 0, seconds(1)), None);
+    assert_eq!(tried.breaker.end(generation, Answer::Unused, None, 0, seconds(1)), None);
     assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
 }
 
@@ -169,6 +169,85 @@ fn it_excuses_what_fails_while_it_is_open_and_not_for_ever() {
     assert!(!tried.breaker.excuses(seconds(1)));
 }
 
+/// An attempt that began before it opened, of an event that is one of the signs of an outage, or is not.
+#[test]
+fn what_began_before_counts_as_a_probe_if_its_event_has_failed_before() {
+    let answered = |tried: &mut Tried, event| {
+        tried.answers += 1;
+        tried.breaker.end(None, Answer::Answered, event, tried.answers, seconds(1))
+    };
+    let mut tried = Tried::opened(seconds(0));
+    assert_eq!(answered(&mut tried, None), None, "it may have asked before the outage began");
+    assert_eq!(answered(&mut tried, Some(2)), None, "so may one whose failure is none of the last");
+    assert_eq!(answered(&mut tried, Some(9)), Some(Change::HalfOpened));
+    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
+    assert_eq!(answered(&mut tried, Some(8)), None, "whose signs are gone");
+}
+
+/// Events that fail so often and are answered then, and two that nobody can handle.
+struct Few {
+    tried: Tried,
+    /// The failures that each has left, unless it was answered.
+    left: Vec<Option<u8>>,
+    /// The attempts under way, with the state that they were counted in.
+    running: Vec<Option<Option<u32>>>,
+}
+
+impl Few {
+    fn begins(&mut self, event: usize, now: Duration) {
+        let breaker = &mut self.tried.breaker;
+        let may = self.left[event].is_some() && self.running[event].is_none();
+        if may && breaker.begin(now) == Turn::Now {
+            self.running[event] = Some((!breaker.is_closed()).then(|| breaker.generation()));
+        }
+    }
+
+    fn ends(&mut self, event: usize, now: Duration) {
+        let Some(generation) = self.running[event].take() else { return };
+        let answer = match &mut self.left[event] {
+            left @ Some(0) => {
+                *left = None;
+                self.tried.answers += 1;
+                Answer::Answered
+            }
+            Some(u8::MAX) | None => Answer::Failed,
+            Some(left) => {
+                *left -= 1;
+                Answer::Failed
+            }
+        };
+        let (key, answers) = (Some(event as u128), self.tried.answers);
+        self.tried.breaker.end(generation, answer, key, answers, now);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn a_few_that_nobody_can_handle_are_never_left_behind_an_open_breaker(
+        failures in prop::array::uniform3(1_u8..6),
+        steps in prop::collection::vec((0_usize..5, 0_u64..300), 20..80)
+    ) {
+        let left: Vec<_> = failures.into_iter().chain([u8::MAX; 2]).map(Some).collect();
+        let mut few = Few { tried: Tried::new(), running: vec![None; left.len()], left };
+        let mut now = Duration::ZERO;
+        for (event, pause) in steps {
+            now += millis(pause);
+            if few.running[event].is_some() { few.ends(event, now) } else { few.begins(event, now) }
+        }
+        // From here on whoever waits has its turn.
+        for round in 0..600 {
+            now += millis(700);
+            (0..5).for_each(|event| few.ends(event, now));
+            (0..5).for_each(|event| few.begins((round + event) % 5, now));
+        }
+        prop_assert_eq!(few.left.iter().flatten().count(), 2, "all others are answered");
+        prop_assert!(few.tried.breaker.level() < 2, "the last two wait behind it");
+    }
+
+}
+
 proptest! {
     #[test]
     fn whatever_happens_it_closes_when_all_is_answered_again(
@@ -185,12 +264,12 @@ proptest! {
                 _ => if let Some((generation, event)) = running.pop() {
                     let answer = [Answer::Failed, Answer::Answered][usize::from(what) - 3];
                     tried.answers += u64::from(answer == Answer::Answered);
-                    tried.breaker.end(Some(generation), answer, event, tried.answers, now);
+                    tried.breaker.end(Some(generation), answer, Some(event), tried.answers, now);
                 },
             }
         }
         for (generation, _) in running {
-            tried.breaker.end(Some(generation), Answer::Unused, 0, tried.answers, now);
+            tried.breaker.end(Some(generation), Answer::Unused, None, tried.answers, now);
         }
         for _ in 0..20 {
             now += SETTINGS.probe_at_least_every;

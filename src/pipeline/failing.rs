@@ -11,9 +11,9 @@ use super::{
     delivery::Delivery,
     ending::Ending,
     failure::Failed,
-    gate::Pass,
     held::Claimed,
     outage::Failures,
+    pass::Pass,
     retry::Verdict,
     settle::Step,
 };

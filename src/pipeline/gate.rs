@@ -5,7 +5,6 @@
 //! open costs an attempt one look and one count, and takes no lock.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,6 +20,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     breaker::{Answer, Breaker, Change, Seen, Turn},
+    gates::GateView,
+    pass::{Counted, Pass},
     rate::Rate,
 };
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
 
 /// The gate of one handler, over all of its topics.
 pub(crate) struct Gate {
-    handler: &'static str,
+    pub(super) handler: &'static str,
     /// Nobody has to wait, nor to be counted in.
     is_open: AtomicBool,
     answers: AtomicU64,
@@ -51,53 +52,6 @@ struct State {
     is_paused: bool,
     breaker: Option<Breaker>,
     rate: Option<Rate>,
-}
-
-/// The right to make one attempt. Dropped, it was not used.
-#[derive(Debug)]
-pub(crate) struct Pass(Option<Counted>);
-
-/// One that was counted in.
-#[derive(Debug)]
-struct Counted {
-    gate: Arc<Gate>,
-    generation: u32,
-    is_used: bool,
-}
-
-/// The gates of a service, by their handlers.
-#[derive(Debug, Default)]
-pub(crate) struct Gates(Mutex<BTreeMap<&'static str, Arc<Gate>>>);
-
-impl Gates {
-    /// A handler's gate, made when it is first asked for.
-    pub(crate) fn of(&self, handler: &'static str, make: impl FnOnce() -> Arc<Gate>) -> Arc<Gate> {
-        Arc::clone(self.lock().entry(handler).or_insert_with(make))
-    }
-
-    /// A person pauses those handlers for which this says so, and lets the others go on.
-    pub(crate) fn pause(&self, is_paused: impl Fn(&str) -> bool) {
-        self.lock().values().for_each(|gate| gate.pause(is_paused(gate.handler)));
-    }
-
-    /// What keeps the handlers from their work.
-    pub(crate) fn views(&self) -> Vec<GateView> {
-        self.lock().values().map(|gate| gate.view()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Arc<Gate>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What keeps a handler from its work, for whoever asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GateView {
-    pub(crate) handler: &'static str,
-    /// A person has paused it.
-    pub(crate) is_paused: bool,
-    /// `closed`, `half-open` or `open`; `None` without a breaker.
-    pub(crate) breaker: Option<&'static str>,
 }
 
 impl Gate {
@@ -190,23 +144,21 @@ impl Gate {
         self.state().breaker.as_ref().map(|breaker| breaker.seen(answers)).unwrap_or_default()
     }
 
-    /// The handler has answered by `now`: whatever it depends on is there.
-    pub(crate) fn answered(&self, mut pass: Pass, now: Instant) {
+    /// The handler has answered by `now`: whatever it depends on is there. Its event is named where it may have failed
+    /// before.
+    pub(crate) fn answered(&self, mut pass: Pass, failed_before: Option<u128>, now: Instant) {
         let answers = self.answers.fetch_add(1, Relaxed) + 1;
         self.answered_ms.store(millis(now.saturating_duration_since(self.began)).max(1), Relaxed);
-        if let Some(counted) = &mut pass.0 {
-            counted.is_used = true;
-            self.end(Some(counted.generation), Answer::Answered, 0, answers);
+        let counted = pass.used();
+        if counted.is_some() || failed_before.is_some() {
+            self.end(counted, Answer::Answered, failed_before, answers);
         }
     }
 
     /// An attempt at this event has failed in a way that another one may not.
     pub(crate) fn failed(&self, mut pass: Pass, event: u128) {
-        let counted = pass.0.as_mut().map(|counted| {
-            counted.is_used = true;
-            counted.generation
-        });
-        self.end(counted, Answer::Failed, event, self.answers());
+        let counted = pass.used();
+        self.end(counted, Answer::Failed, Some(event), self.answers());
     }
 
     /// Whether what has just failed is to be blamed on an outage, and does not count.
@@ -274,7 +226,7 @@ impl Gate {
         Ok(Pass(Some(Counted { gate: Arc::clone(self), generation, is_used: false })))
     }
 
-    fn end(&self, generation: Option<u32>, answer: Answer, event: u128, answers: u64) {
+    pub(super) fn end(&self, generation: Option<u32>, answer: Answer, event: Option<u128>, answers: u64) {
         let now = self.now();
         let mut state = self.state();
         if answer == Answer::Unused
@@ -321,7 +273,7 @@ impl Gate {
         self.news.notify_one();
     }
 
-    fn answers(&self) -> u64 {
+    pub(super) fn answers(&self) -> u64 {
         self.answers.load(Relaxed)
     }
 
@@ -338,14 +290,6 @@ impl Gate {
 impl State {
     fn is_open(&self) -> bool {
         !self.is_paused && self.rate.is_none() && self.breaker.as_ref().is_none_or(Breaker::is_closed)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if !self.is_used {
-            self.gate.end(Some(self.generation), Answer::Unused, 0, self.gate.answers());
-        }
     }
 }
 

@@ -38,7 +38,7 @@ async fn whoever_waits_goes_one_by_one_and_all_at_once_when_it_is_over() {
             if number < 2 {
                 gate.failed(pass, number);
             } else if number > 2 {
-                gate.answered(pass, Instant::now());
+                gate.answered(pass, None, Instant::now());
             }
         }
     });
@@ -54,6 +54,21 @@ async fn whoever_waits_goes_one_by_one_and_all_at_once_when_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_began_before_it_opened_and_is_answered_after_it_had_failed_opens_the_way() {
+    let (gate, _) = gate(None);
+    let [first, again] = [gate.try_pass().unwrap(), gate.try_pass().unwrap()];
+    open(&gate);
+    gate.answered(first, None, Instant::now());
+    assert_eq!(
+        gate.view().breaker,
+        Some("open"),
+        "the first attempt of its event may be from before the outage"
+    );
+    gate.answered(again, Some(9), Instant::now());
+    assert!(gate.view().breaker == Some("half-open") && !gate.excuses());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_person_has_paused_waits_for_a_person() {
     let (gate, _) = gate(None);
     let held = gate.try_pass().unwrap();
@@ -62,7 +77,7 @@ async fn what_a_person_has_paused_waits_for_a_person() {
     let mut waiting = std::pin::pin!(gate.pass());
     assert!(tokio::time::timeout(Duration::from_secs(3600), &mut waiting).await.is_err());
     gate.pause(false);
-    gate.answered(waiting.await, Instant::now());
+    gate.answered(waiting.await, None, Instant::now());
     assert!(gate.holds(&held) && gate.is_open());
 }
 
@@ -76,7 +91,7 @@ async fn no_more_pass_than_may_in_a_second_and_what_was_not_used_counts_for_noth
         if number < 100 {
             drop(pass);
         } else {
-            gate.answered(pass, Instant::now());
+            gate.answered(pass, None, Instant::now());
         }
     }
     let took = began.elapsed();

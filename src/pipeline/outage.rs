@@ -16,7 +16,7 @@ use super::{
     dedupe::{Back, Stopped},
     delivery::Delivery,
     failure::Failed,
-    gate::Pass,
+    pass::Pass,
     retry::RetryPolicy,
     status::age_at,
 };
@@ -130,7 +130,7 @@ impl Delivery<'_> {
     ) -> bool {
         let gate = &event.route.gate;
         if !failed.retryable {
-            gate.answered(pass, Instant::now());
+            gate.answered(pass, Some(digest), Instant::now());
             return false;
         }
         failures.before.get_or_insert_with(|| gate.seen());

@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, HashSet},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use super::{Pace, decode::Event, delivery::Delivery, now_ms};
 use crate::{
     Record,
     store::{Grant, KeySpace, MARGIN_MS, Reach, Remembered},
+    telemetry::spans::Deed,
 };
 
 /// A replay, as the way of its records knows it.
@@ -22,6 +23,8 @@ pub(crate) struct Replaying {
     pub(crate) met: BTreeMap<(String, i32), Range<i64>>,
     /// What the store remembers for certain.
     reach: Arc<Reach>,
+    /// What its spans belong to, once it has begun and where somebody records it.
+    deed: OnceLock<Arc<Deed>>,
     /// Records that may run although the store may have forgotten them.
     cleared: Mutex<HashSet<(String, i32, i64)>>,
 }
@@ -45,6 +48,16 @@ impl Replaying {
     /// The same, with what the store remembers.
     pub(crate) fn within(self, reach: Arc<Reach>) -> Self {
         Self { reach, ..self }
+    }
+
+    /// It begins; whatever comes of its records belongs to this.
+    pub(crate) fn belongs_to(&self, deed: Arc<Deed>) {
+        // It begins once.
+        drop(self.deed.set(deed));
+    }
+
+    pub(super) fn deed(&self) -> Option<&Deed> {
+        self.deed.get().map(|deed| &**deed)
     }
 
     /// Whether the live group has met this record and passed it. One that cannot be decoded has its letter then. In

@@ -10,7 +10,8 @@ use super::{
     decode::{Decoded, decode},
     dedupe::Claims,
     dispatch::Crowd,
-    gate::{Gate, Gates},
+    gate::Gate,
+    gates::Gates,
     hold::Hold,
     limits::Limits,
     produce::Producer,
@@ -152,7 +153,8 @@ impl Topic {
     /// The span of the work on a record that begins, where somebody records it.
     #[inline]
     pub(super) fn span(&self, record: &Arc<Record>, route: Option<&Route>) -> Option<Arc<Process>> {
-        Process::begin(record, &self.service.names, route.map(|route| route.handler.name()))
+        let deed = self.service.replay.as_ref().and_then(|replay| replay.deed());
+        Process::begin(record, &self.service.names, route.map(|route| route.handler.name()), deed)
     }
 
     /// The topic of this name, which holds copies of ours of this topic's records. They are counted together.

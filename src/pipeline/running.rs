@@ -7,8 +7,8 @@ use super::{
     dedupe::Stopped,
     delivery::Delivery,
     dispatch::{Attempt, Running, was_applied},
-    gate::Pass,
     held::Claimed,
+    pass::Pass,
     stage::BegunState,
 };
 use crate::{Context, Handled, store::Run};

@@ -17,9 +17,9 @@ use super::{
     dispatch::Attempt,
     ending::Ending,
     failure::Failed,
-    gate::Pass,
     held::Claimed,
     outage::Failures,
+    pass::Pass,
     running::Ran,
     source::Partition,
     stage::{Asked, Begun, Stage},
@@ -245,7 +245,9 @@ impl Delivery<'_> {
         };
         match attempt {
             Attempt::Handled(handled) => {
-                event.route.gate.answered(pass, Instant::now());
+                let failed_before = ctx.attempt() > 1 || *in_doubt;
+                let failed_before = failed_before.then(|| claimed.key().digest());
+                event.route.gate.answered(pass, failed_before, Instant::now());
                 crash_point("after_effect");
                 if handled == Handled::Done
                     && let Err(refused) = self.publish(&ctx).await

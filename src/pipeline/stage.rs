@@ -9,7 +9,7 @@ use super::{
     dead_letter::Disposition,
     decode::Event,
     dispatch::{Attempt, Running, Stay},
-    gate::Pass,
+    pass::Pass,
     route::Route,
 };
 use crate::{

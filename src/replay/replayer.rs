@@ -25,7 +25,7 @@ use crate::{
     ledger::{Book, Tell},
     pipeline::{Bounds, Crowd, Partition},
     store::DedupeStore,
-    telemetry::Metrics,
+    telemetry::{Metrics, spans::Deed},
 };
 
 /// Replays events of one service.
@@ -136,7 +136,8 @@ impl Replayer<'_> {
         journal.let_run(&entry.id).await?;
         journal.write(&entry).await?;
         // It stands in the journal as running: how it ended has to follow, whatever that was.
-        let worked = self.work(&entry, &taken, &journal, progress).await;
+        let deed = Deed::begin("replay", &entry.group, &entry.id);
+        let worked = self.work(&entry, &taken, &journal, progress, deed.clone()).await;
         let Worked { ended, parts, cut_off } = worked.unwrap_or_else(|error| Worked {
             ended: Ended::Failed(error.to_string()),
             parts: entry.parts.clone(),
@@ -154,6 +155,10 @@ impl Replayer<'_> {
             let still = "some handlers were still running when the time to drain was over";
             entry.why = Some(entry.why.map_or_else(|| still.to_owned(), |why| format!("{why}; {still}")));
         }
+        if let Some(deed) = deed {
+            let failed = entry.why.clone().filter(|_| entry.state == State::Failed);
+            deed.end(entry.tally().ran, failed);
+        }
         journal.update(&entry).await?;
         taken.release().await?;
         Ok(Ran { entry, cut_off })
@@ -165,11 +170,15 @@ impl Replayer<'_> {
         taken: &Taken,
         journal: &Journal,
         progress: &watch::Sender<Entry>,
+        deed: Option<Arc<Deed>>,
     ) -> Result<Worked, ReplayError> {
         let order = entry.order.clone();
         let plan = self.plan(&order).await?;
         let notes = Arc::new(Notes::default());
         let scene = self.replaying(taken.store(), &order, &plan, Arc::clone(&notes)).await?;
+        if let (Some(replay), Some(deed)) = (&scene.judge.service.replay, deed) {
+            replay.belongs_to(deed);
+        }
         let settings = self.settings.service(self.service.name());
         let renewing = scene.assembly.keep_claims_alive(&scene.judge.service, &scene.topics);
         let renewing = AbortOnDropHandle::new(renewing);

@@ -44,12 +44,11 @@ impl Wiring<'_> {
         let mut topics: Vec<Arc<Topic>> = service.table().tables().into_iter().map(topic).collect();
         // Ends with the runtime it runs on.
         drop(self.assembly.keep_claims_alive(&run, &topics));
-        // What holds one of these holds the copies of its records, too.
-        let sources = topics.clone();
         let copies: Vec<_> =
             topics.iter().flat_map(|topic| copies_of(topic, self.there)).map(Arc::new).collect();
         let ours = copies.iter().map(|topic| topic.name.to_string()).collect();
         topics.extend(copies);
+        let all = topics.clone();
         let assignment = Assigned::default();
         self.board.show(service.name(), &assignment);
         let group = Group {
@@ -81,7 +80,7 @@ impl Wiring<'_> {
         };
         if self.settings.topics.control.is_some() {
             // Nothing is claimed before it is known what is paused.
-            sources.iter().for_each(|topic| {
+            all.iter().for_each(|topic| {
                 topic.hold.set(true);
             });
         }
@@ -89,7 +88,7 @@ impl Wiring<'_> {
         let poller =
             Poller::start(&self.parts.kafka, group, settings.worker.commit_interval, instance_id.as_deref());
         let poller = poller.map_err(|fault| format!("service {}: {fault}", service.name()))?;
-        Ok(Running { run, topics: sources, poller })
+        Ok(Running { run, topics: all, poller })
     }
 }
 

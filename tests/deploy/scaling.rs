@@ -10,7 +10,7 @@ use crate::manifests::Manifests;
 type Case = (&'static str, &'static [(&'static str, &'static str)], u32);
 
 /// Metrics of the service `it`, by their further labels; each stays as it is.
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     ("nobody has told anything yet", &[], 0),
     (
         "many events wait, the oldest for a minute and a half",
@@ -63,7 +63,7 @@ const CASES: [Case; 8] = [
         &[
             (r#"oncewise_oldest_unsettled_seconds{service="it",topic="a",partition="0"}"#, "900"),
             (r#"oncewise_lag_records{service="it",topic="a",partition="0"}"#, "5000"),
-            (r#"oncewise_paused{service="it"}"#, "1"),
+            (r#"oncewise_paused{service="it",topic="a",handler="h"}"#, "1"),
         ],
         0,
     ),
@@ -72,10 +72,22 @@ const CASES: [Case; 8] = [
         &[
             (r#"oncewise_oldest_unsettled_seconds{service="it",topic="a",partition="0"}"#, "300"),
             (r#"oncewise_lag_records{service="it",topic="a",partition="0"}"#, "5000"),
-            (r#"oncewise_paused{service="it"}"#, "0"),
-            (r#"oncewise_paused{service="other"}"#, "1"),
+            (r#"oncewise_paused{service="it",topic="a",handler="h"}"#, "0"),
+            (r#"oncewise_paused{service="other",topic="a",handler="h"}"#, "1"),
         ],
         300,
+    ),
+    (
+        "one of its topics is paused, and has more to do than the other",
+        &[
+            (r#"oncewise_oldest_unsettled_seconds{service="it",topic="a",partition="0"}"#, "900"),
+            (r#"oncewise_lag_records{service="it",topic="a",partition="0"}"#, "5000"),
+            (r#"oncewise_paused{service="it",topic="a",handler="h"}"#, "1"),
+            (r#"oncewise_oldest_unsettled_seconds{service="it",topic="b",partition="0"}"#, "60"),
+            (r#"oncewise_lag_records{service="it",topic="b",partition="0"}"#, "200"),
+            (r#"oncewise_paused{service="it",topic="b",handler="h"}"#, "0"),
+        ],
+        60,
     ),
 ];
 

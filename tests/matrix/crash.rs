@@ -105,8 +105,7 @@ async fn row_09_panics_are_failures() {
     let mut case = Case::new(1).await;
     case.send(events("panics", 0..5, 5, r#","panic":2"#)).await;
     case.send(events("always", 5..7, 2, r#","panic":1000"#)).await;
-    // A breaker that opens for the seven would make the last two wait for its patience.
-    let pods = case.pods.clone().with("RETRY__MAX_ATTEMPTS", "4").with("BREAKER__ENABLED", "false");
+    let pods = case.pods.clone().with("RETRY__MAX_ATTEMPTS", "4");
     let mut pod = pods.start(crate::TEST_WORKER);
     case.holds().await;
     assert_eq!(case.pods.letters(&case.topic).read().await.len(), 2);

@@ -12,7 +12,7 @@ use crate::support::{
     unique,
 };
 
-const LOOK: Creation = Creation { create: false, replication_factor: None };
+const LOOK: Creation = Creation { create: false, by_workers: false, replication_factor: None };
 const CREATE: Creation = Creation { create: true, ..LOOK };
 
 async fn checked(brokers: impl Into<String>, topic: &str, creation: Creation) -> Vec<Finding> {
@@ -68,6 +68,16 @@ async fn looking_creates_nothing_and_creating_makes_it_fine() {
         assert_eq!(of(&findings, "memory of shop.charge").state, State::Fine);
         assert!(!check::failed(&findings), "{findings:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_worker_creates_at_its_start_is_no_problem_before_it() {
+    let topic = TestTopic::new(2).await;
+    let letters = format!("topic {}.shop.dlt", topic.name());
+    let findings = checked(brokers(), topic.name(), Creation { by_workers: true, ..LOOK }).await;
+    let missing = of(&findings, &letters);
+    assert_eq!((missing.state, &*missing.found), (State::Warning, "does not exist yet"));
+    assert!(!check::failed(&findings), "{findings:?}");
 }
 
 #[tokio::test]

@@ -40,6 +40,9 @@ async fn what_waits_with_a_delay_that_is_taken_out_is_tried_all_the_same_and_tha
 
     let said = said_of(&pods, &left).await;
     assert!(said.contains("1 record waits"), "{said}");
+    let mut status = pods.command(TEST_WORKER, &["status"]);
+    status.wait(PATIENCE).await;
+    assert!(status.output().contains("; 1 more to be tried later"), "{}", status.output());
     let mut after = pods.start(TEST_WORKER);
     after.says("1 record waits", PATIENCE).await;
     pods.until_committed(&left, 0, 1).await;

@@ -50,6 +50,7 @@ mod replay;
 mod restart;
 mod retry;
 mod revoked;
+mod rights;
 mod secure;
 mod services;
 mod shared_group;

@@ -57,37 +57,16 @@ fn every_block_of_configuration_is_accepted() {
     assert!(seen >= 5, "the search finds blocks: {seen}");
 }
 
-/// What a shell is told to run: ours, and what is on every machine that has a use for it.
-const PROGRAMS: [&str; 13] = [
-    "worker",
-    "cargo",
-    "cd",
-    "curl",
-    "docker",
-    "kubectl",
-    "openssl",
-    "export",
-    "echo",
-    "api",
-    "api()",
-    "kcat",
-    "kafka-topics.sh",
-];
-
+/// What it does there is for `tests/guide`, which runs whatever can be run here.
 #[test]
-fn every_block_for_a_shell_is_one_that_a_shell_reads_and_runs_what_is_there() {
+fn every_block_for_a_shell_is_one_that_a_shell_reads() {
     let mut seen = 0;
     for (page, _, lines) in all().into_iter().filter(|(_, language, _)| language == "sh") {
         let read = Command::new("bash").args(["-n", "-c", &lines]).output().unwrap();
         assert!(read.status.success(), "{page}: {}\n{lines}", String::from_utf8_lossy(&read.stderr));
-        let begin = lines.lines().filter(|line| !line.starts_with([' ', '#']) && !line.is_empty());
-        for program in begin.map(|line| line.split_whitespace().next().unwrap()) {
-            let is_ours = program.contains('/') && root().join(program).is_file();
-            assert!(is_ours || PROGRAMS.contains(&program), "{page}: nobody knows {program}");
-            seen += 1;
-        }
+        seen += 1;
     }
-    assert!(seen >= 30, "the search finds commands: {seen}");
+    assert!(seen >= 15, "the search finds blocks: {seen}");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! The documents as the tests look at them: their prose, and their blocks of code.
+#![allow(dead_code, reason = "every test binary that includes it uses its part")]
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+/// The repository's folder, from whichever package the tests are compiled.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|folder| folder.join("guide/src").is_dir()).unwrap()
 }
 
 /// The pages of the guide, its contents among them.

@@ -14,7 +14,7 @@ KAFKA_PID='' REDIS_PID='' POSTGRES_PID=''
 
 start_services() {
     local port
-    install_missing java=default-jre-headless redis-server=redis-server redis-cli=redis-tools kcat=kcat openssl=openssl \
+    install_missing java=default-jre-headless redis-server=redis-server redis-cli=redis-tools kcat=kcat openssl=openssl curl=curl script=bsdutils \
         prometheus=prometheus promtool=prometheus
     kafka_fetch
     ONCEWISE_TEST_KAFKA_CLASSPATH="$(kafka_libs)/*"

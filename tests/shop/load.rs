@@ -11,6 +11,12 @@ use crate::{
 
 const PARTITIONS: i32 = 6;
 
+/// How many are sent: `ONCEWISE_LOAD_RECORDS`, to see more.
+fn records() -> u64 {
+    let told = std::env::var("ONCEWISE_LOAD_RECORDS").ok().and_then(|text| text.parse().ok());
+    told.unwrap_or(6_000)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_order_takes_effect_once_and_everything_adds_up() {
     // Nobody dies here, and what is delivered once more would be counted.
@@ -19,7 +25,8 @@ async fn every_order_takes_effect_once_and_everything_adds_up() {
         .with("SHOP__GATEWAY_BUSY_PERCENT", "5")
         .with("KAFKA__PROPERTIES__SESSION_TIMEOUT_MS", "30000")
         .with("DEDUPE__LEASE", "30s");
-    let orders = SampleOrders { count: 20_000, poison: 0.02, unaffordable: 0.02, ..SampleOrders::default() };
+    let orders =
+        SampleOrders { count: records(), poison: 0.02, unaffordable: 0.02, ..SampleOrders::default() };
     let pods = [shop.start(), shop.start()];
     balanced(&[&pods[0], &pods[1]], 6).await;
     let sent = shop.produce(&orders).await;
@@ -42,7 +49,7 @@ async fn every_order_takes_effect_once_and_everything_adds_up() {
         let outcome = |outcome| sum("records_total", &[("outcome", outcome)]);
         let shares = counts.each_ref().map(|counts| counts.sum("consumed_total", service, &[]));
         assert!(shares.iter().all(|share| *share > 0), "both work: {shares:?}");
-        assert_eq!(shares.iter().sum::<u64>(), 20_000 + receipts, "{service}: delivered once");
+        assert_eq!(shares.iter().sum::<u64>(), orders.count + receipts, "{service}: delivered once");
         assert_eq!(outcome("done"), events - rejected + receipts, "{service}");
         assert_eq!(outcome("duplicate"), duplicates, "{service}");
         assert_eq!(outcome("dead_lettered"), rejected + undecodable + no_key, "{service}");

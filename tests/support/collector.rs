@@ -40,6 +40,8 @@ pub struct Seen {
     pub id: String,
     /// Empty where it has none.
     pub parent: String,
+    /// The ids of the spans that it is linked to.
+    pub links: Vec<String>,
     pub kind: i32,
     pub name: String,
     pub attributes: BTreeMap<String, String>,
@@ -110,6 +112,7 @@ fn seen_of(span: Span, service: &str, tenant: &str) -> Seen {
         trace: hex(&span.trace_id),
         id: hex(&span.span_id),
         parent: hex(&span.parent_span_id),
+        links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
         kind: span.kind,
         name: span.name,
         attributes: attributes(span.attributes),

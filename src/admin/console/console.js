@@ -4,7 +4,7 @@ import { $, badge, clock, el, lasting, put, show, tell } from './dom.js';
 import { showFleet } from './fleet.js';
 import { showLetters } from './letters.js';
 import { replayButtons, showReplays } from './replays.js';
-import { drawServices, showServices } from './services.js';
+import { drawPartitions, drawServices, showServices } from './services.js';
 
 const STATUS = 2000;
 const SERIES = 5000;
@@ -65,6 +65,7 @@ async function showStatus() {
   if (Date.now() - drawn < SERIES) return;
   drawn = Date.now();
   drawServices($('services'), await get('/series'));
+  await drawPartitions($('services'));
 }
 
 // What cannot be told now holds up nothing else, and what was told last stays.
@@ -101,6 +102,7 @@ setInterval(() => {
 // Whatever somebody has done is to be seen at once, and so is what has changed while nobody looked.
 const soon = () => { JOBS.forEach((job) => { job.at = 0; }); };
 document.addEventListener('acted', soon);
+document.addEventListener('opened', () => { drawn = 0; JOBS[0].at = 0; });
 document.addEventListener('visibilitychange', soon);
 
 async function enter() {

@@ -72,13 +72,17 @@ function card(service, here) {
   const name = service.service;
   const resumes = has('POST', '/resume');
   const holds = service.paused.length > 0 || service.pods.some((pod) => pod.paused.length > 0);
+  const untold = service.lag_unknown ?? [];
+  const isKnown = untold.length === 0 || service.partitions.length > 0;
   const later = service.later > 0 ? `, ${number(service.later)} to be tried later` : '';
   return el('article', { class: 'card', 'data-key': name, 'aria-label': `All pods of ${name}` },
     el('div', { class: 'head' }, el('h3', {}, name),
-      el('span', { class: 'muted' }, 'lag ', el('b', { 'data-value': 'fleet-lag' }, number(service.lag)), `${later}, in ${number(service.partitions.length)} partitions`),
+      el('span', { class: 'muted' }, 'lag ', el('b', { 'data-value': 'fleet-lag' }, number(isKnown ? service.lag : null)),
+        isKnown && `${later}, in ${number(service.partitions.length)} ${service.partitions.length === 1 ? 'partition' : 'partitions'}${untold.length ? ', as far as is known' : ''}`),
       el('span', { class: 'buttons' },
         resumes && holds && service.paused.length !== 1 && button('Resume', name, () => resume(service), 'resume'),
         has('POST', '/pause') && here && button('Pause', name, () => pause(service, here), 'pause'))),
+    untold.length > 0 && el('ul', { class: 'untold', 'data-key': 'untold' }, untold.map((why) => el('li', {}, `Not known: ${why}`))),
     service.paused.length > 0 && el('ul', { class: 'pauses', 'data-key': 'pauses' }, service.paused.map((one) => el('li', { 'data-key': one.id },
       badge('paused'), el('span', {}, `${scope(one)} by ${one.who} since ${when(one.at)}${one.reason ? `: ${one.reason}` : ''}`),
       resumes && button('Resume', `${scope(one)} of ${name}`, () => resume(service, one), 'resume')))),

@@ -62,7 +62,7 @@ function row(service, group) {
     has('POST', '/dead-letters/{service}/discard') && button('Discard…', () => deal(service, group, 'discard', 'Discard these letters?'), 'discard'))]];
 }
 
-const COLUMNS = [{ name: 'Error' }, { name: 'Handler' }, { name: 'Why' }, { name: 'Letters', kind: 'n' }, { name: 'First' }, { name: 'Last' }, { name: 'Do' }];
+const COLUMNS = [{ name: 'Error' }, { name: 'Handler' }, { name: 'Why' }, { name: 'Letters', kind: 'n' }, { name: 'First', kind: 'w' }, { name: 'Last', kind: 'w' }, { name: 'Do' }];
 
 export async function showLetters(where, services) {
   const found = [];

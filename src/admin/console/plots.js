@@ -22,21 +22,21 @@ function runs(values, at, span, top) {
   return found.filter((run) => run.length > 0);
 }
 
-// A plot that is brought up to date by itself; `key` is what it is looked for by.
-export function plot(name, key) {
+// A plot that is brought up to date by itself; `key` is what it is looked for by. One that `says` what is now has it below.
+export function plot(name, key, says) {
   const area = svg('path', { class: 'area' });
   const line = svg('path', { class: 'line' });
   const base = svg('path', { class: 'base', d: `M0 ${HEIGHT - 1}H${WIDTH}` });
   const drawn = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', class: 'plot', 'aria-label': name });
   drawn.append(base, area, line);
   const scale = el('span', { class: 'scale', 'aria-hidden': 'true' });
-  const figure = el('div', { class: 'plotted', 'data-own': key ?? name }, drawn, scale);
+  const figure = el('div', { class: says ? 'plotted says' : 'plotted', 'data-own': key ?? name }, drawn, scale);
   figure.update = (values, at, span, show = rate) => {
     const known = values.filter((value) => value !== null);
     const most = Math.max(0, ...known);
     const now = known.length ? known[known.length - 1] : null;
     drawn.setAttribute('aria-label', `${name} over the last 15 minutes: now ${show(now)}, at most ${show(most)}`);
-    scale.textContent = most > 0 ? `max ${show(most)}` : '';
+    scale.textContent = says ? show(now) : most > 0 ? `max ${show(most)}` : '';
     const parts = runs(values, at, span, most || 1);
     const lines = parts.map((run) => `M${run.map((point) => point.join(' ')).join('L')}`);
     line.setAttribute('d', lines.join(''));

@@ -1,8 +1,11 @@
 // Each service in this pod: figures with their plots, handlers, partitions, outcomes.
+import { get } from './api.js';
 import { badge, bytes, el, lasting, number, put, rate, show, sum, table, words } from './dom.js';
 import { plot } from './plots.js';
 
 const LATE = 60;
+// So many partitions are shown unless somebody wants all.
+const FEW = 10;
 const RETRIES = ['retry', 'timed_out', 'panicked'];
 export const retried = (attempts) => RETRIES.reduce((all, one) => all + (attempts[one] ?? 0), 0);
 
@@ -16,6 +19,16 @@ const TILES = [
   ['dead-letters', 'Dead letters', (now) => [number(sum(now.dead_letters)), 'since the start'], 'dead_letters_per_second', rate],
 ];
 
+// What is plotted of a partition, and how its values are told.
+const PLOTS = {
+  lag_records: ['lag', number], in_flight: ['in flight', number], oldest_unsettled_seconds: ['oldest unsettled', lasting],
+  settled_per_second: ['settled a second', rate],
+};
+
+// The worst first: what gives nothing, what has waited for long, what has thousands to do. Where all is well, the order of their names.
+const badness = ({ waits, oldest_unsettled_seconds: age, lag_records: lag }) =>
+  (waits || age === null ? 1e6 : Math.floor(age / LATE)) * 10 + Math.max(0, Math.floor(Math.log10((lag ?? 0) / 100)));
+
 const counts = (all) => {
   const entries = Object.entries(all);
   if (entries.length === 0) return el('p', { class: 'muted' }, 'none');
@@ -23,11 +36,12 @@ const counts = (all) => {
     el('li', {}, `${words(name)} `, el('b', {}, number(count)))));
 };
 
-// One part of a service that can be folded away.
+// One part of a service that can be folded away. Whoever opens it wants its plots now.
 const part = (title, open) => {
   const note = el('span', { class: 'muted' });
   const place = el('div');
-  return { all: el('details', { open }, el('summary', {}, `${title} `, note), place), note, place };
+  const ontoggle = () => document.dispatchEvent(new Event('opened'));
+  return { all: el('details', { open, ontoggle }, el('summary', {}, `${title} `, note), place), note, place };
 };
 
 function make(service) {
@@ -37,7 +51,7 @@ function make(service) {
     const value = el('span', { class: 'value', 'data-value': key });
     const unit = el('span', { class: 'unit' });
     const drawn = plot(`${service.name}: ${name}`);
-    return { row: el('div', { class: 'tile' }, el('dt', {}, name), el('dd', {}, value, ' ', unit, drawn)), value, unit, drawn, as };
+    return { row: el('div', { class: 'tile' }, el('dt', {}, name), el('dd', {}, el('div', {}, value, ' ', unit), drawn)), value, unit, drawn, as };
   });
   const [handlers, partitions, outcomes] = ['Handlers', 'Partitions', 'Outcomes'].map((title) => part(title, title === 'Handlers'));
   const card = el('article', { class: 'card', 'aria-labelledby': id, 'data-key': service.name },
@@ -64,6 +78,15 @@ function make(service) {
       if (column) drawn.update(column.settled_per_second, at, span);
     }
   };
+  card.showsPartitions = () => partitions.all.open;
+  card.drawPartitions = (series) => {
+    const known = new Map(series.partitions.map((one) => [`${one.topic} ${one.partition}`, one]));
+    for (const drawn of partitions.place.querySelectorAll('.plotted')) {
+      const [topic, partition, column] = drawn.dataset.own.split(' ');
+      const columns = known.get(`${topic} ${partition}`);
+      if (columns) drawn.update(columns[column], series.at_ms, spanOf(series), PLOTS[column][1]);
+    }
+  };
   return card;
 }
 
@@ -83,15 +106,28 @@ function showHandlers(now, { note, place }) {
   })));
 }
 
-function showPartitions(now, { note, place }) {
-  put(note, `${now.partitions.length} of this process`);
-  show(place, table(`Partitions of ${now.name} in this process`, [
-    { name: 'Topic' }, { name: 'Partition', kind: 'n' }, { name: 'End', kind: 'n' }, { name: 'Committed', kind: 'n' },
-    { name: 'Lag', kind: 'n' }, { name: 'In flight', kind: 'n' }, { name: 'Oldest', kind: 'n' }, { name: 'Waits for' },
-  ], now.partitions.map((one) => [`${one.topic} ${one.partition}`, [
-    el('span', { class: 'mono' }, one.topic), String(one.partition), number(one.end), number(one.committed), number(one.lag_records),
-    number(one.in_flight), lasting(one.oldest_unsettled_seconds), one.waits ?? '',
-  ]])));
+function showPartitions(now, part) {
+  const { length } = now.partitions;
+  const rows = [...now.partitions].sort((a, b) => badness(b) - badness(a)).slice(0, part.isWhole ? length : FEW);
+  const drawn = (one, column) => plot(`Partition ${one.partition} of ${one.topic}: ${PLOTS[column][0]}`,
+    `${one.topic} ${one.partition} ${column}`, column === 'settled_per_second');
+  const fold = () => {
+    part.isWhole = !part.isWhole;
+    showPartitions(now, part);
+    document.dispatchEvent(new Event('opened'));
+  };
+  put(part.note, `${length} of this process`);
+  show(part.place, table(`Partitions of ${now.name} in this process`, [
+    { name: 'Topic' }, { name: 'Partition', kind: 'n' }, { name: 'Lag', kind: 'n' }, { name: 'Oldest', kind: 'n' }, { name: 'In flight', kind: 'n' },
+    { name: 'Settled a second', kind: 'n' }, { name: 'Committed', kind: 'n' }, { name: 'End', kind: 'n' }, { name: 'Waits for' },
+  ], rows.map((one) => [`${one.topic} ${one.partition}`, [
+    el('span', { class: 'mono' }, one.topic), String(one.partition),
+    [number(one.lag_records), drawn(one, 'lag_records')],
+    [lasting(one.oldest_unsettled_seconds), drawn(one, 'oldest_unsettled_seconds')],
+    [number(one.in_flight), drawn(one, 'in_flight')],
+    drawn(one, 'settled_per_second'), number(one.committed), number(one.end), one.waits ?? (one.paused ? badge('paused') : ''),
+  ]])), length > FEW && el('button', { type: 'button', class: 'small', 'data-key': 'fold', 'aria-expanded': String(Boolean(part.isWhole)), onclick: fold },
+    part.isWhole ? `Show the worst ${FEW}` : `Show all ${length}, the worst first`));
 }
 
 export function showServices(place, services) {
@@ -104,8 +140,18 @@ export function showServices(place, services) {
   }
 }
 
+const spanOf = ({ at_ms: at }) => Math.max(at.length ? at.at(-1) - at[0] : 0, 60000);
+
+// Only where somebody looks: a service may have many.
+export async function drawPartitions(place) {
+  for (const card of [...place.children].filter((card) => card.showsPartitions())) {
+    const series = await get(`/series/${card.dataset.key}/partitions`);
+    if (series.at_ms.length) card.drawPartitions(series);
+  }
+}
+
 export function drawServices(place, series) {
-  const span = Math.max(series.every_seconds * 12, series.at_ms.length ? series.at_ms.at(-1) - series.at_ms[0] : 0, 60000);
+  const span = spanOf(series);
   for (const card of place.children) {
     const columns = series.services.find((service) => service.name === card.dataset.key);
     if (columns && series.at_ms.length) card.draw(columns, series.at_ms, span);

@@ -77,9 +77,13 @@ pub(super) fn find(service: &ServiceNow, around: &Around<'_>) -> Vec<Finding> {
             say(Severity::Warning, format!("nothing comes from partition {partition} of {topic}: {reason}"));
         }
     }
-    if let Some(text) = waiting(service, around) {
-        let is_stuck = service.oldest_unsettled_seconds > 5.0 * LONG;
+    if let Some((age, text)) = waiting(service, false, || why(service, around)) {
+        let is_stuck = age > 5.0 * LONG;
         say(if is_stuck { Severity::Error } else { Severity::Warning }, text);
+    }
+    // However old, it is as somebody wants it.
+    if let Some((_, text)) = waiting(service, true, || "it is paused".to_owned()) {
+        say(Severity::Notice, text);
     }
     for handler in service.handlers.iter().filter(|handler| handler.breaker == Some("open")) {
         say(
@@ -103,21 +107,21 @@ fn is_of(told: &Paused, partition: &PartitionNow) -> bool {
     told.topic == partition.topic && told.partition == partition.partition
 }
 
-/// What has waited the longest, and why.
-fn waiting(service: &ServiceNow, around: &Around<'_>) -> Option<String> {
-    let late = service.partitions.iter().filter(|partition| partition.oldest_unsettled_seconds > LONG);
-    let oldest = |a: &&PartitionNow, b: &&PartitionNow| {
-        a.oldest_unsettled_seconds.total_cmp(&b.oldest_unsettled_seconds)
-    };
+/// What has waited the longest among what is paused, or among the others: for how long, and why.
+fn waiting(service: &ServiceNow, is_paused: bool, why: impl FnOnce() -> String) -> Option<(f64, String)> {
+    let age = |partition: &PartitionNow| partition.oldest_unsettled_seconds.unwrap_or_default();
+    let is_late = |partition: &&PartitionNow| partition.paused == is_paused && age(partition) > LONG;
+    let late = service.partitions.iter().filter(is_late);
     let others = late.clone().count().saturating_sub(1);
-    let PartitionNow { topic, partition, oldest_unsettled_seconds: age, .. } = late.max_by(oldest)?;
+    let oldest = late.max_by(|a, b| age(a).total_cmp(&age(b)))?;
+    let (PartitionNow { topic, partition, .. }, age) = (oldest, age(oldest));
     let others = match others {
         0 => String::new(),
         1 => " (and one more)".to_owned(),
         others => format!(" (and {others} more)"),
     };
-    let why = why(service, around);
-    Some(format!("partition {partition} of {topic}{others} has waited {}: {why}", lasting(*age)))
+    let lasting = lasting(age);
+    Some((age, format!("partition {partition} of {topic}{others} has waited {lasting}: {}", why())))
 }
 
 /// The most likely reason why events wait.
@@ -125,9 +129,6 @@ fn why(service: &ServiceNow, around: &Around<'_>) -> String {
     let Around { health, before, now, .. } = around;
     if health.store_down.is_some() {
         return "the store is down".to_owned();
-    }
-    if service.paused == Some(true) {
-        return "it is paused".to_owned();
     }
     if let Some(handler) = service.handlers.iter().find(|handler| handler.breaker == Some("open")) {
         return format!("the breaker of {} is open", handler.name);
@@ -193,11 +194,11 @@ mod tests {
         let partition = |number: i32, age| PartitionNow {
             topic: "orders".to_owned(),
             partition: number,
-            oldest_unsettled_seconds: age,
+            oldest_unsettled_seconds: Some(age),
             ..PartitionNow::default()
         };
         let partitions = vec![partition(1, 0.0), partition(3, seconds), partition(4, seconds / 2.0)];
-        ServiceNow { oldest_unsettled_seconds: seconds, partitions, ..ServiceNow::default() }
+        ServiceNow { oldest_unsettled_seconds: Some(seconds), partitions, ..ServiceNow::default() }
     }
 
     fn said(service: &ServiceNow, health: &ServiceSnapshot, now: &Point) -> Vec<String> {
@@ -223,7 +224,7 @@ mod tests {
         let busy = Point { work, ..Point::default() };
         assert_eq!(told(&late, &busy), format!("{start}events come faster than they are finished"));
         let handlers = [(("orders".to_owned(), "charge".to_owned()), work)].into();
-        let failing = Point { handlers, ..busy };
+        let failing = Point { handlers, ..busy.clone() };
         assert_eq!(
             told(&late, &failing),
             format!("{start}charge fails, 11 of 20 attempts in the last minute")
@@ -233,9 +234,15 @@ mod tests {
         let charge = HandlerNow { name: "charge".to_owned(), breaker: Some("open"), ..HandlerNow::default() };
         let broken = ServiceNow { handlers: vec![charge], ..late.clone() };
         assert_eq!(told(&broken, &refused), format!("{start}the breaker of charge is open"));
+        // What somebody has paused is told apart, and keeps quiet about nothing else.
+        let mut paused = ServiceNow { paused: Some(true), ..late.clone() };
+        paused.partitions[1].paused = true;
         assert_eq!(
-            told(&ServiceNow { paused: Some(true), ..broken }, &refused),
-            format!("{start}it is paused")
+            said(&paused, &well(), &busy)[..2],
+            [
+                "Warning: partition 4 of orders has waited 2 min: events come faster than they are finished",
+                "Notice: partition 3 of orders has waited 4 min: it is paused",
+            ]
         );
 
         let down = ServiceSnapshot { store_down: Some("refused\nHTTP".to_owned()), ..well() };

@@ -7,7 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::service::{ServiceNow, retries, total};
+use super::{
+    partitions::{PartitionsSeries, Spots, series_of},
+    service::{ServiceNow, retries, total},
+};
 
 /// Between two samples.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
@@ -30,12 +33,13 @@ pub(super) struct Sample {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Point {
     pub(super) lag: u64,
-    pub(super) oldest: f64,
+    pub(super) oldest: Option<f64>,
     pub(super) in_flight: u64,
     pub(super) faults: BTreeMap<String, u64>,
     pub(super) work: Work,
     /// By topic and name.
     pub(super) handlers: BTreeMap<(String, String), Work>,
+    pub(super) partitions: Spots,
 }
 
 /// What was done; only grows.
@@ -70,6 +74,7 @@ impl Point {
                 dead_letters: total(&service.dead_letters),
             },
             handlers: service.handlers.iter().map(handler).collect(),
+            partitions: Spots::of(&service.partitions),
         }
     }
 }
@@ -98,6 +103,13 @@ impl History {
         }
     }
 
+    /// Of the partitions of one service, as far as they are kept.
+    pub(super) fn partitions<'a>(&'a self, service: &str) -> PartitionsSeries {
+        let point = |sample: &'a Sample| sample.services.get(service);
+        let seen = self.0.iter().map(|sample| (sample.at, point(sample).map(|point| &point.partitions)));
+        series_of(EVERY, &seen.collect::<Vec<_>>())
+    }
+
     fn service(&self, name: &str) -> ServiceSeries {
         let points = || self.0.iter().map(|sample| sample.services.get(name));
         let handlers =
@@ -110,7 +122,7 @@ impl History {
         ServiceSeries {
             name: name.to_owned(),
             lag_records: points().map(|point| Some(point?.lag)).collect(),
-            oldest_unsettled_seconds: points().map(|point| Some(point?.oldest)).collect(),
+            oldest_unsettled_seconds: points().map(|point| point?.oldest).collect(),
             in_flight: points().map(|point| Some(point?.in_flight)).collect(),
             rates: self.rates(|point| Some(point.work), name),
             handlers: handlers.into_iter().flatten().map(handler).collect(),
@@ -138,11 +150,14 @@ pub(super) fn per_second(
     (now, after): (i64, Option<Work>),
     count: fn(&Work) -> u64,
 ) -> Option<f64> {
-    let grown = count(&after?).checked_sub(count(&before?))?;
-    let seconds =
-        Duration::from_millis(u64::try_from(now - then).ok().filter(|time| *time > 0)?).as_secs_f64();
+    rate(count(&after?).checked_sub(count(&before?))?, now - then)
+}
+
+/// So many in so many milliseconds, by the second.
+pub(super) fn rate(grown: u64, millis: i64) -> Option<f64> {
+    let time = u64::try_from(millis).ok().filter(|time| *time > 0)?;
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
-    Some(grown as f64 / seconds)
+    Some(grown as f64 / Duration::from_millis(time).as_secs_f64())
 }
 
 /// The history in columns of one length. What is not known is null: rates of the first sample, and a service that was not

@@ -6,12 +6,14 @@
 //! | `service`    | one service, its handlers and partitions, read from metrics  |
 //! | `findings`   | what is stuck and why, in sentences (pure)                   |
 //! | `history`    | the last quarter of an hour, sample by sample (pure)         |
+//! | `partitions` | the same of single partitions, the worst of each service (pure) |
 //! | `sampler`    | takes the samples                                            |
-//! | `endpoints`  | `/status`, `/series` and `/openapi.json`                     |
+//! | `endpoints`  | `/status`, `/series…` and `/openapi.json`                    |
 
 mod endpoints;
 mod findings;
 mod history;
+mod partitions;
 mod process;
 mod sampler;
 mod service;

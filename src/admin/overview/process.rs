@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{
     findings::{Around, Severity, find},
     history::{History, Point, Sample, Series, per_second},
+    partitions::PartitionsSeries,
     service::{HandlerNow, ServiceNow},
 };
 use crate::{
@@ -108,6 +109,12 @@ impl Watched {
 
     pub(super) fn series(&self) -> Series {
         self.history().series()
+    }
+
+    /// The same of the partitions of one service; `None` where there is no such service.
+    pub(super) fn partitions(&self, service: &str) -> Option<PartitionsSeries> {
+        let is_here = self.services.iter().any(|known| known.name() == service);
+        is_here.then(|| self.history().partitions(service))
     }
 
     /// Keeps how everything is now.

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::findings::Finding;
 use crate::{
     kafka::Seen,
-    pipeline::age,
     telemetry::metrics::{Reading, definitions as list, whole},
 };
 
@@ -23,8 +22,8 @@ pub(super) struct ServiceNow {
     /// The most important first.
     pub(super) findings: Vec<Finding>,
     pub(super) lag_records: u64,
-    /// 0 where nothing waits.
-    pub(super) oldest_unsettled_seconds: f64,
+    /// 0 where nothing waits, and nothing where something does and its age is not known.
+    pub(super) oldest_unsettled_seconds: Option<f64>,
     pub(super) in_flight: u64,
     pub(super) in_flight_bytes: u64,
     /// Over the last minute; `None` before there are two samples.
@@ -68,7 +67,10 @@ pub(super) struct PartitionNow {
     /// Records between the committed offset and the end; `None` where one of them is not known.
     pub(super) lag_records: Option<u64>,
     pub(super) in_flight: usize,
-    pub(super) oldest_unsettled_seconds: f64,
+    /// As that of the service.
+    pub(super) oldest_unsettled_seconds: Option<f64>,
+    /// Somebody has paused it, or a handler of its topic.
+    pub(super) paused: bool,
     /// Why nothing comes from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) waits: Option<String>,
@@ -80,13 +82,17 @@ impl ServiceNow {
         let of = [("service", name)];
         let by = |metric: list::Definition, label: &str| reading.by(metric.name, &of, label);
         let count = |metric: list::Definition| whole(reading.sum(metric.name, &of).unwrap_or_default());
-        let partitions: Vec<PartitionNow> = seen.into_iter().map(PartitionNow::of).collect();
-        let ages = partitions.iter().map(|partition| partition.oldest_unsettled_seconds);
+        let is_paused = |topic: &str| {
+            reading.sum(list::PAUSED.name, &[of[0], ("topic", topic)]).is_some_and(|paused| paused > 0.0)
+        };
+        let partition =
+            |seen: Seen| PartitionNow { paused: is_paused(&seen.topic), ..PartitionNow::of(seen) };
+        let partitions: Vec<PartitionNow> = seen.into_iter().map(partition).collect();
         Self {
             name: name.to_owned(),
             group: group.to_owned(),
             lag_records: partitions.iter().filter_map(|partition| partition.lag_records).sum(),
-            oldest_unsettled_seconds: ages.fold(0.0, f64::max),
+            oldest_unsettled_seconds: oldest(&partitions),
             in_flight: count(list::IN_FLIGHT),
             in_flight_bytes: count(list::IN_FLIGHT_BYTES),
             consumed: count(list::CONSUMED),
@@ -97,7 +103,7 @@ impl ServiceNow {
             faults: by(list::FAULTS, "component"),
             commits: by(list::COMMITS, "outcome"),
             rebalances: by(list::REBALANCES, "kind"),
-            paused: reading.sum("oncewise_paused", &of).map(|paused| paused > 0.0),
+            paused: reading.sum(list::PAUSED.name, &of).map(|paused| paused > 0.0),
             partitions,
             ..Self::default()
         }
@@ -136,10 +142,18 @@ impl PartitionNow {
             watermark: seen.watermark,
             lag_records: lag,
             in_flight: seen.unsettled,
-            oldest_unsettled_seconds: seen.oldest.map_or(0.0, |oldest| age(oldest).as_secs_f64()),
+            oldest_unsettled_seconds: seen.oldest.age().map(|age| age.as_secs_f64()),
+            paused: false,
             waits: seen.waits,
         }
     }
+}
+
+/// The age of the oldest record of all of them, as far as it is known.
+fn oldest(partitions: &[PartitionNow]) -> Option<f64> {
+    let known = partitions.iter().filter_map(|partition| partition.oldest_unsettled_seconds);
+    let oldest = known.clone().fold(0.0, f64::max);
+    (oldest > 0.0 || known.count() == partitions.len()).then_some(oldest)
 }
 
 /// All of these counts together.

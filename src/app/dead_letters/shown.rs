@@ -68,8 +68,11 @@ pub(super) fn list(found: &[Found], has_more: bool) -> String {
     let mut topics: Vec<&str> = found.iter().map(|one| one.letters.as_str()).collect();
     topics.dedup();
     let more = if has_more { "; there are more: --max N shows them" } else { "" };
-    let letters = if found.len() == 1 { "letter" } else { "letters" };
-    format!("{table}\n{} {letters} of {}{more}", found.len(), topics.join(", "))
+    format!("{table}\n{} of {}{more}", letters(found.len() as u64), topics.join(", "))
+}
+
+fn letters(count: u64) -> String {
+    if count == 1 { "1 letter".to_owned() } else { format!("{count} letters") }
 }
 
 pub(super) fn groups(groups: &[Group]) -> String {
@@ -96,7 +99,7 @@ pub(super) fn groups(groups: &[Group]) -> String {
         counts.set_cell_alignment(CellAlignment::Right);
     }
     let all: u64 = groups.iter().map(|group| group.count).sum();
-    format!("{table}\n{all} letters; a group is meant by --filter group=ID")
+    format!("{table}\n{}; a group is meant by --filter group=ID", letters(all))
 }
 
 fn counts(counts: &Counts) -> String {
@@ -156,7 +159,7 @@ pub(super) fn report(report: &Report) -> String {
 pub(super) fn question(report: &Report) -> String {
     let total = report.total();
     match report.act {
-        Act::Redrive => format!("Redrive {} letters?", total.redriven + total.parked),
-        Act::Discard => format!("Mark {} letters as dealt with?", total.discarded),
+        Act::Redrive => format!("Redrive {}?", letters(total.redriven + total.parked)),
+        Act::Discard => format!("Mark {} as dealt with?", letters(total.discarded)),
     }
 }

@@ -5,13 +5,13 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
 use super::{
-    FAILED, FINE, args, failed,
+    FAILED, FINE, args,
     shown::{paused, table},
 };
 use crate::{
     Service,
     config::Settings,
-    fleet::{Followed, Follower, GroupLag, PodStatus, Source, Status},
+    fleet::{Followed, Follower, GroupLag, PartitionLag, PodStatus, Source, Status},
     kafka::KafkaClient,
     worker::group_of,
 };
@@ -26,10 +26,7 @@ pub(in crate::app) async fn status(
 ) -> ExitCode {
     let kafka = KafkaClient::from_settings(&settings.kafka);
     let followed = follow(settings, services, &kafka).await;
-    let lags = match GroupLag::of_all(settings, services, &kafka).await {
-        Ok(lags) => lags,
-        Err(error) => return failed(error),
-    };
+    let lags = GroupLag::of_all(settings, services, &kafka).await;
     let shown = Status::of(settings, services, followed.as_ref(), lags);
     if args.json {
         println!("{}", serde_json::json!(shown));
@@ -38,6 +35,7 @@ pub(in crate::app) async fn status(
     }
     // Where there is no topic nothing is paused; where it cannot be read nobody knows.
     let is_known = settings.topics.control.is_none() || followed.is_some_and(|followed| followed.is_known());
+    let is_known = is_known && shown.services.iter().all(|service| service.lag.lag_unknown.is_empty());
     ExitCode::from(if is_known { FINE } else { FAILED })
 }
 
@@ -56,17 +54,26 @@ fn text(shown: &Status) -> String {
     let mut text = shown.unknown.as_ref().map(|reason| format!("{reason}\n\n")).unwrap_or_default();
     for service in &shown.services {
         let (name, group) = (&service.service, &service.group);
-        let GroupLag { lag, later, partitions } = &service.lag;
+        let GroupLag { lag, later, lag_unknown, partitions } = &service.lag;
         let waiting = if *lag == 1 { "1 record waits".to_owned() } else { format!("{lag} records wait") };
-        text.push_str(&format!("{name} (group {group}): {waiting} in {} partitions", partitions.len()));
-        let new = partitions.iter().filter(|partition| partition.lag.is_none()).count();
+        text.push_str(&format!("{name} (group {group}): "));
+        let places = if partitions.len() == 1 { "partition" } else { "partitions" };
+        let waiting = format!("{waiting} in {} {places}", partitions.len());
+        match (&partitions[..], &lag_unknown[..]) {
+            ([], [_, ..]) => text.push_str("how many records wait is not known"),
+            (_, []) => text.push_str(&waiting),
+            (_, _) => text.push_str(&format!("{waiting}, as far as is known")),
+        }
+        let is_new = |partition: &&PartitionLag| partition.lag.is_none() && partition.unknown.is_none();
+        let new = partitions.iter().filter(is_new).count();
         if new > 0 {
             text.push_str(&format!(", {new} of them never committed"));
         }
         if *later > 0 {
-            text.push_str(&format!("; {later} more are to be tried later"));
+            text.push_str(&format!("; {later} more to be tried later"));
         }
         text.push('\n');
+        text.extend(lag_unknown.iter().map(|why| format!("  not known: {why}\n")));
         if !service.paused.is_empty() {
             text.push_str(&format!("{}\n", paused(&service.paused)));
         }
@@ -98,7 +105,7 @@ fn pods(pods: &[PodStatus]) -> String {
             pod.version.clone(),
             partitions.to_string(),
             pod.in_flight.to_string(),
-            format!("{:.0} s", pod.oldest_seconds),
+            pod.oldest_seconds.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:.0} s")),
             how,
         ]);
     }

@@ -25,9 +25,9 @@ use super::{
     dedupe::Stopped,
     delivery::Delivery,
     dispatch::{Attempt, Running, Stay},
-    gate::Pass,
     held::KeptBatch,
     lanes::{Delivered, Turn},
+    pass::Pass,
     source::Partition,
     stage::{Asked, Begun, BegunState, Stage},
 };
@@ -275,7 +275,7 @@ impl<'a> Batch<'a> {
             Poll::Ready(Attempt::Handled(answer))
                 if answer != handler::Handled::Done || ctx.outbox().close_if_empty() =>
             {
-                event.route.gate.answered(pass, self.now);
+                event.route.gate.answered(pass, None, self.now);
                 crash_point("after_effect");
                 crash_point("after_publish");
                 let how = delivery.handled(answer);

@@ -70,12 +70,12 @@ definitions! {
         "Records received and not yet settled.";
     IN_FLIGHT_BYTES: Kind::Gauge, "oncewise_in_flight_bytes", ["service"],
         "Bytes of the records received and not yet settled.";
-    PAUSED: Kind::Gauge, "oncewise_paused", ["service"],
-        "What operators have paused: how many services, topics or handlers.";
+    PAUSED: Kind::Gauge, "oncewise_paused", ["service", "topic", "handler"],
+        "1 while operators have paused a handler on a topic, by itself or with its topic or service, and 0 otherwise.";
     LAG: Kind::Gauge, "oncewise_lag_records", ["service", "topic", "partition"],
         "Records between the committed offset and the end of the partition.";
     OLDEST_UNSETTLED: Kind::Gauge, "oncewise_oldest_unsettled_seconds", ["service", "topic", "partition"],
-        "Age of the oldest record that is not settled; 0 where nothing waits.";
+        "Age of the oldest record that is not settled; 0 where nothing waits, and no series where that is not known.";
     READY: Kind::Gauge, "oncewise_ready", ["service"],
         "1 while the service is ready, as /readyz says, and 0 otherwise.";
     STORE_UP: Kind::Gauge, "oncewise_store_up", ["service"],

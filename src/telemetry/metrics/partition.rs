@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Gauge, IntGauge};
+use prometheus::IntGauge;
 
 use super::Metrics;
 
@@ -16,7 +16,6 @@ pub struct PartitionMetrics {
     metrics: Metrics,
     name: PartitionName,
     lag: IntGauge,
-    oldest_unsettled: Gauge,
 }
 
 impl PartitionMetrics {
@@ -26,9 +25,9 @@ impl PartitionMetrics {
         let mut handles = metrics.partition_handles();
         *handles.entry(name.clone()).or_default() += 1;
         let lag = metrics.families().lag.with_label_values(&name);
-        let oldest_unsettled = metrics.families().oldest_unsettled.with_label_values(&name);
+        metrics.families().oldest_unsettled.with_label_values(&name).set(0.0);
         drop(handles);
-        Self { metrics, name, lag, oldest_unsettled }
+        Self { metrics, name, lag }
     }
 
     /// Records between the committed offset and the end of the partition.
@@ -36,9 +35,15 @@ impl PartitionMetrics {
         self.lag.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
-    /// Age of the oldest record that is not settled; zero where nothing waits.
-    pub fn oldest_unsettled(&self, age: Duration) {
-        self.oldest_unsettled.set(age.as_secs_f64());
+    /// Age of the oldest record that is not settled: zero where nothing waits, and `None`, which is shown as no series at all,
+    /// where that is not known.
+    pub fn oldest_unsettled(&self, age: Option<Duration>) {
+        let family = &self.metrics.families().oldest_unsettled;
+        match age {
+            Some(age) => family.with_label_values(&self.name).set(age.as_secs_f64()),
+            // It can only fail where there is none already.
+            None => drop(family.remove_label_values(&self.name)),
+        }
     }
 }
 

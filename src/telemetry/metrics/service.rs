@@ -25,7 +25,6 @@ struct Resolved {
     dedupe_duration: Vec<Histogram>,
     in_flight: IntGauge,
     in_flight_bytes: IntGauge,
-    paused: IntGauge,
     commits: Counters<CommitOutcome>,
     rebalances: Counters<RebalanceKind>,
     faults: Counters<Component>,
@@ -43,7 +42,6 @@ impl ServiceMetrics {
             dedupe_duration: DedupeOperation::ALL.iter().map(duration).collect(),
             in_flight: families.in_flight.with_label_values(&[service]),
             in_flight_bytes: families.in_flight_bytes.with_label_values(&[service]),
-            paused: families.paused.with_label_values(&[service]),
             commits: Counters::resolve(&families.commits, &[service]),
             rebalances: Counters::resolve(&families.rebalances, &[service]),
             faults: Counters::resolve(&families.faults, &[service]),
@@ -83,9 +81,10 @@ impl ServiceMetrics {
         self.0.dedupe_duration[operation.index()].observe(took.as_secs_f64());
     }
 
-    /// So many things are paused.
-    pub fn paused(&self, number: usize) {
-        self.0.paused.set(i64::try_from(number).unwrap_or(i64::MAX));
+    /// Whether operators have paused this handler on this topic.
+    pub fn paused(&self, topic: &str, handler: &str, is_paused: bool) {
+        let family = &self.0.metrics.families().paused;
+        family.with_label_values(&[&self.0.service, topic, handler]).set(is_paused.into());
     }
 
     /// One commit of offsets has ended.

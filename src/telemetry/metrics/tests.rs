@@ -13,6 +13,7 @@ fn one_of_each(metrics: &Metrics) -> PartitionMetrics {
     let handler = metrics.handler("payments", "orders.created", "charge");
     service.consumed("orders.created").inc();
     service.published("payments.settled");
+    service.paused("orders.created", "charge", false);
     metrics.breaker("payments", "charge").opened();
     Outcome::ALL.iter().for_each(|outcome| handler.settled(*outcome, Some(SECOND)));
     AttemptOutcome::ALL.iter().for_each(|outcome| handler.attempt(*outcome, SECOND));
@@ -27,7 +28,7 @@ fn one_of_each(metrics: &Metrics) -> PartitionMetrics {
     metrics.state(&health.snapshot());
     let partition = service.partition("orders.created", 3);
     partition.lag(7);
-    partition.oldest_unsettled(SECOND);
+    partition.oldest_unsettled(Some(SECOND));
     partition
 }
 

@@ -4,6 +4,7 @@
 //! branch for each record. A span names records by their coordinates: payloads are never in it, keys only where
 //! somebody asks for them. Work never waits for it: what the queue or the collector does not take is lost.
 
+mod deed;
 mod names;
 #[cfg(not(feature = "otlp"))]
 #[path = "no_otlp.rs"]
@@ -25,6 +26,7 @@ use span::Span;
 
 use super::TraceContext;
 
+pub(crate) use deed::Deed;
 pub(crate) use process::Process;
 pub(crate) use sending::Sending;
 

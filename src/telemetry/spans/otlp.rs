@@ -11,7 +11,7 @@ use std::{
 
 use opentelemetry::{
     InstrumentationScope, KeyValue, Value as Attribute,
-    trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState},
+    trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState},
 };
 use opentelemetry_otlp::{Protocol, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
@@ -161,14 +161,14 @@ fn data(span: Span, scope: &InstrumentationScope) -> SpanData {
         Kind::Producer => SpanKind::Producer,
         Kind::Internal => SpanKind::Internal,
     };
+    let place = |context: &TraceContext| {
+        let trace = TraceId::from_bytes(context.trace_bits().to_be_bytes());
+        SpanContext::new(trace, id(context), TraceFlags::SAMPLED, false, TraceState::NONE)
+    };
+    let mut links = SpanLinks::default();
+    links.links.extend(span.link.iter().map(|link| Link::with_context(place(link))));
     SpanData {
-        span_context: SpanContext::new(
-            TraceId::from_bytes(span.context.trace_bits().to_be_bytes()),
-            id(&span.context),
-            TraceFlags::SAMPLED,
-            false,
-            TraceState::NONE,
-        ),
+        span_context: place(&span.context),
         parent_span_id: span.parent.as_ref().map_or(SpanId::INVALID, id),
         parent_span_is_remote: span.is_remote && span.parent.is_some(),
         span_kind: kind,
@@ -178,7 +178,7 @@ fn data(span: Span, scope: &InstrumentationScope) -> SpanData {
         attributes: span.attributes.into_iter().map(attribute).collect(),
         dropped_attributes_count: 0,
         events: SpanEvents::default(),
-        links: SpanLinks::default(),
+        links,
         status: span.error.map_or(Status::Unset, Status::error),
         instrumentation_scope: scope.clone(),
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Span, TRACER, TraceContext, Tracer,
+    Deed, Span, TRACER, TraceContext, Tracer,
     names::Renamed,
     span::{Kind, Value},
 };
@@ -28,6 +28,7 @@ pub(crate) struct Process {
     record: Arc<Record>,
     names: Arc<ServiceNames>,
     handler: Option<&'static str>,
+    link: Option<TraceContext>,
     began: SystemTime,
     /// Something has happened within that is told by itself.
     has_parts: AtomicBool,
@@ -35,12 +36,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Work begins. `None` where nobody records it.
+    /// Work begins, maybe because somebody has ordered it. `None` where nobody records it.
     #[inline]
     pub(crate) fn begin(
         record: &Arc<Record>,
         names: &Arc<ServiceNames>,
         handler: Option<&'static str>,
+        deed: Option<&Deed>,
     ) -> Option<Arc<Self>> {
         let tracer = TRACER.get()?;
         let parent = record.trace();
@@ -53,6 +55,7 @@ impl Process {
                 record: Arc::clone(record),
                 names: Arc::clone(names),
                 handler,
+                link: deed.map(Deed::context),
                 began: SystemTime::now(),
                 has_parts: AtomicBool::new(false),
                 has_ended: AtomicBool::new(false),
@@ -95,6 +98,7 @@ impl Process {
         self.tracer.exporter.take(Span {
             context,
             parent: Some(self.context),
+            link: None,
             is_remote: false,
             kind: Kind::Internal,
             name: self.handler.unwrap_or("attempt").to_owned(),
@@ -127,6 +131,7 @@ impl Process {
         exporter.take(Span {
             context: self.context,
             parent: self.parent,
+            link: self.link,
             is_remote: true,
             kind: Kind::Consumer,
             name: format!("process {topic}"),

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Process, Span, TRACER, TraceContext, Tracer, span::Kind};
+use super::{Deed, Process, Span, TRACER, TraceContext, Tracer, span::Kind};
 use crate::{Header, pipeline::NewRecord, telemetry::TRACEPARENT};
 
 /// A record that is being sent: the span that whoever reads it goes on from. Told when the broker has it.
@@ -11,6 +11,7 @@ pub(crate) struct Sending {
     tracer: &'static Tracer,
     context: TraceContext,
     parent: Option<TraceContext>,
+    link: Option<TraceContext>,
     topic: String,
     began: SystemTime,
 }
@@ -43,13 +44,29 @@ impl Sending {
         Some(Self::new(tracer, context, Some(parent), &record.topic))
     }
 
+    /// Sends it again because a person wants it: in the trace of its event where it has one, otherwise in the deed's own.
+    /// Written beside what stands there, which is somebody else's.
+    pub(crate) fn again(deed: &Deed, record: &mut NewRecord) -> Option<Self> {
+        let tracer = TRACER.get()?;
+        let headers = record.headers.iter().map(|header| (&header.name, header.value.as_deref()));
+        let event = TraceContext::from_headers(headers);
+        let parent = event.unwrap_or(deed.context());
+        let context = parent.child();
+        if !context.is_sampled() {
+            return None;
+        }
+        record.headers.push(Header::text(TRACEPARENT, context.to_header_value()));
+        let link = event.map(|_| deed.context());
+        Some(Self { link, ..Self::new(tracer, context, Some(parent), &record.topic) })
+    }
+
     fn new(
         tracer: &'static Tracer,
         context: TraceContext,
         parent: Option<TraceContext>,
         topic: &str,
     ) -> Self {
-        Self { tracer, context, parent, topic: topic.to_owned(), began: SystemTime::now() }
+        Self { tracer, context, parent, link: None, topic: topic.to_owned(), began: SystemTime::now() }
     }
 
     /// It had to wait until now.
@@ -63,6 +80,7 @@ impl Sending {
         exporter.take(Span {
             context: self.context,
             parent: self.parent,
+            link: self.link,
             is_remote: false,
             kind: Kind::Producer,
             name: format!("send {}", self.topic),

@@ -54,6 +54,8 @@ pub(super) type Attributes = Vec<(&'static str, Value)>;
 pub(super) struct Span {
     pub(super) context: TraceContext,
     pub(super) parent: Option<TraceContext>,
+    /// What else it belongs to, in a trace of its own.
+    pub(super) link: Option<TraceContext>,
     /// The parent is another process', as far as anybody knows.
     pub(super) is_remote: bool,
     pub(super) kind: Kind,

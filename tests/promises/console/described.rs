@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Desk, JSON, TOKEN};
+use super::{Desk, JSON, PATIENCE, TOKEN};
 use crate::support::{
     http::{Answer, ask},
     schema::{problems, resolve},
+    wait::until,
 };
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -88,6 +89,13 @@ async fn what_there_is_to_tell_is_told_as_described() {
     for path in ["/status", "/series"] {
         check("get", path, &desk.ask("GET", path, &[], "").await);
     }
+    let partitions = format!("/series/{}/partitions", desk.pods.group);
+    until("a sample with partitions", PATIENCE, async || {
+        let answer = desk.ask("GET", &partitions, &[], "").await;
+        let told = check("get", "/series/{service}/partitions", &answer);
+        if told["partitions"].as_array().unwrap().is_empty() { Err(told) } else { Ok(()) }
+    })
+    .await;
     let order = json!({ "from": "1h ago", "to": "now" });
     let looks = json!({ "from": "1h ago", "to": "now", "dry_run": true });
     let looked = desk.ask("POST", "/replays", &[JSON], &looks.to_string()).await;

@@ -89,6 +89,8 @@ async fn the_buttons_pause_every_pod_and_let_them_go_on() {
     desk.kafka_says(40).await;
     browser.shows("[data-value=fleet-lag]", |text| text == "40").await;
     assert_eq!(desk.attempts(), 20, "something has begun");
+    // What nobody has begun has an age all the same.
+    browser.shows("[data-value=oldest]", |text| text != "0 s" && text != "–").await;
     let shown = until("both pods to say so", PATIENCE, async || {
         let shown = pods(&browser).await;
         if shown.iter().all(|pod| pod[1].ends_with("paused")) { Ok(shown) } else { Err(shown) }

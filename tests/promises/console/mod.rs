@@ -7,6 +7,7 @@ mod focus;
 mod keyboard;
 mod overview;
 mod page;
+mod partitions;
 
 use std::time::Duration;
 

@@ -152,8 +152,25 @@ async fn a_paused_service_begins_nothing_new_and_goes_on_without_a_rebalance() {
     })
     .await;
     assert!(body.contains("paused: everything by ann@") && body.contains("the bank is away"), "{body}");
-    let (_, metrics) = http::get(port, "/metrics").await.unwrap();
-    assert!(metrics.contains(&format!("oncewise_paused{{service=\"{}\"}} 1", shop.pods.group)), "{metrics}");
+    // What waits unread is as old as it is, and what is paused is named with the topics where it is sent again.
+    let (group, topic) = (&shop.pods.group, shop.topic.name());
+    let copies = format!("{topic}.{group}.redrive");
+    until("the gauges to say so", PATIENCE, async || {
+        let (_, metrics) = http::get(port, "/metrics").await.unwrap();
+        let is_paused = [topic, &copies].iter().all(|topic| {
+            let labels = format!("handler=\"obey\",service=\"{group}\",topic=\"{topic}\"");
+            metrics.contains(&format!("oncewise_paused{{{labels}}} 1"))
+        });
+        let age = |partition: i32| {
+            let labels = format!("partition=\"{partition}\",service=\"{group}\",topic=\"{topic}\"");
+            let (_, after) =
+                metrics.split_once(&format!("oncewise_oldest_unsettled_seconds{{{labels}}} "))?;
+            after.lines().next()?.parse::<f64>().ok()
+        };
+        let is_old = [0, 1].map(|partition| age(partition).is_some_and(|age| age > 0.0));
+        if is_paused && is_old == [true; 2] { Ok(()) } else { Err((is_old, metrics)) }
+    })
+    .await;
 
     shop.resume(&[]).await;
     shop.effects(202).await;

@@ -115,6 +115,62 @@ async fn without_a_control_topic_work_goes_on_and_pausing_says_why_it_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_group_with_a_partition_that_nobody_leads_what_is_known_is_told() {
+    let kafka = KafkaServer::start().await;
+    let mut second = kafka.start_a_second().await;
+    let topic = TestTopic::at(&kafka.brokers(), "events");
+    topic.create_led_by(1, &[1], &[]).await;
+    let mut shop = Shop::on(topic);
+    let compacted = [("cleanup.policy", "compact")];
+    // Nothing else is on the broker that is to die.
+    shop.control.create_led_by(1, &[1], &compacted).await;
+    TestTopic::at(&kafka.brokers(), "__consumer_offsets").create_led_by(4, &[1], &compacted).await;
+    shop.audit.create_led_by(1, &[1], &[("retention.ms", "-1")]).await;
+    let api = free_ports(1);
+    shop.pods = shop.pods.clone().with("RETRY__LATER", "10m").with("RETRY__BUDGET", "1h");
+    let later = TestTopic::at(&kafka.brokers(), &format!("events.{}.retry.10m", shop.pods.group));
+    let letters = [("retention.ms", "-1"), ("max.message.bytes", "8454144")];
+    later.create_led_by(1, &[2], &letters).await;
+    let _pod = shop
+        .pods
+        .clone()
+        .with("ADMIN__LISTEN", &format!("127.0.0.1:{api}"))
+        .with("ADMIN__TOKEN", "0123456789abcdef-of-a-fleet")
+        .start(TEST_WORKER);
+    shop.has_pods(1).await;
+    shop.pause(&[]).await;
+    shop.deliver(0..5).await;
+    second.kill();
+    let why = format!("partition 0 of {}: no broker leads it", later.name());
+    let fleet = async || {
+        let bearer = [("authorization", "Bearer 0123456789abcdef-of-a-fleet")];
+        http::ask(api, "GET", "/api/v1/fleet", &bearer, "").await.unwrap()
+    };
+    until("Kafka to miss it", PATIENCE, async || {
+        let answer = fleet().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let service = answer.json()["services"][0].clone();
+        let is_known = service["lag"] == 5 && service["pods"].as_array().unwrap().len() == 1;
+        let is_said = service["lag_unknown"] == json!([why]);
+        if is_known && is_said { Ok(()) } else { Err(service) }
+    })
+    .await;
+    let (code, said) = shop.act(&["status", "--service", &shop.pods.group]).await;
+    let service = &said["services"][0];
+    assert_eq!((code, &service["lag"], &service["lag_unknown"]), (Some(1), &json!(5), &json!([why])));
+    assert_eq!(
+        (&service["partitions"][0]["lag"], &service["partitions"][1]["end"]),
+        (&json!(5), &json!(null))
+    );
+    assert_eq!(service["paused"].as_array().unwrap().len(), 1, "{said}");
+    let mut status = shop.pods.command(TEST_WORKER, &["status"]);
+    assert_eq!(status.wait(PATIENCE).await.code(), Some(1));
+    let told = status.output();
+    assert!(told.contains("5 records wait in 2 partitions, as far as is known"), "{told}");
+    assert!(told.contains(&format!("not known: {why}")) && told.contains("paused: everything"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_begins_while_it_is_not_known_what_is_paused() {
     let kafka = KafkaServer::start().await;
     let mut second = kafka.start_a_second().await;

@@ -69,6 +69,15 @@ async fn span(collector: &Collector, kind: i32, parent: &str) -> Seen {
     .await
 }
 
+/// A span of this name, once it is there.
+async fn named(collector: &Collector, name: &str) -> Seen {
+    until(&format!("a span {name}"), PATIENCE, async || {
+        let spans = collector.spans();
+        spans.iter().find(|span| span.name == name).cloned().ok_or(spans)
+    })
+    .await
+}
+
 async fn polite(mut pod: Worker) -> String {
     pod.terminate();
     assert_eq!(pod.wait(PATIENCE).await.code(), Some(0), "{}", pod.output());
@@ -133,13 +142,14 @@ async fn one_trace_leads_from_the_producer_over_retries_to_the_letter_and_whoeve
     let mut redrive = pods.command(TEST_WORKER, &service);
     let ended = redrive.wait(PATIENCE).await;
     assert!(ended.success(), "{}", redrive.output());
-    let name = format!("process {topic}.{}.redrive", pods.group);
-    let redriven = until("the redriven record", PATIENCE, async || {
-        let spans = collector.spans();
-        spans.iter().find(|span| span.name == name).cloned().ok_or(spans)
-    })
-    .await;
-    assert_eq!((redriven.trace.as_str(), redriven.parent.as_str()), (TRACE, sent.id.as_str()));
+    let redriven = named(&collector, &format!("process {topic}.{}.redrive", pods.group)).await;
+    let copy = named(&collector, &format!("send {topic}.{}.redrive", pods.group)).await;
+    assert_eq!((copy.trace.as_str(), copy.parent.as_str(), copy.kind), (TRACE, sent.id.as_str(), SEND));
+    assert_eq!((redriven.trace.as_str(), redriven.parent.as_str()), (TRACE, copy.id.as_str()));
+    // What a person did is a trace of its own, to which its copies are linked.
+    let deed = named(&collector, &format!("redrive {}", pods.group)).await;
+    assert_eq!((copy.links, deed.is("messaging.batch.message_count")), (vec![deed.id.clone()], "1"));
+    assert!(deed.trace != TRACE && deed.parent.is_empty() && deed.service == "dead-letters", "{deed:?}");
     assert_eq!(redriven.is("oncewise.outcome"), "dead_lettered");
     let second = span(&collector, SEND, &redriven.id).await;
     let letters = pods.letters(&scene.source).read().await;
@@ -171,6 +181,22 @@ async fn a_trace_goes_on_in_the_events_out_and_in_the_next_service() {
     // A handler that answers at once is a part of its batch, and its attempt one of its process all the same.
     span(&collector, INTERNAL, &next.id).await;
     polite(pod).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replay_runs_stays_in_its_trace_and_is_linked_to_the_replay() {
+    let collector = Collector::start().await;
+    let scene = Scene::new(&collector.endpoint()).await;
+    scene.source.produce(record(r#"{"id":"missed"}"#, "01")).await;
+    let service = ["--service", &scene.pods.group, "--from", "1h ago", "--to", "now", "--yes"];
+    let mut replay = scene.pods.command(TEST_WORKER, &[&["replay"], &service[..]].concat());
+    let ended = replay.wait(PATIENCE).await;
+    assert!(ended.success(), "{}", replay.output());
+    let process = span(&collector, PROCESS, PRODUCER).await;
+    assert_eq!((process.trace.as_str(), process.is("oncewise.outcome")), (TRACE, "done"));
+    let deed = named(&collector, &format!("replay {}", scene.pods.group)).await;
+    assert_eq!((process.links, deed.is("messaging.batch.message_count")), (vec![deed.id.clone()], "1"));
+    assert!(replay.output().contains(deed.attributes["oncewise.act"].as_str()), "{}", replay.output());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
