@@ -15,7 +15,7 @@ fn one_of_each(metrics: &Metrics) -> PartitionMetrics {
     service.published("payments.settled");
     service.paused("orders.created", "charge", false);
     metrics.breaker("payments", "charge").opened();
-    Outcome::ALL.iter().for_each(|outcome| handler.settled(*outcome, Some(SECOND)));
+    Outcome::ALL.iter().for_each(|outcome| handler.settled(*outcome, [Some(SECOND)]));
     AttemptOutcome::ALL.iter().for_each(|outcome| handler.attempt(*outcome, SECOND));
     Disposition::ALL.iter().for_each(|disposition| handler.dead_letter(*disposition));
     DedupeOutcome::ALL.iter().for_each(|outcome| service.dedupe(*outcome, 1));
@@ -123,7 +123,7 @@ fn totals_sum_over_topics_and_handlers_of_one_service_only() {
         let handler = metrics.handler("payments", topic, handler);
         payments.consumed(topic).inc_by(6);
         for (times, outcome) in Outcome::ALL.iter().enumerate() {
-            (0..=times).for_each(|_| handler.settled(*outcome, None));
+            (0..=times).for_each(|_| handler.settled(*outcome, [None]));
         }
     }
     metrics.handler("orders", "orders.created", "write").settled(Outcome::Done, [None]);
