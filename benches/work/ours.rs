@@ -139,7 +139,7 @@ async fn create_topics(contract: &Contract, settings: &Settings, kafka: &KafkaCl
         ledger: settings.ledger.enabled.then_some(ledger),
         horizons: Vec::new(),
     };
-    let creation = Creation { create: true, replication_factor: None };
+    let creation = Creation { create: true, replication_factor: None, by_workers: false };
     let findings = check::kafka(kafka, PATIENCE, &[reliance], creation).await;
     if check::failed(&findings) { Err(format!("{findings:#?}").into()) } else { Ok(()) }
 }

@@ -102,7 +102,7 @@ impl Default for WorkerSettings {
         Self {
             concurrency: 64,
             ordering: Ordering::Key,
-            max_in_flight: 10_000,
+            max_in_flight: 4_000,
             max_in_flight_bytes: 64 << 20,
             max_record_bytes: 8 << 20,
             max_headers: 10_000,
