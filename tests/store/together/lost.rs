@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use oncewise::redis::RedisStore;
-use oncewise::store::{Claim, Completed, DedupeStore, End, FaultKind, Release, Released};
+use oncewise::store::{Claim, Completed, DedupeStore, End, FaultKind, Released};
 use redis::AsyncCommands;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{EVENTS, all_are_done, ends, many, others, requests, store, together};
+use super::{EVENTS, all_are_done, ends, many, others, requests, store, together, unused};
 use crate::proxy::Proxy;
 use crate::server::Server;
 use crate::{HOUR, PATIENCE, SOON, claim, completion, fails};
@@ -200,14 +200,7 @@ async fn what_arrives_late_of_an_attempt_that_was_given_up_ends_with_no_batch() 
     let Claim::Won(grant) = claim(&theirs, taken).await.unwrap() else { panic!("it was new") };
     let mut claims = ours.claim(&batch).await.unwrap();
     // Another worker gives the event back that it had, as if it had never asked.
-    let release = Release {
-        held: completion(taken, grant.token, End::Done).held,
-        delay: Duration::ZERO,
-        retention: Duration::from_millis(1),
-        attempts: 0,
-        first_failure_ms: None,
-        in_doubt: false,
-    };
+    let release = unused(completion(taken, grant.token, End::Done).held, Duration::from_millis(1));
     assert_eq!(theirs.release(&[release]).await, Ok(vec![Released::Released]));
     let mut raw = server.raw().await;
     while raw.exists(taken.key.name()).await.unwrap() {}

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use oncewise::redis::RedisStore;
 use oncewise::store::{
-    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Inspected, KnownState, OwnerFactory,
-    StoreKey,
+    Claim, ClaimRequest, Completed, Completion, DedupeStore, End, Held, Inspected, KnownState, OwnerFactory,
+    Release, StoreKey,
 };
 use redis::AsyncCommands;
 
@@ -54,6 +54,11 @@ fn ends(requests: &[ClaimRequest], claims: &[Claim]) -> Vec<Completion> {
         other => panic!("expected Won, got {other:?}"),
     };
     requests.iter().zip(claims).map(end).collect()
+}
+
+/// Gives back what nobody has begun.
+fn unused(held: Held, retention: Duration) -> Release {
+    Release { held, delay: Duration::ZERO, retention, attempts: 0, first_failure_ms: None, in_doubt: false }
 }
 
 fn store(server: &Server) -> RedisStore {

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use oncewise::store::{
-    Claim, Completed, Completion, DedupeStore, End, Release, Released, Renewal, Renewed, Run,
-};
+use oncewise::store::{Claim, Completed, Completion, DedupeStore, End, Released, Renewal, Renewed, Run};
 use redis::AsyncCommands;
 
-use super::{EVENTS, all_are_done, ends, others, requests, sets, store, together};
+use super::{EVENTS, all_are_done, ends, others, requests, sets, store, together, unused};
 use crate::server::Server;
 use crate::{HOUR, claim, completion};
 
@@ -109,14 +107,7 @@ async fn one_of_them_may_be_given_back() {
     let batch = requests("k", HOUR);
     let claims = store.claim(&batch).await.unwrap();
     let ends = ends(&batch, &claims);
-    let release = Release {
-        held: ends[1].held.clone(),
-        delay: Duration::ZERO,
-        retention: HOUR * 2,
-        attempts: 0,
-        first_failure_ms: None,
-        in_doubt: false,
-    };
+    let release = unused(ends[1].held.clone(), HOUR * 2);
     assert_eq!(store.release(&[release]).await, Ok(vec![Released::Released]));
     let rest: Vec<Completion> = ends.iter().filter(|end| end.held != ends[1].held).cloned().collect();
     assert_eq!(store.complete(&rest).await, Ok(vec![Completed::Recorded; EVENTS - 1]));
