@@ -14,12 +14,14 @@ use super::{
     assignment::{Name, list},
     client::KafkaClient,
     group::{Group, GroupConsumer},
-    headers::record_of,
     queues::Queues,
     subscription::Subscription,
     waiting::Waiting,
 };
-use crate::crash::{is_deaf, stall_point};
+use crate::{
+    Record,
+    crash::{is_deaf, stall_point},
+};
 use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
 
 /// How long the loop waits for a record.
@@ -188,26 +190,33 @@ impl Poller {
             }
             if let Some(due) = due {
                 bytes += due.weight();
-                records.push(due);
+                records.push(Arc::new(due));
             }
-            while records.len() < room.records.min(TAKE) && bytes < room.bytes {
-                match queue.poll(Duration::ZERO) {
-                    None => break,
-                    Some(Ok(message)) => {
-                        let record = record_of(&message, topic);
-                        let record = match partition.topic.delay {
-                            Some(delay) => self.waiting.keep(name, partition.epoch, record, delay),
-                            None => Some(record),
-                        };
-                        let Some(record) = record else { break };
-                        bytes += record.weight();
-                        records.push(record);
-                    }
-                    Some(Err(error)) => {
-                        group.assignment().failed(name, &error);
-                        failed = group.polled(&self.consumer, error);
-                        break;
-                    }
+            let most = room.records.min(TAKE);
+            // What waits for its time is looked at one by one.
+            let at_once = if partition.topic.delay.is_some() { 1 } else { most };
+            let mut waits = false;
+            while records.len() < most && bytes < room.bytes && !waits {
+                let usual = bytes.checked_div(records.len()).unwrap_or(room.bytes).max(1);
+                let fit = (room.bytes - bytes).div_ceil(usual);
+                let taken =
+                    queue.take(at_once.min(most - records.len()).min(fit), topic, |taken| match taken {
+                        Ok(record) => {
+                            let record = match partition.topic.delay {
+                                Some(delay) => self.waiting.keep(name, partition.epoch, record, delay),
+                                None => Some(record),
+                            };
+                            waits |= record.is_none();
+                            bytes += record.as_ref().map_or(0, Record::weight);
+                            records.extend(record.map(Arc::new));
+                        }
+                        Err(error) => {
+                            group.assignment().failed(name, &error);
+                            failed = group.polled(&self.consumer, error);
+                        }
+                    });
+                if taken == 0 {
+                    break;
                 }
             }
             if !records.is_empty() {

@@ -4,12 +4,18 @@
 //! would kill its reader for ever. Hence the one place that speaks to the C library itself.
 #![expect(unsafe_code, reason = "the safe interface panics on header names that are not UTF-8")]
 
-use std::{ffi::CStr, ptr, slice, sync::Arc};
+use std::{
+    ffi::{CStr, c_void},
+    ptr, slice,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use rdkafka::{
-    Message,
-    bindings::{rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers},
+    bindings::{
+        rd_kafka_header_add, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers,
+        rd_kafka_message_t, rd_kafka_message_timestamp, rd_kafka_timestamp_type_t,
+    },
     error::IsError,
     message::{BorrowedMessage, OwnedHeaders},
 };
@@ -18,30 +24,50 @@ use crate::{Header, Record};
 
 /// Copies a record out of the library's buffers: a held message would pin its whole fetch.
 pub(crate) fn record_of(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Record {
-    let copied = |part: Option<&[u8]>| part.map(Bytes::copy_from_slice);
+    // SAFETY: the message is borrowed for as long as this runs, and only used by this thread.
+    unsafe { copied(message.ptr(), topic) }
+}
+
+/// The same of one that the library has just handed over.
+///
+/// # Safety
+/// It must be a message of the library's without an error, and nobody else may use it meanwhile.
+pub(super) unsafe fn copied(message: *const rd_kafka_message_t, topic: &Arc<str>) -> Record {
+    let part = |at: *mut c_void, length: usize| {
+        // SAFETY: what is not null points to so many bytes of the library's.
+        let bytes = (!at.is_null()).then(|| unsafe { slice::from_raw_parts(at.cast::<u8>(), length) });
+        bytes.map(Bytes::copy_from_slice)
+    };
+    let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    // SAFETY: the message is the library's, as the caller promises; `kind` is only written to.
+    let (of, time) = unsafe { (&*message, rd_kafka_message_timestamp(message, &raw mut kind)) };
+    let has_time = kind != rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && time != -1;
     Record {
         topic: Arc::clone(topic),
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis(),
-        key: copied(message.key()),
-        value: copied(message.payload()),
-        headers: read(message),
+        partition: of.partition,
+        offset: of.offset,
+        timestamp: has_time.then_some(time),
+        key: part(of.key, of.key_len),
+        value: part(of.payload, of.len),
+        // SAFETY: as the caller promises.
+        headers: unsafe { read(message) },
     }
 }
 
 /// All headers of a message, in order. A name that holds a zero byte is read up to it: the library tells no
 /// length of names.
-pub(crate) fn read(message: &BorrowedMessage<'_>) -> Vec<Header> {
+///
+/// # Safety
+/// As of [`copied`].
+unsafe fn read(message: *const rd_kafka_message_t) -> Vec<Header> {
     let mut native = ptr::null_mut();
-    // SAFETY: the message is borrowed, so its pointer is valid; `native` is only written to.
-    let answer = unsafe { rd_kafka_message_headers(message.ptr(), &raw mut native) };
+    // SAFETY: the message is the library's; `native` is only written to.
+    let answer = unsafe { rd_kafka_message_headers(message, &raw mut native) };
     if answer.is_error() || native.is_null() {
         return Vec::new();
     }
     let mut headers = Vec::new();
-    // SAFETY: the list belongs to the message, which outlives this call; nobody else writes to it, since all
-    // of our accesses to a message come through this shared borrow on one thread.
+    // SAFETY: the list belongs to the message, which outlives this call, and nobody else uses it meanwhile.
     while let Some(header) = unsafe { header_at(native, headers.len()) } {
         headers.push(header);
     }

@@ -2,55 +2,153 @@
 //! would throw away what was fetched, and fetch it again.
 #![expect(
     unsafe_code,
-    reason = "the safe interface sets queues apart for owners of the consumer only, too late"
+    reason = "the safe interface sets queues apart too late, and hands records over one by one, each with a look at the clock"
 )]
 
-use std::{collections::BTreeMap, ffi::CString, ptr, sync::Arc, thread::Thread};
+use std::{
+    collections::BTreeMap,
+    ffi::{CString, c_void},
+    fmt,
+    ptr::{self, NonNull},
+    sync::Arc,
+    thread::Thread,
+};
 
 use rdkafka::{
-    bindings::{rd_kafka_queue_destroy, rd_kafka_queue_forward, rd_kafka_queue_get_partition},
-    consumer::{Consumer, base_consumer::PartitionQueue},
+    bindings::{
+        rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_t,
+        rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy, rd_kafka_queue_forward,
+        rd_kafka_queue_get_partition, rd_kafka_queue_t, rd_kafka_t,
+    },
+    consumer::Consumer,
+    error::{IsError, KafkaError},
 };
 
 use super::{
     assignment::{Assignment, Name},
-    group::{Group, GroupConsumer},
+    group::GroupConsumer,
+    headers::copied,
 };
+use crate::Record;
+
+/// So many records are taken from a queue in one go.
+const AT_ONCE: usize = 128;
 
 /// Sets the records of a partition apart from now on. To be called before it is assigned: a record that came by the
 /// common queue could be overtaken by the next one, and would count as one that is not in the log.
 pub(super) fn set_apart(consumer: &GroupConsumer, topic: &str, partition: i32) {
-    // Kafka's client has no topic with a zero byte in its name.
-    let Ok(topic) = CString::new(topic) else { return };
-    // SAFETY: the client is alive as long as `consumer` is borrowed, the library copies the name, and the queue is
-    // given back once. A queue that is forwarded nowhere keeps its records until somebody reads it.
-    unsafe {
-        let queue = rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition);
-        if !queue.is_null() {
-            rd_kafka_queue_forward(queue, ptr::null_mut());
-            rd_kafka_queue_destroy(queue);
+    drop(Native::set_apart(consumer, topic, partition));
+}
+
+/// Our part of a queue of Kafka's client, which must not outlive that.
+struct Native(NonNull<rd_kafka_queue_t>);
+
+// SAFETY: the library lets any thread use a queue.
+unsafe impl Send for Native {}
+
+impl Native {
+    fn set_apart(consumer: &GroupConsumer, topic: &str, partition: i32) -> Option<Self> {
+        // Kafka's client has no topic with a zero byte in its name.
+        let topic = CString::new(topic).ok()?;
+        // SAFETY: the client is alive as long as `consumer` is borrowed, and the library copies the name.
+        let queue = unsafe {
+            rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition)
+        };
+        let queue = Self(NonNull::new(queue)?);
+        // SAFETY: our part of it is there. A queue that is forwarded nowhere keeps its records until somebody reads it.
+        unsafe { rd_kafka_queue_forward(queue.0.as_ptr(), ptr::null_mut()) };
+        Some(queue)
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        // SAFETY: it is given back once, while its client is alive.
+        unsafe { rd_kafka_queue_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// The records of one partition that have been fetched. The first that comes wakes up who reads it.
+pub(super) struct Queue {
+    native: Native,
+    /// Kafka's client knows where this lies.
+    _reader: Box<Thread>,
+    _consumer: Arc<GroupConsumer>,
+}
+
+impl Queue {
+    fn of(consumer: &Arc<GroupConsumer>, topic: &str, partition: i32, reader: &Thread) -> Option<Self> {
+        unsafe extern "C" fn wake(_: *mut rd_kafka_t, reader: *mut c_void) {
+            // SAFETY: it lies there until the queue has been told to call nobody.
+            unsafe { &*reader.cast::<Thread>() }.unpark();
         }
+        let native = Native::set_apart(consumer, topic, partition)?;
+        let reader = Box::new(reader.clone());
+        let lies = ptr::from_ref::<Thread>(&reader).cast_mut().cast();
+        // SAFETY: what lies there stays until this is dropped, which ends the calls.
+        unsafe { rd_kafka_queue_cb_event_enable(native.0.as_ptr(), Some(wake), lies) };
+        Some(Self { native, _reader: reader, _consumer: Arc::clone(consumer) })
+    }
+
+    /// Hands over up to `most` records that are there, and no more than [`AT_ONCE`], or what has come in their place; how
+    /// many these were.
+    pub(super) fn take(
+        &self,
+        most: usize,
+        topic: &Arc<str>,
+        mut to: impl FnMut(Result<Record, KafkaError>),
+    ) -> usize {
+        let mut messages: [*mut rd_kafka_message_t; AT_ONCE] = [ptr::null_mut(); AT_ONCE];
+        // SAFETY: the queue is ours, and there is room for so many.
+        let taken = unsafe {
+            rd_kafka_consume_batch_queue(self.native.0.as_ptr(), 0, messages.as_mut_ptr(), most.min(AT_ONCE))
+        };
+        let taken = messages.get(..usize::try_from(taken).unwrap_or(0)).unwrap_or_default();
+        for &message in taken {
+            // SAFETY: so many messages are ours now, each is read here only and given back once.
+            unsafe {
+                let error = (*message).err;
+                to(if error.is_error() {
+                    Err(KafkaError::MessageConsumption(error.into()))
+                } else {
+                    Ok(copied(message, topic))
+                });
+                rd_kafka_message_destroy(message);
+            }
+        }
+        taken.len()
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: our part of the queue is there until after this.
+        unsafe { rd_kafka_queue_cb_event_enable(self.native.0.as_ptr(), None, ptr::null_mut()) };
     }
 }
 
 /// The queues of the partitions that are at work.
 #[derive(Default)]
-pub(super) struct Queues(BTreeMap<Name, PartitionQueue<Group>>);
+pub(super) struct Queues(BTreeMap<Name, Queue>);
 
 impl Queues {
     /// Those of the partitions that are assigned now. A record in one that was empty wakes up the polling `thread`.
     pub(super) fn follow(&mut self, assignment: &Assignment, consumer: &Arc<GroupConsumer>, thread: &Thread) {
         self.0.retain(|name, _| assignment.running.contains_key(name));
         for name in assignment.running.keys().filter(|name| !self.0.contains_key(*name)).collect::<Vec<_>>() {
-            if let Some(mut queue) = consumer.split_partition_queue(&name.0, name.1) {
-                let thread = thread.clone();
-                queue.set_nonempty_callback(move || thread.unpark());
+            if let Some(queue) = Queue::of(consumer, &name.0, name.1, thread) {
                 self.0.insert(name.clone(), queue);
             }
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &PartitionQueue<Group>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Queue)> {
         self.0.iter()
     }
 }

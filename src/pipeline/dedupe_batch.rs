@@ -36,13 +36,14 @@ impl Claims {
 
     /// Keeps these claims alive, those that were granted, until the answer is dropped.
     pub(crate) fn keep(&self, requests: &[ClaimRequest], claims: &[Claim], asked: Instant) -> Arc<KeptBatch> {
-        let granted = requests.iter().zip(claims).filter_map(|(request, claim)| match claim {
+        let mut granted = Vec::with_capacity(requests.len());
+        granted.extend(requests.iter().zip(claims).filter_map(|(request, claim)| match claim {
             Claim::Won(grant) | Claim::TakenOver(grant) | Claim::Spent(grant) => {
                 Some((request.clone(), grant.token))
             }
             _ => None,
-        });
-        HeldClaims::keep(&self.held, granted.collect(), asked)
+        }));
+        HeldClaims::keep(&self.held, granted, asked)
     }
 
     /// Records the ends of many events at once, until the store has heard them. Answers which of them it does not take,

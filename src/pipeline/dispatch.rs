@@ -49,26 +49,26 @@ impl Running {
         Self { call: Call::new(|| Arc::clone(job).handle(ctx.clone())), began, noted }
     }
 
-    /// Runs as far as it goes without waiting. The answer, if that was the end, is counted; and when that was.
-    pub(crate) fn step(
-        &mut self,
-        cx: &mut task::Context<'_>,
-        metrics: &HandlerMetrics,
-    ) -> Poll<(Attempt, Instant)> {
+    /// Runs as far as it goes without waiting. The answer, if that was the end, as what it is to be counted, and when that
+    /// was.
+    pub(crate) fn step(&mut self, cx: &mut task::Context<'_>) -> Poll<(Attempt, AttemptOutcome, Instant)> {
         self.call.step(cx).map(|answer| {
             let now = Instant::now();
-            (self.counted(answer, metrics, now), now)
+            let (attempt, outcome) = self.over(answer, now - self.began);
+            (attempt, outcome, now)
         })
     }
 
     /// Runs to the end, or until the attempt has taken longer than `limit`, and counts it.
     pub(crate) async fn rest(mut self, limit: Duration, metrics: &HandlerMetrics) -> Attempt {
         let answer = self.call.within(limit, self.began).await;
-        self.counted(answer, metrics, Instant::now())
+        let took = self.began.elapsed();
+        let (attempt, outcome) = self.over(answer, took);
+        metrics.attempts(outcome, &[took]);
+        attempt
     }
 
-    fn counted(&self, answer: Answer<Handled>, metrics: &HandlerMetrics, now: Instant) -> Attempt {
-        let took = now - self.began;
+    fn over(&self, answer: Answer<Handled>, took: Duration) -> (Attempt, AttemptOutcome) {
         let outcome = match &answer {
             Ok(Ok(Handled::Done)) => AttemptOutcome::Done,
             Ok(Ok(Handled::Skipped(_))) => AttemptOutcome::Skipped,
@@ -77,7 +77,6 @@ impl Running {
             Err(Broken::TimedOut(_)) => AttemptOutcome::TimedOut,
             Err(Broken::Panicked) => AttemptOutcome::Panicked,
         };
-        metrics.attempt(outcome, took);
         if let Some(ctx) = &self.noted {
             evidence::note(|| of_run(Happened::Returned, ctx, Some(outcome.as_str())));
         }
@@ -93,7 +92,7 @@ impl Running {
             };
             span.attempt(*ctx.outbox().trace(), ctx.attempt(), outcome, took, error);
         }
-        attempt
+        (attempt, outcome)
     }
 }
 

@@ -147,12 +147,17 @@ impl Gate {
     /// The handler has answered by `now`: whatever it depends on is there. Its event is named where it may have failed
     /// before.
     pub(crate) fn answered(&self, mut pass: Pass, failed_before: Option<u128>, now: Instant) {
-        let answers = self.answers.fetch_add(1, Relaxed) + 1;
-        self.answered_ms.store(millis(now.saturating_duration_since(self.began)).max(1), Relaxed);
+        let answers = self.all_answered(1, now);
         let counted = pass.used();
         if counted.is_some() || failed_before.is_some() {
             self.end(counted, Answer::Answered, failed_before, answers);
         }
+    }
+
+    /// So many have answered by `now` whose passes were not counted. How many answers there were in all.
+    pub(crate) fn all_answered(&self, number: u64, now: Instant) -> u64 {
+        self.answered_ms.store(millis(now.saturating_duration_since(self.began)).max(1), Relaxed);
+        self.answers.fetch_add(number, Relaxed) + number
     }
 
     /// An attempt at this event has failed in a way that another one may not.

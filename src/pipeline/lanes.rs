@@ -1,12 +1,13 @@
 //! Who waits for whom: records of one lane run in order and one at a time, lanes run side by side.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    hash::BuildHasher,
     mem::take,
     sync::Arc,
 };
 
-use foldhash::quality::RandomState;
+use foldhash::{fast, quality};
 
 use crate::{Record, config::Ordering};
 
@@ -14,8 +15,10 @@ use crate::{Record, config::Ordering};
 #[derive(Debug)]
 pub(crate) struct Lanes {
     ordering: Ordering,
-    /// By the key of their records, for as long as one of these waits for its turn or is at work.
-    by_key: HashMap<Arc<[u8]>, Lane, RandomState>,
+    /// By the hash of their records' key, for as long as one of these waits for its turn or is at work. Two keys of one
+    /// hash share a lane, which costs them nothing but time.
+    by_key: HashMap<u64, Lane, fast::RandomState>,
+    hasher: quality::RandomState,
     /// What waits in each lane behind the record whose turn it is. Lanes that are gone leave their numbers to others.
     waiting: Vec<Waiting>,
     unused: Vec<Lane>,
@@ -42,7 +45,7 @@ impl Lane {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    key: Arc<[u8]>,
+    key: u64,
     records: VecDeque<Delivered>,
 }
 
@@ -59,6 +62,7 @@ impl Lanes {
         Self {
             ordering,
             by_key: HashMap::default(),
+            hasher: quality::RandomState::default(),
             waiting: Vec::new(),
             unused: Vec::new(),
             ready: VecDeque::new(),
@@ -73,17 +77,17 @@ impl Lanes {
             (Ordering::Key, Some(key)) => key,
             (Ordering::Key | Ordering::None, _) => return self.ready.push_back((Lane::ALONE, delivered)),
         };
-        if let Some(waiting) = self.by_key.get(key).and_then(|lane| self.waiting.get_mut(lane.0)) {
-            return waiting.records.push_back(delivered);
-        }
-        // A lane outlives its records, and their keys may share the memory of their values.
-        let key: Arc<[u8]> = key.into();
-        let lane = self.unused.pop().unwrap_or_else(|| {
-            self.waiting.push(Waiting::default());
-            Lane(self.waiting.len() - 1)
-        });
-        self.waiting[lane.0].key = key.clone();
-        self.by_key.insert(key, lane);
+        let key = self.hasher.hash_one(key);
+        let lane = match self.by_key.entry(key) {
+            Entry::Occupied(lane) => {
+                return self.waiting[lane.get().0].records.push_back(delivered);
+            }
+            Entry::Vacant(place) => *place.insert(self.unused.pop().unwrap_or_else(|| {
+                self.waiting.push(Waiting::default());
+                Lane(self.waiting.len() - 1)
+            })),
+        };
+        self.waiting[lane.0].key = key;
         self.ready.push_back((lane, delivered));
     }
 
@@ -129,7 +133,7 @@ impl Lanes {
         if let Some(first) = waiting.records.pop_front() {
             return self.ready.push_back((lane, first));
         }
-        self.by_key.remove(&take(&mut waiting.key));
+        self.by_key.remove(&waiting.key);
         self.unused.push(lane);
     }
 

@@ -17,6 +17,11 @@ pub(super) struct Counted {
 }
 
 impl Pass {
+    /// Whether its gate wants to know what becomes of it.
+    pub(super) fn is_counted(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Its attempt was made; the state in which it was counted in, if it was.
     pub(super) fn used(&mut self) -> Option<u32> {
         self.0.as_mut().map(|counted| {

@@ -63,7 +63,7 @@ impl Delivery<'_> {
             let run = if alone { Run::Alone } else { Run::InCrowd };
             service.claims.mark(claimed, run, &self.partition.stop).await?;
         }
-        if self.partition.stop.is_cancelled() {
+        if self.partition.is_stopping() {
             return Err(Stopped);
         }
         let pass = pass.or_else(|| route.gate.try_pass()).filter(|pass| route.gate.holds(pass));

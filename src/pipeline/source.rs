@@ -4,7 +4,10 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -40,6 +43,8 @@ pub(crate) struct Partition {
     pub(super) owners: PartitionOwners,
     /// Fires when nothing new may begin here.
     pub(crate) stop: CancellationToken,
+    /// It has fired: to look there takes a lock.
+    stops: AtomicBool,
     state: Mutex<State>,
     /// Batches, and records that have left theirs.
     pub(super) at_work: TaskTracker,
@@ -112,6 +117,7 @@ impl Partition {
             number,
             epoch,
             stop: CancellationToken::new(),
+            stops: AtomicBool::new(false),
             state: Mutex::new(State { tracker, lanes, bytes: 0, in_flight, batchers: 0, is_quick: false }),
             at_work: TaskTracker::new(),
             runtime,
@@ -119,15 +125,16 @@ impl Partition {
     }
 
     /// Takes records in, in order, and has them worked on. What was delivered before is dropped.
-    pub(crate) fn take(self: &Arc<Self>, records: impl IntoIterator<Item = Record>) {
+    pub(crate) fn take(self: &Arc<Self>, records: impl IntoIterator<Item = impl Into<Arc<Record>>>) {
         let (mut taken, mut bytes) = (0, 0);
         let mut finished_before = Vec::new();
         let begins = {
             let mut state = self.state();
-            if self.stop.is_cancelled() {
+            if self.is_stopping() {
                 return;
             }
             for record in records {
+                let record = record.into();
                 if !state.tracker.deliver(record.offset, record.timestamp) {
                     continue;
                 }
@@ -137,7 +144,7 @@ impl Partition {
                     continue;
                 }
                 let weight = record.weight();
-                state.lanes.push(Delivered { record: Arc::new(record), weight });
+                state.lanes.push(Delivered { record, weight });
                 taken += 1;
                 bytes += weight;
             }
@@ -153,10 +160,10 @@ impl Partition {
     }
 
     /// These records were finished by an owner of before: duplicates, of which nobody looks at the content.
-    fn were_finished(&self, records: &[Record]) {
+    fn were_finished(&self, records: &[Arc<Record>]) {
         if !records.is_empty() {
             let now = now_ms();
-            let settled = |record| {
+            let settled = |record: &Arc<Record>| {
                 self.topic.service.settled(self.topic.metrics(None), How::Duplicate, record, now);
             };
             records.iter().for_each(settled);
@@ -252,6 +259,7 @@ impl Partition {
 
     /// Begins nothing new from now on: what waits is left, what runs may finish.
     pub(crate) fn stop(&self) {
+        self.stops.store(true, Release);
         self.stop.cancel();
         self.at_work.close();
         // What waits belongs to the next owner; here it would only use memory.
@@ -269,9 +277,14 @@ impl Partition {
         (&self.topic.name, self.number)
     }
 
+    /// Whether nothing new may begin.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stops.load(Acquire)
+    }
+
     /// Whether everything that ran has finished.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled() && self.at_work.is_empty()
+        self.is_stopping() && self.at_work.is_empty()
     }
 
     /// Waits until everything that ran has finished. Only after [`stop`](Self::stop).

@@ -71,7 +71,7 @@ impl Partition {
     /// The records whose turn it is.
     fn next(&self, most: usize, of_one_lane: usize) -> Option<Vec<Turn>> {
         let mut state = self.state();
-        if !state.lanes.is_ready() || self.stop.is_cancelled() {
+        if !state.lanes.is_ready() || self.is_stopping() {
             state.batchers -= 1;
             return None;
         }
@@ -83,7 +83,7 @@ impl Partition {
         let begins = {
             let mut state = self.state();
             lanes.into_iter().for_each(|(lane, back)| state.lanes.done(lane, back));
-            !self.stop.is_cancelled() && state.begins()
+            !self.is_stopping() && state.begins()
         };
         if begins {
             self.begin();

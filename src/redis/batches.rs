@@ -71,15 +71,14 @@ impl Batches {
         answers: &[Claim],
     ) {
         let Some((token, batch)) = granted else { return };
-        let mut last = 0;
-        let granted = requests.iter().zip(answers).enumerate().filter_map(|(place, (request, answer))| {
+        let (mut last, mut keys) = (0, VecDeque::with_capacity(requests.len()));
+        keys.extend(requests.iter().zip(answers).enumerate().filter_map(|(place, (request, answer))| {
             let is_granted = matches!(answer, Claim::Won(grant) if grant.token == token && grant.is_first());
             is_granted.then(|| {
                 last = place;
                 (request.key.clone(), request.retention)
             })
-        });
-        let keys: VecDeque<(StoreKey, Duration)> = granted.collect();
+        }));
         if keys.is_empty() || batch.is_none() && keys.len() < FEW {
             return;
         }

@@ -3,6 +3,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use foldhash::fast::RandomState;
 
 use super::clock::Clock;
 use super::conformance::TestStore;
@@ -27,7 +28,7 @@ pub struct MemoryStore {
 /// The events of one bucket.
 #[derive(Debug, Default)]
 struct Shelf {
-    entries: HashMap<StoreKey, Entry>,
+    entries: HashMap<StoreKey, Entry, RandomState>,
     /// When the map has grown to this size, what is past its retention is swept out.
     sweep_at: usize,
 }

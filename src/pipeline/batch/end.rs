@@ -17,6 +17,7 @@ use crate::pipeline::{
 impl Batch<'_> {
     pub(super) async fn end(mut self) -> Result<(), Stopped> {
         drop(self.place.take());
+        self.answers.count();
         // A record that comes back must not be claimed anew before its claim is gone.
         for at_work in self.lanes.iter_mut().filter(|at_work| at_work.is_held) {
             let back = at_work.take_back();

@@ -41,6 +41,7 @@ impl Handled {
         let entered = partition.enter(&ends(self.over.iter().chain(&over))).await;
         let mut settled = over;
         if !self.completions.is_empty() {
+            settled.reserve(self.over.len());
             let foreign = claims.complete_all(&self.completions).await;
             self.completions.iter().for_each(|_| crash_point("after_complete"));
             for ((completion, over), is_foreign) in self.completions.into_iter().zip(self.over).zip(foreign) {

@@ -3,17 +3,28 @@
 //! A batch takes every event as far as it goes without waiting. One that needs more (its handler waits or fails, somebody
 //! else has the claim, it is in doubt) leaves the batch and goes on alone, in [`settle`](super::settle).
 
+mod answers;
 mod at_work;
 mod end;
 mod handled;
 
-use std::{collections::HashSet, future::poll_fn, iter, mem::take, sync::Arc, task::Poll, time::Duration};
+use std::{
+    collections::HashSet,
+    future::poll_fn,
+    iter,
+    mem::take,
+    pin::pin,
+    sync::Arc,
+    task::{self, Poll},
+    time::Duration,
+};
 
 use foldhash::fast::RandomState;
 use tokio::{task::coop::unconstrained, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    answers::Answers,
     at_work::AtWork,
     end::alone,
     handled::{Handled, Over},
@@ -58,10 +69,17 @@ pub(super) async fn settle_all(
         let claims = partition.topic.service.claims.claim_all(&requests, &partition.stop).await?;
         batch.kept = Some(partition.topic.service.claims.keep(&requests, &claims, at));
         batch.now = Instant::now();
-        for ((event, request), claim) in events.into_iter().zip(requests).zip(claims) {
-            let claim = event.event.remembering(claim);
-            batch.answered(event, Asked { request, claim, at }).await;
-        }
+        batch.handled.completions.reserve(requests.len());
+        batch.handled.over.reserve(requests.len());
+        let mut asked = events.into_iter().zip(requests).zip(claims);
+        poll_fn(|cx| {
+            for ((event, request), claim) in asked.by_ref() {
+                let claim = event.event.remembering(claim);
+                batch.answered(cx, event, Asked { request, claim, at });
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
     // Where nothing was granted, nothing is known of the handlers.
     if batch.was_granted && batch.is_quick != was_quick {
@@ -79,6 +97,8 @@ struct Batch<'a> {
     over: Vec<Over>,
     /// What was handled, and is to be completed first.
     handled: Handled,
+    /// What handlers have answered.
+    answers: Answers,
     /// Claims of which nothing has run.
     unused: Vec<Release>,
     /// Its claims are kept alive.
@@ -112,6 +132,7 @@ impl<'a> Batch<'a> {
             lanes: Vec::with_capacity(lanes),
             over: Vec::new(),
             handled: Handled::default(),
+            answers: Answers::default(),
             unused: Vec::new(),
             kept: None,
             released: CancellationToken::new(),
@@ -125,8 +146,9 @@ impl<'a> Batch<'a> {
 
     /// Decodes everything. Answers what is to be claimed: in order, no key twice.
     fn decode(&mut self, turns: Vec<Turn>) -> (Vec<Waiting>, Vec<ClaimRequest>) {
-        let (mut events, mut requests) = (Vec::with_capacity(turns.len()), Vec::with_capacity(turns.len()));
-        let mut keys = HashSet::with_capacity_and_hasher(turns.len(), RandomState::default());
+        let most = turns.iter().map(|turn| 1 + turn.more.len()).sum();
+        let (mut events, mut requests) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut keys = HashSet::with_capacity_and_hasher(most, RandomState::default());
         for (lane, Turn { lane: name, first, more }) in turns.into_iter().enumerate() {
             self.lanes.push(AtWork::new(name));
             for delivered in iter::once(first).chain(more) {
@@ -193,7 +215,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Does what the store's answer says.
-    async fn answered(&mut self, waiting: Waiting, asked: Asked) {
+    fn answered(&mut self, cx: &mut task::Context<'_>, waiting: Waiting, asked: Asked) {
         let Waiting { lane, delivered, event } = waiting;
         self.was_granted |= asked.is_granted();
         let how = match asked.claim {
@@ -205,7 +227,7 @@ impl<'a> Batch<'a> {
                 return self.lanes[lane].back.push_back(delivered);
             }
             Claim::Won(grant) if grant.is_first() => match self.may_begin(&event, asked.at) {
-                Some(pass) => return self.begin(lane, delivered, event, asked, grant, pass).await,
+                Some(pass) => return self.begin(cx, lane, delivered, event, asked, (grant, pass)),
                 None => return self.go_on_alone(lane, delivered, event, asked, None),
             },
             _ => return self.go_on_alone(lane, delivered, event, asked, None),
@@ -216,7 +238,7 @@ impl<'a> Batch<'a> {
 
     /// Whether the partition is to stop, or a person has paused it.
     fn begins_nothing(&self) -> bool {
-        self.partition.stop.is_cancelled() || self.partition.topic.hold.is_closed()
+        self.partition.is_stopping() || self.partition.topic.hold.is_closed()
     }
 
     /// Whether a handler may begin here and now.
@@ -238,25 +260,24 @@ impl<'a> Batch<'a> {
     }
 
     /// Runs a handler as far as it goes without waiting.
-    async fn begin(
+    fn begin(
         &mut self,
+        cx: &mut task::Context<'_>,
         lane: usize,
         delivered: Delivered,
         event: Event,
         asked: Asked,
-        grant: Grant,
-        pass: Pass,
+        (grant, pass): (Grant, Pass),
     ) {
         crash_point("after_claim");
         let delivery = Delivery { partition: self.partition, record: &delivered.record };
         let ctx = delivery.context(&event, &grant, None);
         let began = self.now;
         let mut running = Running::begin(&event.job, &ctx, began);
-        let step = poll_fn(|cx| Poll::Ready(running.step(cx, &event.route.metrics)));
         // What it may do at once must not depend on what its neighbours in the batch have done.
-        let step = unconstrained(step).await;
-        let step = match step {
-            Poll::Ready((attempt, ended)) => {
+        let step = match pin!(unconstrained(poll_fn(|cx| running.step(cx)))).poll(cx) {
+            Poll::Ready((attempt, outcome, ended)) => {
+                self.answers.ended(&event.route, outcome, ended - began);
                 self.now = ended;
                 Poll::Ready(attempt)
             }
@@ -275,7 +296,7 @@ impl<'a> Batch<'a> {
             Poll::Ready(Attempt::Handled(answer))
                 if answer != handler::Handled::Done || ctx.outbox().close_if_empty() =>
             {
-                event.route.gate.answered(pass, None, self.now);
+                self.answers.answered(pass, self.now);
                 crash_point("after_effect");
                 crash_point("after_publish");
                 let how = delivery.handled(answer);
@@ -309,6 +330,7 @@ impl<'a> Batch<'a> {
         asked: Asked,
         begun: Option<Begun>,
     ) {
+        self.answers.count();
         self.is_quick &= !asked.is_granted();
         let near = self.near.as_mut().and_then(|near| near.split(1));
         self.leave(lane, delivered, Stage::Asked { event, asked, near, begun });
@@ -323,6 +345,7 @@ impl<'a> Batch<'a> {
 
     /// Tells the store what was handled, and settles it and what is over, while the rest of the batch runs.
     fn tell(&mut self, over: Vec<Over>) {
+        self.answers.count();
         let handled = Handled { kept: self.kept.clone(), ..take(&mut self.handled) };
         let partition = Arc::clone(self.partition);
         self.partition.spawn(async move {

@@ -50,10 +50,12 @@ impl HandlerMetrics {
         self.0.records.of(outcome).inc_by(number);
     }
 
-    /// One call of the handler has ended after `took`.
-    pub fn attempt(&self, outcome: AttemptOutcome, took: Duration) {
-        self.0.attempts.of(outcome).inc();
-        self.0.duration.observe(took.as_secs_f64());
+    /// Calls of the handler have ended, each after its time.
+    pub fn attempts(&self, outcome: AttemptOutcome, took: &[Duration]) {
+        let duration = self.0.duration.local();
+        took.iter().for_each(|took| duration.observe(took.as_secs_f64()));
+        duration.flush();
+        self.0.attempts.of(outcome).inc_by(took.len() as u64);
     }
 
     /// The broker has acknowledged one dead letter.

@@ -88,7 +88,7 @@ mod tests {
         payments.fault(Component::Store);
         orders.fault(Component::Kafka);
         let charge = metrics.handler("payments", "orders.created", "charge");
-        charge.attempt(AttemptOutcome::Retry, Duration::from_secs(3));
+        charge.attempts(AttemptOutcome::Retry, &[Duration::from_secs(3)]);
         let mut in_flight = payments.in_flight();
         in_flight.add(7, 70);
 

@@ -16,7 +16,7 @@ fn one_of_each(metrics: &Metrics) -> PartitionMetrics {
     service.paused("orders.created", "charge", false);
     metrics.breaker("payments", "charge").opened();
     Outcome::ALL.iter().for_each(|outcome| handler.settled(*outcome, [Some(SECOND)]));
-    AttemptOutcome::ALL.iter().for_each(|outcome| handler.attempt(*outcome, SECOND));
+    AttemptOutcome::ALL.iter().for_each(|outcome| handler.attempts(*outcome, &[SECOND]));
     Disposition::ALL.iter().for_each(|disposition| handler.dead_letter(*disposition));
     DedupeOutcome::ALL.iter().for_each(|outcome| service.dedupe(*outcome, 1));
     DedupeOperation::ALL.iter().for_each(|operation| service.dedupe_call(*operation, SECOND));
