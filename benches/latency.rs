@@ -11,10 +11,10 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use crate::{
     Result,
     contract::{Contract, Score},
-    delay::now_us,
+    delay::{Delay, now_us},
     measure,
     records::Workload,
-    rotation::{Plan, Runner},
+    rotation::{Plan, Runner, median},
     topic::{self, Writer},
 };
 
@@ -36,20 +36,19 @@ pub(crate) struct Loads {
     /// Full load in records per second; what a program does beside a producer without a pace, if not given.
     #[arg(long)]
     full: Option<f64>,
-    /// How long each load lasts.
-    #[arg(long, default_value_t = 15.0)]
+    /// How long each load lasts in each round.
+    #[arg(long, default_value_t = 10.0)]
     seconds: f64,
 }
 
-/// One program under one load.
+/// One program under one load: medians over the rounds, and of all rounds the longest delay.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct Point {
     pub(crate) name: String,
     pub(crate) load: f64,
     /// Records sent in a second.
     pub(crate) rate: f64,
-    #[serde(flatten)]
-    pub(crate) score: Score,
+    pub(crate) delay: Delay,
 }
 
 /// Measures and prints. Who fails ends it.
@@ -58,31 +57,57 @@ pub(crate) fn run(loads: &Loads) -> Result<bool> {
     Ok(true)
 }
 
-/// Every program under every load.
+/// Every program under every load, in rotation.
 pub(crate) fn measure(loads: &Loads) -> Result<Vec<Point>> {
     let plan = &loads.plan;
-    let mut points = Vec::new();
-    for runner in plan.runners() {
-        let full = match loads.full {
-            Some(full) => full,
-            None => {
-                let paced = Paced { plan, runner: &runner, workload: &plan.workload, rate: None };
-                paced.run(&[])?.per_second
-            }
-        };
+    let runners = plan.runners();
+    // The broker becomes faster for minutes: nobody is to be the first.
+    for runner in &runners {
+        Paced { plan, runner, workload: &plan.workload, rate: None }.run(&[])?;
+    }
+    let mut runs: Vec<(&Runner, f64, f64, Vec<Delay>)> = Vec::new();
+    for runner in &runners {
+        let full = loads.full_of(runner)?;
         eprintln!("{}: full load is {full:.0} records a second", runner.name());
-        for load in &loads.loads {
-            let rate = full * load;
-            let records = (rate * (loads.seconds + WARM_UP)) as usize;
+        runs.extend(loads.loads.iter().map(|load| (runner, *load, full * load, Vec::new())));
+    }
+    for _ in 0..plan.rounds {
+        for (runner, load, rate, delays) in &mut runs {
+            let records = (*rate * (loads.seconds + WARM_UP)) as usize;
             let workload = Workload { records, ..plan.workload.clone() };
-            let paced = Paced { plan, runner: &runner, workload: &workload, rate: Some(rate) };
+            let paced = Paced { plan, runner, workload: &workload, rate: Some(*rate) };
             let score = paced.run(&[])?;
-            let point = Point { name: runner.name(), load: *load, rate, score };
-            println!("{}", serde_json::to_string(&point)?);
-            points.push(point);
+            println!(
+                "{}",
+                serde_json::json!({ "name": runner.name(), "load": load, "rate": rate, "score": score })
+            );
+            delays.push(score.delay.ok_or("no delay was measured")?);
         }
     }
-    Ok(points)
+    let point = |(runner, load, rate, delays): (&Runner, f64, f64, Vec<Delay>)| {
+        let middle = |of: fn(&Delay) -> f64| median(delays.iter().map(of));
+        let delay = Delay {
+            p50_ms: middle(|delay| delay.p50_ms),
+            p99_ms: middle(|delay| delay.p99_ms),
+            p999_ms: middle(|delay| delay.p999_ms),
+            max_ms: delays.iter().map(|delay| delay.max_ms).fold(f64::NAN, f64::max),
+        };
+        Point { name: runner.name(), load, rate, delay }
+    };
+    Ok(runs.into_iter().map(point).collect())
+}
+
+impl Loads {
+    /// What a program does in a second beside a producer without a pace.
+    fn full_of(&self, runner: &Runner) -> Result<f64> {
+        if let Some(full) = self.full {
+            return Ok(full);
+        }
+        let plan = &self.plan;
+        let paced = Paced { plan, runner, workload: &plan.workload, rate: None };
+        let speeds = (0..plan.rounds).map(|_| Ok(paced.run(&[])?.per_second));
+        Ok(median(speeds.collect::<Result<Vec<f64>>>()?))
+    }
 }
 
 /// A program and a producer side by side.
@@ -151,18 +176,15 @@ pub(crate) fn table(points: &[Point]) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header(["program", "load", "records/s", "p50 ms", "p99 ms", "p99.9 ms", "longest ms"]);
-    for Point { name, load, rate, score } in points {
-        let delay = |of: fn(&crate::delay::Delay) -> f64| {
-            score.delay.as_ref().map_or_else(|| "–".to_owned(), |delay| format!("{:.1}", of(delay)))
-        };
+    for Point { name, load, rate, delay } in points {
         table.add_row([
             name.clone(),
             format!("{:.0} %", load * 100.0),
             format!("{rate:.0}"),
-            delay(|delay| delay.p50_ms),
-            delay(|delay| delay.p99_ms),
-            delay(|delay| delay.p999_ms),
-            delay(|delay| delay.max_ms),
+            format!("{:.1}", delay.p50_ms),
+            format!("{:.1}", delay.p99_ms),
+            format!("{:.1}", delay.p999_ms),
+            format!("{:.1}", delay.max_ms),
         ]);
     }
     table

@@ -16,6 +16,8 @@ pub(crate) trait ErasedHandler: Send + Sync {
     fn ttl(&self) -> Option<Duration>;
     fn rate_limit(&self) -> Option<u32>;
     fn first_delay(&self) -> Option<Duration>;
+    /// The same handler, of which it is counted apart who refers to it.
+    fn apart(&self) -> Arc<dyn ErasedHandler>;
     /// `None` without an error: a tombstone, which the handler does not ask for.
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError>;
 }
@@ -29,9 +31,17 @@ pub(crate) trait Job: Send + Sync {
     fn was_applied(self: Arc<Self>, ctx: Context) -> BoxFuture<Result<bool, Failure>>;
 }
 
-pub(crate) struct WithCodec<H, C> {
-    pub(crate) handler: H,
-    pub(crate) codec: C,
+pub(crate) struct WithCodec<H, C>(Arc<Parts<H, C>>);
+
+struct Parts<H, C> {
+    handler: H,
+    codec: C,
+}
+
+impl<H, C> WithCodec<H, C> {
+    pub(crate) fn new(handler: H, codec: C) -> Self {
+        Self(Arc::new(Parts { handler, codec }))
+    }
 }
 
 struct Bound<H: Handler, C> {
@@ -47,35 +57,39 @@ impl<H: Handler, C: Codec<H::Event>> ErasedHandler for WithCodec<H, C> {
     }
 
     fn retry_policy(&self) -> RetryPolicy {
-        self.handler.retry_policy()
+        self.0.handler.retry_policy()
     }
 
     fn replayable(&self) -> bool {
-        self.handler.replayable()
+        self.0.handler.replayable()
     }
 
     fn ttl(&self) -> Option<Duration> {
-        self.handler.ttl()
+        self.0.handler.ttl()
     }
 
     fn rate_limit(&self) -> Option<u32> {
-        self.handler.rate_limit()
+        self.0.handler.rate_limit()
     }
 
     fn first_delay(&self) -> Option<Duration> {
-        self.handler.first_delay()
+        self.0.handler.first_delay()
+    }
+
+    fn apart(&self) -> Arc<dyn ErasedHandler> {
+        Arc::new(Self(Arc::clone(&self.0)))
     }
 
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError> {
         let event = match &record.value {
-            Some(value) => self.codec.decode(value, record)?,
-            None => match self.codec.decode_tombstone(record)? {
+            Some(value) => self.0.codec.decode(value, record)?,
+            None => match self.0.codec.decode_tombstone(record)? {
                 Some(event) => event,
                 None => return Ok(None),
             },
         };
-        let key = self.handler.dedupe_key(&event, record);
-        let fingerprint = self.handler.fingerprint(&event);
+        let key = self.0.handler.dedupe_key(&event, record);
+        let fingerprint = self.0.handler.fingerprint(&event);
         Ok(Some(Arc::new(Bound { owner: self, event, key, fingerprint })))
     }
 }
@@ -90,10 +104,10 @@ impl<H: Handler, C: Codec<H::Event>> Job for Bound<H, C> {
     }
 
     fn handle(self: Arc<Self>, ctx: Context) -> BoxFuture<Outcome> {
-        Box::pin(async move { self.owner.handler.handle(&self.event, &ctx).await })
+        Box::pin(async move { self.owner.0.handler.handle(&self.event, &ctx).await })
     }
 
     fn was_applied(self: Arc<Self>, ctx: Context) -> BoxFuture<Result<bool, Failure>> {
-        Box::pin(async move { self.owner.handler.was_applied(&self.event, &ctx).await })
+        Box::pin(async move { self.owner.0.handler.was_applied(&self.event, &ctx).await })
     }
 }

@@ -93,8 +93,7 @@ fn throughput(plans: &[(u64, Plan)]) -> Result<Vec<Line>> {
 /// Three lines for each program.
 fn delays(points: &[Point]) -> Vec<Line> {
     let mut lines = Vec::new();
-    for Point { name, load, score, .. } in points {
-        let Some(delay) = score.delay else { continue };
+    for Point { name, load, delay, .. } in points {
         for (share, ms) in [("p50", delay.p50_ms), ("p99", delay.p99_ms), ("p99.9", delay.p999_ms)] {
             Line::add(&mut lines, &format!("{name} {share}"), (load * 100.0, ms));
         }

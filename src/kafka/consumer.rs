@@ -2,7 +2,6 @@
 //! cost the membership in the group.
 
 use std::{
-    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
@@ -16,20 +15,16 @@ use super::{
     group::{Group, GroupConsumer},
     queues::Queues,
     subscription::Subscription,
+    taken::Taken,
     waiting::Waiting,
 };
-use crate::{
-    Record,
-    crash::{is_deaf, stall_point},
-};
+use crate::crash::{is_deaf, stall_point};
 use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
 
 /// How long the loop waits for a record.
 const POLL: Duration = Duration::from_millis(20);
 /// The same, where a partition is full and may have room again at any moment.
 const POLL_FULL: Duration = Duration::from_millis(2);
-/// Records of one partition taken in before anything else gets its turn.
-const TAKE: usize = 1000;
 /// Between two looks at what is held, or not yet known to the store.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks whether topics were created again.
@@ -64,7 +59,6 @@ pub(crate) struct Poller {
     queues: Queues,
     consumer: Arc<GroupConsumer>,
     commit_interval: Duration,
-    topics: HashMap<String, Arc<str>>,
     subscription: Subscription,
     waiting: Waiting,
     next_commit: Instant,
@@ -87,8 +81,6 @@ impl Poller {
         instance_id: Option<&str>,
     ) -> Result<JoinHandle<Ended>, KafkaFault> {
         let name = group.service.name().clone();
-        let topics: HashMap<String, Arc<str>> =
-            group.topics.iter().map(|(name, topic)| (name.clone(), Arc::clone(&topic.name))).collect();
         let mut config = client.consumer(group.service.group());
         if let Some(instance_id) = instance_id {
             config.set("group.instance.id", instance_id);
@@ -100,7 +92,6 @@ impl Poller {
             queues: Queues::default(),
             consumer: Arc::new(consumer),
             commit_interval,
-            topics,
             subscription,
             waiting: Waiting::default(),
             next_commit: now,
@@ -171,7 +162,6 @@ impl Poller {
         }
         for (name, queue) in self.queues.iter() {
             let Some((partition, mut room)) = group.assignment().room(name, group.bounds) else { continue };
-            let Some(topic) = self.topics.get(&*name.0) else { continue };
             if partition.topic.hold.is_closed() {
                 // What is fetched already stays in its queue, but for the first: since when it waits is to be known.
                 if !partition.is_idle() {
@@ -183,47 +173,37 @@ impl Poller {
                 fetched = fetched.max(Fetched::Full);
                 continue;
             }
-            let (mut records, mut bytes, mut failed) = (Vec::new(), 0, Ok(()));
-            let (due, still_waits) = self.waiting.take(name, partition.epoch);
-            if still_waits {
-                continue;
-            }
-            if let Some(due) = due {
-                bytes += due.weight();
-                records.push(Arc::new(due));
-            }
-            let most = room.records.min(TAKE);
-            // What waits for its time is looked at one by one.
-            let at_once = if partition.topic.delay.is_some() { 1 } else { most };
-            let mut waits = false;
-            while records.len() < most && bytes < room.bytes && !waits {
-                let usual = bytes.checked_div(records.len()).unwrap_or(room.bytes).max(1);
-                let fit = (room.bytes - bytes).div_ceil(usual);
-                let taken =
-                    queue.take(at_once.min(most - records.len()).min(fit), topic, |taken| match taken {
-                        Ok(record) => {
-                            let record = match partition.topic.delay {
-                                Some(delay) => self.waiting.keep(name, partition.epoch, record, delay),
-                                None => Some(record),
-                            };
-                            waits |= record.is_none();
-                            bytes += record.as_ref().map_or(0, Record::weight);
-                            records.extend(record.map(Arc::new));
+            let (due, mut waits) = self.waiting.take(name, partition.epoch);
+            let (mut taken, mut failed) = (Taken::default(), Ok(()));
+            due.into_iter().for_each(|due| taken.add(due));
+            loop {
+                // What waits for its time is looked at one by one, and nothing behind it.
+                let most = taken.fit(room).min(if partition.topic.delay.is_some() { 1 } else { usize::MAX });
+                if waits || most == 0 {
+                    break;
+                }
+                let came = queue.take(most, |record| match (record, partition.topic.delay) {
+                    (Ok(record), None) => taken.add(record),
+                    (Ok(record), Some(delay)) => {
+                        match self.waiting.keep(name, partition.epoch, record, delay) {
+                            Some(due) => taken.add(due),
+                            None => waits = true,
                         }
-                        Err(error) => {
-                            group.assignment().failed(name, &error);
-                            failed = group.polled(&self.consumer, error);
-                        }
-                    });
-                if taken == 0 {
+                    }
+                    (Err(error), _) => {
+                        group.assignment().failed(name, &error);
+                        failed = group.polled(&self.consumer, error);
+                    }
+                });
+                if came == 0 {
                     break;
                 }
             }
-            if !records.is_empty() {
+            if !taken.records.is_empty() {
                 if failed.is_ok() {
                     group.assignment().flows(name)
                 }
-                partition.take(records);
+                partition.take(taken.records);
                 fetched = Fetched::Some;
             }
             group.note_from(&name.0, failed);

@@ -27,6 +27,7 @@ mod start;
 mod stretch;
 mod subscription;
 mod tail;
+mod taken;
 mod topic_ids;
 mod topic_plan;
 mod topics;

@@ -71,6 +71,8 @@ impl Drop for Native {
 /// The records of one partition that have been fetched. The first that comes wakes up who reads it.
 pub(super) struct Queue {
     native: Native,
+    /// Of this partition alone: to count who refers to it is a write, and every record does.
+    topic: Arc<str>,
     /// Kafka's client knows where this lies.
     _reader: Box<Thread>,
     _consumer: Arc<GroupConsumer>,
@@ -87,17 +89,12 @@ impl Queue {
         let lies = ptr::from_ref::<Thread>(&reader).cast_mut().cast();
         // SAFETY: what lies there stays until this is dropped, which ends the calls.
         unsafe { rd_kafka_queue_cb_event_enable(native.0.as_ptr(), Some(wake), lies) };
-        Some(Self { native, _reader: reader, _consumer: Arc::clone(consumer) })
+        Some(Self { native, topic: topic.into(), _reader: reader, _consumer: Arc::clone(consumer) })
     }
 
     /// Hands over up to `most` records that are there, and no more than [`AT_ONCE`], or what has come in their place; how
     /// many these were.
-    pub(super) fn take(
-        &self,
-        most: usize,
-        topic: &Arc<str>,
-        mut to: impl FnMut(Result<Record, KafkaError>),
-    ) -> usize {
+    pub(super) fn take(&self, most: usize, mut to: impl FnMut(Result<Record, KafkaError>)) -> usize {
         let mut messages: [*mut rd_kafka_message_t; AT_ONCE] = [ptr::null_mut(); AT_ONCE];
         // SAFETY: the queue is ours, and there is room for so many.
         let taken = unsafe {
@@ -111,7 +108,7 @@ impl Queue {
                 to(if error.is_error() {
                     Err(KafkaError::MessageConsumption(error.into()))
                 } else {
-                    Ok(copied(message, topic))
+                    Ok(copied(message, &self.topic))
                 });
                 rd_kafka_message_destroy(message);
             }

@@ -89,7 +89,7 @@ impl Delivery<'_> {
             span: event.span.clone(),
         };
         let handler = event.route.handler.name();
-        Context::new(run, Origin { names: Arc::clone(&service.names), handler, key })
+        Context::new(run, Origin { names: Arc::clone(&self.partition.topic.names), handler, key })
     }
 
     pub(super) fn service(&self) -> &ServiceRun {

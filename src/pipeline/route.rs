@@ -131,8 +131,11 @@ impl ServiceRun {
 }
 
 /// One topic of a service, and who handles its records.
+#[derive(Clone)]
 pub(crate) struct Topic {
     pub(crate) service: Arc<ServiceRun>,
+    /// Those of the service.
+    pub(crate) names: Arc<Names>,
     /// Physical name.
     pub(crate) name: Arc<str>,
     pub(crate) table: Table<Arc<Route>>,
@@ -157,19 +160,16 @@ impl Topic {
         Process::begin(record, &self.service.names, route.map(|route| route.handler.name()), deed)
     }
 
+    /// The same topic for one partition. Each event refers to its handler and to the service's names, and to count that
+    /// would be a write for all processors to see, if all partitions had them in common.
+    pub(super) fn apart(&self) -> Self {
+        let table = self.table.clone().map(|route| Arc::new(route.apart()));
+        Self { table, names: Arc::new((*self.names).clone()), ..self.clone() }
+    }
+
     /// The topic of this name, which holds copies of ours of this topic's records. They are counted together.
     pub(crate) fn of_copies(&self, name: String, delay: Option<Duration>) -> Self {
-        Self {
-            service: Arc::clone(&self.service),
-            name: name.into(),
-            table: self.table.clone(),
-            limits: self.limits,
-            hold: Arc::clone(&self.hold),
-            nobody: self.nobody.clone(),
-            consumed: self.consumed.clone(),
-            copies_of: Some(Arc::clone(&self.name)),
-            delay,
-        }
+        Self { copies_of: Some(Arc::clone(&self.name)), delay, name: name.into(), ..self.clone() }
     }
 
     /// Decodes one of its records. Also answers the handler it is for, as far as that is known.
@@ -194,6 +194,18 @@ pub(crate) struct Route {
     pub(crate) settings: RouteSettings,
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: HandlerMetrics,
+}
+
+impl Route {
+    fn apart(&self) -> Self {
+        Self {
+            handler: self.handler.apart(),
+            keys: self.keys.clone(),
+            settings: self.settings.clone(),
+            gate: Arc::clone(&self.gate),
+            metrics: self.metrics.clone(),
+        }
+    }
 }
 
 /// What an operator may tune for one handler.

@@ -108,6 +108,7 @@ impl Partition {
         let epoch = tracker.epoch();
         topic.service.capacity.open(epoch);
         topic.service.near.open(epoch);
+        let topic = Arc::new(topic.apart());
         let lanes = Lanes::new(topic.service.ordering);
         let in_flight = topic.service.status.metrics.in_flight();
         let owners = topic.service.owners.partition(epoch, &topic.name, number);

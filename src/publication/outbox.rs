@@ -50,7 +50,7 @@ pub(crate) struct Origin {
 }
 
 /// What all events of a service have in common.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Names {
     pub(crate) service: Arc<str>,
     pub(crate) group: Arc<str>,

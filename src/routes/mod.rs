@@ -64,7 +64,7 @@ impl Routes {
         codec: C,
         handler: H,
     ) -> Self {
-        let handler = Arc::new(WithCodec { handler, codec });
+        let handler = Arc::new(WithCodec::new(handler, codec));
         self.add(topic, Kind::Handler { event_type: None, handler })
     }
 
@@ -93,7 +93,7 @@ impl Routes {
         codec: C,
         handler: H,
     ) -> Self {
-        let handler = Arc::new(WithCodec { handler, codec });
+        let handler = Arc::new(WithCodec::new(handler, codec));
         self.add(topic, Kind::Handler { event_type: Some(event_type.into()), handler })
     }
 

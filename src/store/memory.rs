@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,9 +44,37 @@ struct Desk {
 
 #[derive(Debug)]
 struct Entry {
-    /// `None` is a value that nobody can read; only [`TestStore::corrupt`] makes one.
-    record: Option<Record>,
+    kept: Kept,
     gone_at_ms: u64,
+}
+
+/// What is kept of an event. Of most there is nothing to tell but that they took effect, which takes little room.
+#[derive(Debug)]
+enum Kept {
+    Done {
+        token: u64,
+        attempts: u32,
+    },
+    Record(Box<Record>),
+    /// A value that nobody can read; only [`TestStore::corrupt`] makes one.
+    Foreign,
+}
+
+impl Kept {
+    fn of(record: Record) -> Self {
+        match record.as_done() {
+            Some((token, attempts)) => Self::Done { token, attempts },
+            None => Self::Record(Box::new(record)),
+        }
+    }
+
+    fn record(&self) -> Option<Cow<'_, Record>> {
+        match self {
+            Self::Done { token, attempts } => Some(Cow::Owned(Record::done(*token, *attempts))),
+            Self::Record(record) => Some(Cow::Borrowed(record)),
+            Self::Foreign => None,
+        }
+    }
 }
 
 impl MemoryStore {
@@ -96,17 +126,23 @@ impl Shelf {
         now_us: u64,
     ) -> A {
         let now_ms = now_us / 1_000;
-        let old = self.known(request.key(), now_ms);
-        if old.is_some_and(|entry| entry.record.is_none()) {
+        let place = self.entries.entry(request.key().clone());
+        let old = match &place {
+            Occupied(old) => Some(old.get()).filter(|old| now_ms < old.gone_at_ms),
+            Vacant(_) => None,
+        };
+        if matches!(old, Some(Entry { kept: Kept::Foreign, .. })) {
             return foreign;
         }
-        let ended = old.filter(|old| old.record.as_ref().is_some_and(Record::is_ended));
+        let record = old.and_then(|old| old.kept.record());
         // What has ended is never remembered for less than before.
+        let ended = old.filter(|_| record.as_ref().is_some_and(|record| record.is_ended()));
         let kept_until_ms = ended.map_or(0, |old| old.gone_at_ms);
-        let (next, answer) = step(old.and_then(|entry| entry.record.as_ref()), request, now_us);
-        if next.is_some() {
+        let (next, answer) = step(record.as_deref(), request, now_us);
+        if let Some(next) = next {
+            drop(record);
             let gone_at_ms = (now_ms + millis(request.retention()).max(1)).max(kept_until_ms);
-            self.entries.insert(request.key().clone(), Entry { record: next, gone_at_ms });
+            place.insert_entry(Entry { kept: Kept::of(next), gone_at_ms });
             self.sweep(now_ms);
         }
         answer
@@ -159,10 +195,9 @@ impl DedupeStore for MemoryStore {
         let now_ms = self.clock.now_us() / 1_000;
         let inspected = keys.iter().map(|key| match self.shelf(key).known(key, now_ms) {
             None => Inspected::Unknown,
-            Some(Entry { record: None, .. }) => Inspected::Foreign,
-            Some(Entry { record: Some(record), gone_at_ms }) => {
+            Some(Entry { kept, gone_at_ms }) => kept.record().map_or(Inspected::Foreign, |record| {
                 Inspected::Known(record.inspect(now_ms, Duration::from_millis(gone_at_ms - now_ms)))
-            }
+            }),
         });
         Ok(inspected.collect())
     }
@@ -173,8 +208,9 @@ impl DedupeStore for MemoryStore {
             let mut shelf = self.shelf(&request.key);
             let answer = match shelf.known(&request.key, now_ms) {
                 None => Forgotten::Forgotten,
-                Some(Entry { record: None, .. }) => Forgotten::Foreign,
-                Some(Entry { record: Some(record), .. }) => record.forget(request, now_ms),
+                Some(Entry { kept, .. }) => {
+                    kept.record().map_or(Forgotten::Foreign, |record| record.forget(request, now_ms))
+                }
             };
             if answer == Forgotten::Forgotten {
                 shelf.entries.remove(&request.key);
@@ -275,7 +311,7 @@ impl DedupeStore for MemoryStore {
 #[async_trait]
 impl TestStore for MemoryStore {
     async fn expire_lease(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        if let Some(Entry { record: Some(record), .. }) = self.shelf(key).entries.get_mut(key) {
+        if let Some(Entry { kept: Kept::Record(record), .. }) = self.shelf(key).entries.get_mut(key) {
             record.run_out();
         }
         Ok(())
@@ -287,7 +323,7 @@ impl TestStore for MemoryStore {
     }
 
     async fn corrupt(&self, key: &StoreKey) -> Result<(), StoreFault> {
-        self.shelf(key).entries.insert(key.clone(), Entry { record: None, gone_at_ms: u64::MAX });
+        self.shelf(key).entries.insert(key.clone(), Entry { kept: Kept::Foreign, gone_at_ms: u64::MAX });
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::{
     Owner, Release, Released, Renewal, Renewed, Run, Stamp, millis,
 };
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     token: u64,
     attempts: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Record {
     state: State,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Leased { owner: Owner, answer: Answer, run: Run, until_ms: u64 },
     Free { due_ms: u64, in_doubt: bool },
@@ -33,7 +33,7 @@ enum State {
 
 /// How a running claim was granted. It is kept because a repeated request has to hear the same: an asker whose first
 /// reply was lost must not miss that the effect may have happened already.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Won,
     TakenOver,
@@ -41,6 +41,26 @@ enum Answer {
 }
 
 impl Record {
+    /// What took effect under this token in so many attempts, and has nothing else to tell.
+    pub(crate) fn done(token: u64, attempts: u32) -> Self {
+        Self {
+            token,
+            attempts,
+            takeovers: 0,
+            solo_deaths: 0,
+            first_failure_ms: None,
+            fingerprint: None,
+            hop: 0,
+            state: State::Ended(End::Done),
+        }
+    }
+
+    /// Its token and attempts, if it has nothing else to tell.
+    pub(crate) fn as_done(&self) -> Option<(u64, u32)> {
+        let like = Self::done(self.token, self.attempts);
+        (*self == like).then_some((self.token, self.attempts))
+    }
+
     /// The answer, and what to write, if anything.
     pub(crate) fn claim(old: Option<&Self>, request: &ClaimRequest, now_us: u64) -> (Option<Self>, Claim) {
         let now_ms = now_us / 1_000;

@@ -53,6 +53,10 @@ impl ErasedHandler for Watched {
         self.handler.first_delay()
     }
 
+    fn apart(&self) -> Arc<dyn ErasedHandler> {
+        Arc::new(Self { handler: self.handler.apart(), seam: self.seam.clone() })
+    }
+
     fn decode(self: Arc<Self>, record: &Record) -> Result<Option<Arc<dyn Job>>, DecodeError> {
         let job = Arc::clone(&self.handler).decode(record)?;
         Ok(job.map(|job| -> Arc<dyn Job> { Arc::new(WatchedJob { job, seam: self.seam.clone() }) }))

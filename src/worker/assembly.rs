@@ -107,6 +107,7 @@ impl Assembly<'_> {
             limits: Limits::of(&self.settings.service(run.name()).worker),
             consumed: run.status.metrics.consumed(&name),
             service: Arc::clone(run),
+            names: Arc::clone(&run.names),
             name,
             copies_of: None,
             delay: None,
