@@ -26,11 +26,12 @@ impl Partition {
     /// stay unsettled in silence.
     pub(super) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         let service = Arc::clone(&self.topic.service);
-        let work = async move {
-            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        // An async block around it would hold it twice, and move it once more.
+        let work = AssertUnwindSafe(work).catch_unwind().map(move |ended| {
+            if ended.is_err() {
                 service.status.fail("the work on a partition has panicked");
             }
-        };
+        });
         self.at_work.spawn_on(work, &self.runtime);
     }
 

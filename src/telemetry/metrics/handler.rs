@@ -39,22 +39,14 @@ impl HandlerMetrics {
     /// Records are settled. An age is the time since the record's own timestamp; `None` where it has none, and in
     /// a replay, whose old records would drown the live ones.
     pub fn settled(&self, outcome: Outcome, ages: impl IntoIterator<Item = Option<Duration>>) {
-        let (mut number, end_to_end) = (0, self.0.end_to_end.local());
-        for age in ages {
-            number += 1;
-            if let Some(age) = age {
-                end_to_end.observe(age.as_secs_f64());
-            }
-        }
-        end_to_end.flush();
+        let mut number = 0;
+        observe(&self.0.end_to_end, ages.into_iter().inspect(|_| number += 1).flatten());
         self.0.records.of(outcome).inc_by(number);
     }
 
     /// Calls of the handler have ended, each after its time.
     pub fn attempts(&self, outcome: AttemptOutcome, took: &[Duration]) {
-        let duration = self.0.duration.local();
-        took.iter().for_each(|took| duration.observe(took.as_secs_f64()));
-        duration.flush();
+        observe(&self.0.duration, took.iter().copied());
         self.0.attempts.of(outcome).inc_by(took.len() as u64);
     }
 
@@ -62,4 +54,14 @@ impl HandlerMetrics {
     pub fn dead_letter(&self, disposition: Disposition) {
         self.0.dead_letters.of(disposition).inc();
     }
+}
+
+/// All threads write into a histogram: many times are added up first, for which one alone would not be worth it.
+fn observe(histogram: &Histogram, times: impl Iterator<Item = Duration>) {
+    let mut times = times.map(|time| time.as_secs_f64());
+    let (Some(first), second) = (times.next(), times.next()) else { return };
+    let Some(second) = second else { return histogram.observe(first) };
+    let local = histogram.local();
+    [first, second].into_iter().chain(times).for_each(|time| local.observe(time));
+    local.flush();
 }
