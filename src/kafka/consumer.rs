@@ -18,13 +18,22 @@ use super::{
     taken::Taken,
     waiting::Waiting,
 };
-use crate::crash::{is_deaf, stall_point};
-use rdkafka::consumer::{CommitMode, Consumer, RebalanceProtocol};
+use crate::{
+    crash::{is_deaf, stall_point},
+    pipeline::Bounds,
+};
+use rdkafka::{
+    ClientContext,
+    consumer::{CommitMode, Consumer, RebalanceProtocol},
+    error::KafkaError,
+};
 
 /// How long the loop waits for a record.
 const POLL: Duration = Duration::from_millis(20);
 /// The same, where a partition is full and may have room again at any moment.
 const POLL_FULL: Duration = Duration::from_millis(2);
+/// One record, however large.
+const ONE: Bounds = Bounds { records: 1, bytes: usize::MAX };
 /// Between two looks at what is held, or not yet known to the store.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks whether topics were created again.
@@ -173,40 +182,40 @@ impl Poller {
                 fetched = fetched.max(Fetched::Full);
                 continue;
             }
-            let (due, mut waits) = self.waiting.take(name, partition.epoch);
-            let (mut taken, mut failed) = (Taken::default(), Ok(()));
+            let (due, waits) = self.waiting.take(name, partition.epoch);
+            let mut taken = Taken::default();
             due.into_iter().for_each(|due| taken.add(due));
-            loop {
-                // What waits for its time is looked at one by one, and nothing behind it.
-                let most = taken.fit(room).min(if partition.topic.delay.is_some() { 1 } else { usize::MAX });
-                if waits || most == 0 {
-                    break;
-                }
-                let came = queue.take(most, |record| match (record, partition.topic.delay) {
-                    (Ok(record), None) => taken.add(record),
-                    (Ok(record), Some(delay)) => {
-                        match self.waiting.keep(name, partition.epoch, record, delay) {
-                            Some(due) => taken.add(due),
-                            None => waits = true,
-                        }
+            match partition.topic.delay {
+                _ if waits => {}
+                None => queue.take(room, &mut taken),
+                // One by one, for nothing behind one that waits is to be read.
+                Some(delay) => {
+                    while !taken.is_full(room) {
+                        let mut next = Taken::default();
+                        queue.take(ONE, &mut next);
+                        taken.error = next.error;
+                        let Some(record) = next.records.pop().map(Arc::unwrap_or_clone) else { break };
+                        let Some(due) = self.waiting.keep(name, partition.epoch, record, delay) else {
+                            break;
+                        };
+                        taken.add(due);
                     }
-                    (Err(error), _) => {
-                        group.assignment().failed(name, &error);
-                        failed = group.polled(&self.consumer, error);
-                    }
-                });
-                if came == 0 {
-                    break;
                 }
             }
+            let error = taken.error.take();
             if !taken.records.is_empty() {
-                if failed.is_ok() {
+                if error.is_none() {
                     group.assignment().flows(name)
                 }
                 partition.take(taken.records);
                 fetched = Fetched::Some;
             }
-            group.note_from(&name.0, failed);
+            if let Some((code, reason)) = error {
+                ClientContext::error(group, KafkaError::Global(code), &reason);
+                let error = KafkaError::MessageConsumption(code);
+                group.assignment().failed(name, &error);
+                group.note_from(&name.0, group.polled(&self.consumer, error));
+            }
         }
         fetched
     }

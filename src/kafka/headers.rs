@@ -33,11 +33,6 @@ pub(crate) fn record_of(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Reco
 /// # Safety
 /// It must be a message of the library's without an error, and nobody else may use it meanwhile.
 pub(super) unsafe fn copied(message: *const rd_kafka_message_t, topic: &Arc<str>) -> Record {
-    let part = |at: *mut c_void, length: usize| {
-        // SAFETY: what is not null points to so many bytes of the library's.
-        let bytes = (!at.is_null()).then(|| unsafe { slice::from_raw_parts(at.cast::<u8>(), length) });
-        bytes.map(Bytes::copy_from_slice)
-    };
     let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: the message is the library's, as the caller promises; `kind` is only written to.
     let (of, time) = unsafe { (&*message, rd_kafka_message_timestamp(message, &raw mut kind)) };
@@ -47,11 +42,29 @@ pub(super) unsafe fn copied(message: *const rd_kafka_message_t, topic: &Arc<str>
         partition: of.partition,
         offset: of.offset,
         timestamp: has_time.then_some(time),
-        key: part(of.key, of.key_len),
-        value: part(of.payload, of.len),
+        // SAFETY: as the caller promises.
+        key: unsafe { part(of.key, of.key_len) }.map(Bytes::copy_from_slice),
+        // SAFETY: as the caller promises.
+        value: unsafe { payload(message) }.map(Bytes::copy_from_slice),
         // SAFETY: as the caller promises.
         headers: unsafe { read(message) },
     }
+}
+
+/// The value of a message, or the text of an error.
+///
+/// # Safety
+/// It must be a message of the library's, and is gone when that is.
+pub(super) unsafe fn payload<'a>(message: *const rd_kafka_message_t) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    unsafe { part((*message).payload, (*message).len) }
+}
+
+/// # Safety
+/// What is not null must point to so many bytes, which stay for as long as the answer.
+unsafe fn part<'a>(at: *mut c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!at.is_null()).then(|| unsafe { slice::from_raw_parts(at.cast(), length) })
 }
 
 /// All headers of a message, in order. A name that holds a zero byte is read up to it: the library tells no

@@ -16,23 +16,21 @@ use std::{
 
 use rdkafka::{
     bindings::{
-        rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_t,
-        rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy, rd_kafka_queue_forward,
-        rd_kafka_queue_get_partition, rd_kafka_queue_t, rd_kafka_t,
+        rd_kafka_consume_callback_queue, rd_kafka_message_t, rd_kafka_queue_cb_event_enable,
+        rd_kafka_queue_destroy, rd_kafka_queue_forward, rd_kafka_queue_get_partition, rd_kafka_queue_t,
+        rd_kafka_t, rd_kafka_yield,
     },
     consumer::Consumer,
-    error::{IsError, KafkaError},
+    error::IsError,
 };
 
 use super::{
     assignment::{Assignment, Name},
     group::GroupConsumer,
-    headers::copied,
+    headers::{copied, payload},
+    taken::Taken,
 };
-use crate::Record;
-
-/// So many records are taken from a queue in one go.
-const AT_ONCE: usize = 128;
+use crate::pipeline::Bounds;
 
 /// Sets the records of a partition apart from now on. To be called before it is assigned: a record that came by the
 /// common queue could be overtaken by the next one, and would count as one that is not in the log.
@@ -74,8 +72,8 @@ pub(super) struct Queue {
     /// Of this partition alone: to count who refers to it is a write, and every record does.
     topic: Arc<str>,
     /// Kafka's client knows where this lies.
-    _reader: Box<Thread>,
-    _consumer: Arc<GroupConsumer>,
+    _reader: Arc<Thread>,
+    consumer: Arc<GroupConsumer>,
 }
 
 impl Queue {
@@ -85,35 +83,55 @@ impl Queue {
             unsafe { &*reader.cast::<Thread>() }.unpark();
         }
         let native = Native::set_apart(consumer, topic, partition)?;
-        let reader = Box::new(reader.clone());
-        let lies = ptr::from_ref::<Thread>(&reader).cast_mut().cast();
+        let reader = Arc::new(reader.clone());
+        let lies = Arc::as_ptr(&reader).cast_mut().cast();
         // SAFETY: what lies there stays until this is dropped, which ends the calls.
         unsafe { rd_kafka_queue_cb_event_enable(native.0.as_ptr(), Some(wake), lies) };
-        Some(Self { native, topic: topic.into(), _reader: reader, _consumer: Arc::clone(consumer) })
+        Some(Self { native, topic: topic.into(), _reader: reader, consumer: Arc::clone(consumer) })
     }
 
-    /// Hands over up to `most` records that are there, and no more than [`AT_ONCE`], or what has come in their place; how
-    /// many these were.
-    pub(super) fn take(&self, most: usize, mut to: impl FnMut(Result<Record, KafkaError>)) -> usize {
-        let mut messages: [*mut rd_kafka_message_t; AT_ONCE] = [ptr::null_mut(); AT_ONCE];
-        // SAFETY: the queue is ours, and there is room for so many.
-        let taken = unsafe {
-            rd_kafka_consume_batch_queue(self.native.0.as_ptr(), 0, messages.as_mut_ptr(), most.min(AT_ONCE))
-        };
-        let taken = messages.get(..usize::try_from(taken).unwrap_or(0)).unwrap_or_default();
-        for &message in taken {
-            // SAFETY: so many messages are ours now, each is read here only and given back once.
-            unsafe {
-                let error = (*message).err;
-                to(if error.is_error() {
-                    Err(KafkaError::MessageConsumption(error.into()))
-                } else {
-                    Ok(copied(message, &self.topic))
-                });
-                rd_kafka_message_destroy(message);
-            }
+    /// Takes what is there, as far as there is room for it, up to the first error.
+    ///
+    /// By a call for each record, not as a list: with a list, Kafka's client reads on behind an error's offset after the
+    /// next rebalance, and the record that it was about is lost.
+    pub(super) fn take(&self, room: Bounds, taken: &mut Taken) {
+        if taken.is_full(room) {
+            return;
         }
-        taken.len()
+        let mut reading =
+            Reading { client: self.consumer.client().native_ptr(), topic: &self.topic, room, taken };
+        // SAFETY: the queue is ours, and `reading` outlives the call, which makes all of its calls on this thread.
+        unsafe {
+            rd_kafka_consume_callback_queue(self.native.0.as_ptr(), 0, Some(came), (&raw mut reading).cast());
+        }
+    }
+}
+
+/// What the calls of one reading have in common.
+struct Reading<'a> {
+    client: *mut rd_kafka_t,
+    topic: &'a Arc<str>,
+    room: Bounds,
+    taken: &'a mut Taken,
+}
+
+/// Takes in one record, or what has come in its place. Nothing in here panics: that would end the process.
+unsafe extern "C" fn came(message: *mut rd_kafka_message_t, reading: *mut c_void) {
+    // SAFETY: it is what `take` has handed over, and nobody else uses it meanwhile.
+    let reading = unsafe { &mut *reading.cast::<Reading<'_>>() };
+    // SAFETY: the message is the library's until this returns, and no other thread has it.
+    let error = unsafe { (*message).err };
+    if error.is_error() {
+        // SAFETY: as above; of an error the value is its text.
+        let text = unsafe { payload(message) };
+        reading.taken.fail(error.into(), String::from_utf8_lossy(text.unwrap_or_default()).into_owned());
+    } else {
+        // SAFETY: as above, and it has no error.
+        reading.taken.add(unsafe { copied(message, reading.topic) });
+    }
+    if reading.taken.is_full(reading.room) {
+        // SAFETY: the client is alive. What it has not handed over yet goes back to its queue.
+        unsafe { rd_kafka_yield(reading.client) };
     }
 }
 

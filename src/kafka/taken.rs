@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use rdkafka::error::RDKafkaErrorCode;
+
 use crate::{Record, pipeline::Bounds};
 
 /// Records of one partition taken in before anything else gets its turn.
 const MOST: usize = 1000;
 
-/// Records on their way from the queue of a partition to its work.
+/// Records on their way from the queue of a partition to its work, and perhaps an error behind them.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub(super) records: Vec<Arc<Record>>,
     bytes: usize,
+    /// What has come in the place of a record, and what Kafka's client says about it.
+    pub(super) error: Option<(RDKafkaErrorCode, String)>,
 }
 
 impl Taken {
@@ -20,11 +24,13 @@ impl Taken {
         self.records.push(Arc::new(record));
     }
 
-    /// How many more there is room for, if they weigh what those before do. The first comes alone.
-    pub(super) fn fit(&self, room: Bounds) -> usize {
-        let bytes = room.bytes.saturating_sub(self.bytes);
-        let usual = self.bytes.checked_div(self.records.len()).unwrap_or(bytes).max(1);
-        room.records.min(MOST).saturating_sub(self.records.len()).min(bytes.div_ceil(usual))
+    pub(super) fn fail(&mut self, error: RDKafkaErrorCode, reason: String) {
+        self.error = Some((error, reason));
+    }
+
+    /// Whether nothing more is to be taken: there is no room, or an error came last.
+    pub(super) fn is_full(&self, room: Bounds) -> bool {
+        self.error.is_some() || self.records.len() >= room.records.min(MOST) || self.bytes >= room.bytes
     }
 }
 
@@ -33,29 +39,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_goes_beyond_the_bytes_by_one_record_of_the_usual_weight_at_most() {
-        let record = || Record { value: Some(vec![0; 1000].into()), ..crate::testing::record() };
-        let weight = record().weight();
-        let room = Bounds { records: 400, bytes: 10 * weight + 1 };
+    fn one_record_too_large_is_the_most_that_is_taken() {
+        let record = |bytes: usize| Record { value: Some(vec![0; bytes].into()), ..crate::testing::record() };
+        let room = Bounds { records: 400, bytes: 2 * record(100).weight() };
         let mut taken = Taken::default();
-        assert_eq!(taken.fit(room), 1, "nothing is known of them yet");
-        taken.add(record());
-        assert_eq!(taken.fit(room), 10);
-        (0..9).for_each(|_| taken.add(record()));
-        assert_eq!(taken.fit(room), 1);
-        taken.add(record());
-        assert_eq!(taken.fit(room), 0);
-        assert_eq!(Taken::default().fit(Bounds { records: 0, ..room }), 0);
-        assert_eq!(Taken::default().fit(Bounds { bytes: 0, ..room }), 0);
+        assert!(!taken.is_full(room));
+        taken.add(record(100));
+        assert!(!taken.is_full(room));
+        taken.add(record(1_000_000));
+        assert!(taken.is_full(room));
+        assert!(Taken::default().is_full(Bounds { records: 0, ..room }));
+        assert!(Taken::default().is_full(Bounds { bytes: 0, ..room }));
     }
 
     #[test]
     fn nobody_else_waits_for_more_than_so_many() {
         let room = Bounds { records: usize::MAX, bytes: usize::MAX };
         let mut taken = Taken::default();
-        while taken.fit(room) > 0 {
+        while !taken.is_full(room) {
             taken.add(crate::testing::record());
         }
         assert_eq!(taken.records.len(), MOST);
+    }
+
+    #[test]
+    fn nothing_is_taken_behind_an_error() {
+        let mut taken = Taken::default();
+        taken.fail(RDKafkaErrorCode::TopicAuthorizationFailed, "no".to_owned());
+        assert!(taken.is_full(Bounds { records: 9, bytes: 9 }));
     }
 }

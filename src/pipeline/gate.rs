@@ -156,7 +156,7 @@ impl Gate {
 
     /// So many have answered by `now` whose passes were not counted. How many answers there were in all.
     pub(crate) fn all_answered(&self, number: u64, now: Instant) -> u64 {
-        self.answered_ms.store(millis(now.saturating_duration_since(self.began)).max(1), Relaxed);
+        self.answered_ms.fetch_max(millis(now.saturating_duration_since(self.began)).max(1), Relaxed);
         self.answers.fetch_add(number, Relaxed) + number
     }
 

@@ -1,6 +1,6 @@
 //! A user who may do in Kafka what the guide says, and no more: everything works, and a right that is missing is named.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 
@@ -46,12 +46,12 @@ struct Guarded {
 }
 
 impl Guarded {
-    async fn new() -> Guarded {
+    async fn new(partitions: i32) -> Guarded {
         let (server, folder) =
             (KafkaServer::start_with(NOTHING_IS_ALLOWED).await, tempfile::tempdir().unwrap());
         let [topic, published] =
             ["orders.created", "payments.settled"].map(|name| TestTopic::at(&server.brokers(), name));
-        topic.create(1, FOREVER).await;
+        topic.create(partitions, FOREVER).await;
         published.create(1, FOREVER).await;
         let pods = Pods::of(topic.name(), folder.path())
             .with("KAFKA__BROKERS", &server.brokers_sasl())
@@ -61,7 +61,6 @@ impl Guarded {
             .with("KAFKA__PROPERTIES__SASL_PASSWORD", "right-password")
             .with("LEDGER__ENABLED", "true")
             .with("DEDUPE__PREFIX", "oncewise")
-            .with("RETRY__LATER", "1s")
             .with("RETRY__MAX_ATTEMPTS", "2")
             .variable("ONCEWISE_TEST_PUBLISHES", published.name());
         Guarded { server, topic, published, pods, folder }
@@ -118,7 +117,8 @@ fn words(text: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_of_the_guide_are_enough_for_everything_and_one_that_is_missing_is_named() {
-    let guarded = Guarded::new().await;
+    let mut guarded = Guarded::new(1).await;
+    guarded.pods = guarded.pods.with("RETRY__LATER", "1s");
     let [workers, acting] = rights();
     let (topic, pods) = (&guarded.topic, &guarded.pods);
     let service = ["--service", pods.group.as_str()];
@@ -187,4 +187,42 @@ async fn the_rights_of_the_guide_are_enough_for_everything_and_one_that_is_missi
         format!("topic {}: grant Describe and Write on it to this user", guarded.published.name());
     let group = format!("group {}: grant Read on it to this user", pods.group);
     assert!(said.contains(&published) && said.contains(&group), "{said}");
+}
+
+/// Kafka's client knows two ways to hand over what it has fetched. By one of them it reads on behind the record that an
+/// error was about, as soon as the group has shared out its partitions anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_to_read_that_is_missing_for_a_while_costs_no_record_although_a_pod_joins_meanwhile() {
+    let guarded = Guarded::new(2).await;
+    let (topic, pods) = (&guarded.topic, &guarded.pods);
+    let everything =
+        "--operation All --topic * --group * --transactional-id * --cluster".split(' ').map(str::to_owned);
+    let everything = words("").into_iter().filter(|word| !word.is_empty()).chain(everything).collect();
+    guarded.change(&["--add"], &[everything]).await;
+    let events = async |numbers: std::ops::Range<usize>| {
+        let event = |n| Record::new(format!("key-{n}"), format!(r#"{{"id":"event-{n}"}}"#));
+        topic.produce_all(numbers.map(event)).await;
+    };
+    let expected = |number| (0..number).map(|n| format!("event-{n}")).collect::<BTreeSet<_>>();
+    let effects = async |number| {
+        until("the effects", PATIENCE, async || {
+            let found: BTreeSet<_> = pods.effects().counts().into_keys().collect();
+            if found == expected(number) { Ok(()) } else { Err(found) }
+        })
+        .await;
+    };
+    events(0..10).await;
+    let mut first = pods.start(TEST_WORKER);
+    effects(10).await;
+
+    let no_reading = format!("--deny-principal User:worker --operation Read --topic {}", topic.name());
+    let no_reading = [no_reading.split(' ').map(str::to_owned).collect()];
+    guarded.change(&["--add"], &no_reading).await;
+    first.says("grant Read on it to this user", PATIENCE).await;
+    events(10..30).await;
+    let mut second = pods.start(TEST_WORKER);
+    second.says(": assigned ", PATIENCE).await;
+    guarded.change(&["--remove", "--force"], &no_reading).await;
+    effects(30).await;
+    assert_eq!(pods.effects().all().len(), 30, "none has taken effect twice");
 }
