@@ -193,7 +193,7 @@ impl Poller {
                     while !taken.is_full(room) {
                         let mut next = Taken::default();
                         queue.take(ONE, &mut next);
-                        taken.error = next.error;
+                        taken.failed = next.failed;
                         let Some(record) = next.records.pop().map(Arc::unwrap_or_clone) else { break };
                         let Some(due) = self.waiting.keep(name, partition.epoch, record, delay) else {
                             break;
@@ -202,17 +202,17 @@ impl Poller {
                     }
                 }
             }
-            let error = taken.error.take();
+            let failed = taken.failed.take();
             if !taken.records.is_empty() {
-                if error.is_none() {
+                if failed.is_none() {
                     group.assignment().flows(name)
                 }
                 partition.take(taken.records);
                 fetched = Fetched::Some;
             }
-            if let Some((code, reason)) = error {
-                ClientContext::error(group, KafkaError::Global(code), &reason);
-                let error = KafkaError::MessageConsumption(code);
+            if let Some(failed) = failed {
+                ClientContext::error(group, KafkaError::Global(failed.code), &failed.reason);
+                let error = KafkaError::from(&failed);
                 group.assignment().failed(name, &error);
                 group.note_from(&name.0, group.polled(&self.consumer, error));
             }

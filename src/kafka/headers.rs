@@ -45,19 +45,10 @@ pub(super) unsafe fn copied(message: *const rd_kafka_message_t, topic: &Arc<str>
         // SAFETY: as the caller promises.
         key: unsafe { part(of.key, of.key_len) }.map(Bytes::copy_from_slice),
         // SAFETY: as the caller promises.
-        value: unsafe { payload(message) }.map(Bytes::copy_from_slice),
+        value: unsafe { part(of.payload, of.len) }.map(Bytes::copy_from_slice),
         // SAFETY: as the caller promises.
         headers: unsafe { read(message) },
     }
-}
-
-/// The value of a message, or the text of an error.
-///
-/// # Safety
-/// It must be a message of the library's, and is gone when that is.
-pub(super) unsafe fn payload<'a>(message: *const rd_kafka_message_t) -> Option<&'a [u8]> {
-    // SAFETY: as the caller promises.
-    unsafe { part((*message).payload, (*message).len) }
 }
 
 /// # Safety

@@ -2,12 +2,12 @@
 //! would throw away what was fetched, and fetch it again.
 #![expect(
     unsafe_code,
-    reason = "the safe interface sets queues apart too late, and hands records over one by one, each with a look at the clock"
+    reason = "the safe interface sets queues apart too late, and looks at the clock twice for each record"
 )]
 
 use std::{
     collections::BTreeMap,
-    ffi::{CString, c_void},
+    ffi::{CStr, CString, c_void},
     fmt,
     ptr::{self, NonNull},
     sync::Arc,
@@ -16,19 +16,20 @@ use std::{
 
 use rdkafka::{
     bindings::{
-        rd_kafka_consume_callback_queue, rd_kafka_message_t, rd_kafka_queue_cb_event_enable,
-        rd_kafka_queue_destroy, rd_kafka_queue_forward, rd_kafka_queue_get_partition, rd_kafka_queue_t,
-        rd_kafka_t, rd_kafka_yield,
+        RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_event_destroy, rd_kafka_event_error,
+        rd_kafka_event_error_is_fatal, rd_kafka_event_error_string, rd_kafka_event_message_next,
+        rd_kafka_event_t, rd_kafka_event_type, rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy,
+        rd_kafka_queue_forward, rd_kafka_queue_get_partition, rd_kafka_queue_poll, rd_kafka_queue_t,
+        rd_kafka_t,
     },
     consumer::Consumer,
-    error::IsError,
 };
 
 use super::{
     assignment::{Assignment, Name},
     group::GroupConsumer,
-    headers::{copied, payload},
-    taken::Taken,
+    headers::copied,
+    taken::{Failed, Taken},
 };
 use crate::pipeline::Bounds;
 
@@ -73,7 +74,7 @@ pub(super) struct Queue {
     topic: Arc<str>,
     /// Kafka's client knows where this lies.
     _reader: Arc<Thread>,
-    consumer: Arc<GroupConsumer>,
+    _consumer: Arc<GroupConsumer>,
 }
 
 impl Queue {
@@ -87,51 +88,58 @@ impl Queue {
         let lies = Arc::as_ptr(&reader).cast_mut().cast();
         // SAFETY: what lies there stays until this is dropped, which ends the calls.
         unsafe { rd_kafka_queue_cb_event_enable(native.0.as_ptr(), Some(wake), lies) };
-        Some(Self { native, topic: topic.into(), _reader: reader, consumer: Arc::clone(consumer) })
+        Some(Self { native, topic: topic.into(), _reader: reader, _consumer: Arc::clone(consumer) })
     }
 
     /// Takes what is there, as far as there is room for it, up to the first error.
     ///
-    /// By a call for each record, not as a list: with a list, Kafka's client reads on behind an error's offset after the
-    /// next rebalance, and the record that it was about is lost.
+    /// One by one, as events. All at once would take fewer locks, but whatever Kafka's client hands over as a list counts
+    /// as read up to there, an error, too: after the next rebalance the record that it was about is left out. With a call
+    /// for each record, so do the ends of transactions, although what lies before them is outdated and is fetched again.
     pub(super) fn take(&self, room: Bounds, taken: &mut Taken) {
-        if taken.is_full(room) {
-            return;
+        while !taken.is_full(room) {
+            // SAFETY: the queue is ours.
+            let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
+            let Some(event) = NonNull::new(event).map(Event) else { return };
+            event.add_to(taken, &self.topic);
         }
-        let mut reading =
-            Reading { client: self.consumer.client().native_ptr(), topic: &self.topic, room, taken };
-        // SAFETY: the queue is ours, and `reading` outlives the call, which makes all of its calls on this thread.
+    }
+}
+
+/// What has come: a record, or an error in its place.
+struct Event(NonNull<rd_kafka_event_t>);
+
+impl Event {
+    fn add_to(&self, taken: &mut Taken, topic: &Arc<str>) {
+        let event = self.0.as_ptr();
+        // SAFETY: the event is ours until it is dropped, with the message in it and the text of its error, and no other
+        // thread has it.
         unsafe {
-            rd_kafka_consume_callback_queue(self.native.0.as_ptr(), 0, Some(came), (&raw mut reading).cast());
+            match rd_kafka_event_type(event) {
+                RD_KAFKA_EVENT_FETCH => {
+                    let message = rd_kafka_event_message_next(event);
+                    if !message.is_null() {
+                        taken.add(copied(message, topic));
+                    }
+                }
+                RD_KAFKA_EVENT_ERROR => taken.fail(Failed {
+                    code: rd_kafka_event_error(event).into(),
+                    is_fatal: rd_kafka_event_error_is_fatal(event) != 0,
+                    reason: CStr::from_ptr(rd_kafka_event_error_string(event))
+                        .to_string_lossy()
+                        .trim()
+                        .to_owned(),
+                }),
+                other => tracing::warn!(event = other, "Kafka's client puts this into no partition's queue"),
+            }
         }
     }
 }
 
-/// What the calls of one reading have in common.
-struct Reading<'a> {
-    client: *mut rd_kafka_t,
-    topic: &'a Arc<str>,
-    room: Bounds,
-    taken: &'a mut Taken,
-}
-
-/// Takes in one record, or what has come in its place. Nothing in here panics: that would end the process.
-unsafe extern "C" fn came(message: *mut rd_kafka_message_t, reading: *mut c_void) {
-    // SAFETY: it is what `take` has handed over, and nobody else uses it meanwhile.
-    let reading = unsafe { &mut *reading.cast::<Reading<'_>>() };
-    // SAFETY: the message is the library's until this returns, and no other thread has it.
-    let error = unsafe { (*message).err };
-    if error.is_error() {
-        // SAFETY: as above; of an error the value is its text.
-        let text = unsafe { payload(message) };
-        reading.taken.fail(error.into(), String::from_utf8_lossy(text.unwrap_or_default()).into_owned());
-    } else {
-        // SAFETY: as above, and it has no error.
-        reading.taken.add(unsafe { copied(message, reading.topic) });
-    }
-    if reading.taken.is_full(reading.room) {
-        // SAFETY: the client is alive. What it has not handed over yet goes back to its queue.
-        unsafe { rd_kafka_yield(reading.client) };
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: it is ours, and given back once.
+        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::{Record, pipeline::Bounds};
 
@@ -14,8 +14,25 @@ const MOST: usize = 1000;
 pub(super) struct Taken {
     pub(super) records: Vec<Arc<Record>>,
     bytes: usize,
-    /// What has come in the place of a record, and what Kafka's client says about it.
-    pub(super) error: Option<(RDKafkaErrorCode, String)>,
+    pub(super) failed: Option<Failed>,
+}
+
+/// What has come in the place of a record.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) code: RDKafkaErrorCode,
+    pub(super) is_fatal: bool,
+    /// What Kafka's client says about it.
+    pub(super) reason: String,
+}
+
+impl From<&Failed> for KafkaError {
+    fn from(failed: &Failed) -> Self {
+        match failed.is_fatal {
+            true => Self::MessageConsumptionFatal(failed.code),
+            false => Self::MessageConsumption(failed.code),
+        }
+    }
 }
 
 impl Taken {
@@ -24,13 +41,13 @@ impl Taken {
         self.records.push(Arc::new(record));
     }
 
-    pub(super) fn fail(&mut self, error: RDKafkaErrorCode, reason: String) {
-        self.error = Some((error, reason));
+    pub(super) fn fail(&mut self, failed: Failed) {
+        self.failed = Some(failed);
     }
 
     /// Whether nothing more is to be taken: there is no room, or an error came last.
     pub(super) fn is_full(&self, room: Bounds) -> bool {
-        self.error.is_some() || self.records.len() >= room.records.min(MOST) || self.bytes >= room.bytes
+        self.failed.is_some() || self.records.len() >= room.records.min(MOST) || self.bytes >= room.bytes
     }
 }
 
@@ -65,7 +82,8 @@ mod tests {
     #[test]
     fn nothing_is_taken_behind_an_error() {
         let mut taken = Taken::default();
-        taken.fail(RDKafkaErrorCode::TopicAuthorizationFailed, "no".to_owned());
+        let code = RDKafkaErrorCode::TopicAuthorizationFailed;
+        taken.fail(Failed { code, is_fatal: false, reason: "no".to_owned() });
         assert!(taken.is_full(Bounds { records: 9, bytes: 9 }));
     }
 }

@@ -189,7 +189,7 @@ async fn the_rights_of_the_guide_are_enough_for_everything_and_one_that_is_missi
     assert!(said.contains(&published) && said.contains(&group), "{said}");
 }
 
-/// Kafka's client knows two ways to hand over what it has fetched. By one of them it reads on behind the record that an
+/// Kafka's client knows several ways to hand over what it has fetched. By one of them it reads on behind the record that an
 /// error was about, as soon as the group has shared out its partitions anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_to_read_that_is_missing_for_a_while_costs_no_record_although_a_pod_joins_meanwhile() {
@@ -224,5 +224,6 @@ async fn a_right_to_read_that_is_missing_for_a_while_costs_no_record_although_a_
     second.says(": assigned ", PATIENCE).await;
     guarded.change(&["--remove", "--force"], &no_reading).await;
     effects(30).await;
+    pods.commit(topic, 30, PATIENCE).await;
     assert_eq!(pods.effects().all().len(), 30, "none has taken effect twice");
 }
