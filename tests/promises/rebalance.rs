@@ -2,12 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+
 use crate::{
     TEST_WORKER,
     support::{
         kafka::{Commits, Record, TestTopic, all_committed, group_lag},
         pod::Pods,
         process::Worker,
+        wait::until,
     },
 };
 
@@ -81,4 +87,43 @@ async fn pods_that_are_killed_lose_nothing_and_double_at_most_what_they_had_in_h
     assert!(doubled(&counts) <= KILLS * CONCURRENCY, "{} of them twice", doubled(&counts));
     assert_eq!(commits.rewound().await, Vec::<String>::new());
     assert_no_lag(&pods).await;
+}
+
+/// The ends of transactions stand in the log, too, and Kafka's client goes on behind what it has handed over: it must not
+/// take the end of one for handed over when the group shares out the partitions anew before its records are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_transactions_are_handled_although_pods_come_and_go() {
+    const TRANSACTIONS: usize = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(4).await;
+    let pods = Pods::of(topic.name(), folder.path());
+    let (name, brokers) = (topic.name().to_owned(), topic.brokers().to_owned());
+    let write = move || {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &brokers).set("transactional.id", format!("tx-{name}"));
+        let producer: BaseProducer = config.set("linger.ms", "0").create().unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        for n in 0..TRANSACTIONS {
+            producer.begin_transaction().unwrap();
+            let (key, event) = (format!("key-{}", n % 100), format!(r#"{{"id":"event-{n}"}}"#));
+            producer.send(BaseRecord::to(&name).key(&key).payload(&event)).unwrap();
+            producer.commit_transaction(PATIENCE).unwrap();
+        }
+    };
+    let writing = tokio::task::spawn_blocking(write);
+    let mut oldest = joined(&pods).await;
+    while !writing.is_finished() {
+        let next = joined(&pods).await;
+        oldest.terminate();
+        let status = oldest.wait(Duration::from_secs(30)).await;
+        assert_eq!(status.code(), Some(0), "{}", oldest.output());
+        oldest = next;
+    }
+    writing.await.unwrap();
+    until("an effect of each", PATIENCE, async || {
+        let found = pods.effects().counts().len();
+        if found == TRANSACTIONS { Ok(()) } else { Err(found) }
+    })
+    .await;
+    assert_eq!(doubled(&pods.effects().counts()), 0);
 }
