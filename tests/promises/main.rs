@@ -12,6 +12,7 @@ mod server;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod at_once;
 mod bad_input;
 mod broker_outage;
 mod canary;

@@ -70,6 +70,31 @@ async fn a_stop_under_load_finishes_commits_and_gives_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_what_came_together_a_stop_begins_nothing_more() {
+    const EVENTS: usize = 250;
+    let folder = tempfile::tempdir().unwrap();
+    let topic = TestTopic::new(1).await;
+    let pods = Pods::of(topic.name(), folder.path())
+        .with("WORKER__DRAIN_TIMEOUT", "60s")
+        .with("DEDUPE__LEASE", "120s")
+        .variable("TOKIO_WORKER_THREADS", "2");
+    topic.produce_all((0..EVENTS).map(|n| event(&format!("event-{n}"), r#""block_ms":100"#))).await;
+    let mut first = pods.start(TEST_WORKER);
+    attempted(&pods, 10).await;
+    first.terminate();
+    assert_eq!(exit_code(&mut first, PATIENCE).await, Some(0), "{}", first.output());
+    let made = pods.attempts().all().len();
+    assert!(made < EVENTS, "whatever was claimed has run, as if nobody had said stop");
+    assert_eq!(pods.effects().all().len(), made, "what had begun was finished");
+
+    let began = Instant::now();
+    let _second = pods.start(TEST_WORKER);
+    all_committed(&pods.group, &topic, PATIENCE).await;
+    assert!(began.elapsed() < Duration::from_secs(100), "what was given back waited for its lease");
+    assert_eq!(pods.attempts().all().len(), EVENTS, "each of them once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_longer_than_the_deadline_is_cut_off_and_its_lease_stands() {
     const LEASE: Duration = Duration::from_secs(9);
     let folder = tempfile::tempdir().unwrap();

@@ -127,7 +127,10 @@ impl Handler for Obey {
         if let Some(words) = &order.quote {
             panic!("{words}");
         }
-        tokio::time::sleep(Duration::from_millis(order.sleep_ms)).await;
+        // A sleep of no time waits, too: without it the handler answers at once.
+        if order.sleep_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(order.sleep_ms)).await;
+        }
         while order.door.as_ref().is_some_and(|door| !door.exists()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
