@@ -15,13 +15,10 @@ use crate::{Record, config::Ordering};
 #[derive(Debug)]
 pub(crate) struct Lanes {
     ordering: Ordering,
-    /// By the hash of their records' key, for as long as one of these waits for its turn or is at work. Two keys of one
-    /// hash share a lane, which costs them nothing but time.
-    by_key: HashMap<u64, Lane, fast::RandomState>,
+    /// What waits in each lane behind the record whose turn it is, or which is at work; by the hash of the records' key. Two
+    /// keys of one hash share a lane, which costs them nothing but time.
+    waiting: HashMap<u64, VecDeque<Delivered>, fast::RandomState>,
     hasher: quality::RandomState,
-    /// What waits in each lane behind the record whose turn it is. Lanes that are gone leave their numbers to others.
-    waiting: Vec<Waiting>,
-    unused: Vec<Lane>,
     /// Whose turn it is.
     ready: VecDeque<(Lane, Delivered)>,
 }
@@ -34,20 +31,9 @@ pub(crate) struct Delivered {
     pub(crate) weight: usize,
 }
 
-/// Names a lane of a partition.
+/// Names a lane of a partition by the hash of its key; `None` is that of a record that waits for nobody, nor anybody for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lane(usize);
-
-impl Lane {
-    /// Of a record that waits for nobody, nor anybody for it.
-    const ALONE: Self = Self(usize::MAX);
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    key: u64,
-    records: VecDeque<Delivered>,
-}
+pub(crate) struct Lane(Option<u64>);
 
 /// A lane's first records, in order.
 #[derive(Debug)]
@@ -61,10 +47,8 @@ impl Lanes {
     pub(crate) fn new(ordering: Ordering) -> Self {
         Self {
             ordering,
-            by_key: HashMap::default(),
+            waiting: HashMap::default(),
             hasher: quality::RandomState::default(),
-            waiting: Vec::new(),
-            unused: Vec::new(),
             ready: VecDeque::new(),
         }
     }
@@ -75,20 +59,16 @@ impl Lanes {
             // The whole partition is one lane.
             (Ordering::Partition, _) => &[],
             (Ordering::Key, Some(key)) => key,
-            (Ordering::Key | Ordering::None, _) => return self.ready.push_back((Lane::ALONE, delivered)),
+            (Ordering::Key | Ordering::None, _) => return self.ready.push_back((Lane(None), delivered)),
         };
         let key = self.hasher.hash_one(key);
-        let lane = match self.by_key.entry(key) {
-            Entry::Occupied(lane) => {
-                return self.waiting[lane.get().0].records.push_back(delivered);
+        match self.waiting.entry(key) {
+            Entry::Occupied(mut waiting) => waiting.get_mut().push_back(delivered),
+            Entry::Vacant(place) => {
+                place.insert(VecDeque::new());
+                self.ready.push_back((Lane(Some(key)), delivered));
             }
-            Entry::Vacant(place) => *place.insert(self.unused.pop().unwrap_or_else(|| {
-                self.waiting.push(Waiting::default());
-                Lane(self.waiting.len() - 1)
-            })),
-        };
-        self.waiting[lane.0].key = key;
-        self.ready.push_back((lane, delivered));
+        }
     }
 
     /// Whether a lane waits for its turn.
@@ -110,11 +90,9 @@ impl Lanes {
             && let Some((lane, first)) = self.ready.pop_front()
         {
             left -= 1;
-            let more = match self.waiting.get_mut(lane.0) {
-                Some(Waiting { records, .. }) if records.len() < of_one && records.len() <= left => {
-                    take(records)
-                }
-                Some(Waiting { records, .. }) => records.drain(..left.min(of_one - 1)).collect(),
+            let more = match lane.0.and_then(|key| self.waiting.get_mut(&key)) {
+                Some(records) if records.len() < of_one && records.len() <= left => take(records),
+                Some(records) => records.drain(..left.min(of_one - 1)).collect(),
                 None => VecDeque::new(),
             };
             left -= more.len();
@@ -125,33 +103,36 @@ impl Lanes {
 
     /// Nobody works on this lane any more. What is given back is its beginning again.
     pub(crate) fn done(&mut self, lane: Lane, back: VecDeque<Delivered>) {
-        if lane == Lane::ALONE {
+        let Some(key) = lane.0 else {
             return self.ready.extend(back.into_iter().map(|delivered| (lane, delivered)));
+        };
+        let Entry::Occupied(mut waiting) = self.waiting.entry(key) else { return };
+        put_back(waiting.get_mut(), back);
+        match waiting.get_mut().pop_front() {
+            Some(first) => self.ready.push_back((lane, first)),
+            None => drop(waiting.remove()),
         }
-        self.give_back(lane, back);
-        let Some(waiting) = self.waiting.get_mut(lane.0) else { return };
-        if let Some(first) = waiting.records.pop_front() {
-            return self.ready.push_back((lane, first));
-        }
-        self.by_key.remove(&waiting.key);
-        self.unused.push(lane);
     }
 
     /// Gives records back to a lane that is still at work.
-    pub(crate) fn give_back(&mut self, lane: Lane, mut back: VecDeque<Delivered>) {
-        if !back.is_empty()
-            && let Some(Waiting { records, .. }) = self.waiting.get_mut(lane.0)
-        {
-            back.append(records);
-            *records = back;
+    pub(crate) fn give_back(&mut self, lane: Lane, back: VecDeque<Delivered>) {
+        if let Some(records) = lane.0.and_then(|key| self.waiting.get_mut(&key)) {
+            put_back(records, back);
         }
     }
 
     /// Forgets everything that waits; how many records, and how many bytes.
     pub(crate) fn clear(&mut self) -> (usize, usize) {
-        let waiting = self.waiting.iter_mut().flat_map(|waiting| take(&mut waiting.records));
+        let waiting = self.waiting.values_mut().flat_map(take);
         let ready = take(&mut self.ready).into_iter().map(|(_, delivered)| delivered);
         waiting.chain(ready).fold((0, 0), |(number, bytes), gone| (number + 1, bytes + gone.weight))
+    }
+}
+
+fn put_back(records: &mut VecDeque<Delivered>, mut back: VecDeque<Delivered>) {
+    if !back.is_empty() {
+        back.append(records);
+        *records = back;
     }
 }
 
@@ -180,41 +161,49 @@ mod tests {
         lanes
     }
 
-    fn taken(lanes: &mut Lanes, most: usize, of_one: usize) -> Vec<(Lane, Vec<i64>)> {
+    /// By its key, what was taken of each lane.
+    fn taken(lanes: &mut Lanes, most: usize, of_one: usize) -> Vec<(&'static str, Vec<i64>)> {
+        let names = [lane(lanes, "a"), lane(lanes, "b"), lane(lanes, "")].into_iter().zip(["a", "b", ""]);
+        let names: Vec<_> = names.chain([(Lane(None), "alone")]).collect();
+        let name = |lane: Lane| names.iter().find(|(known, _)| *known == lane).unwrap().1;
         let offset = |delivered: &Delivered| delivered.record.offset;
         let turns = lanes.take(most, of_one).into_iter();
         turns
-            .map(|turn| (turn.lane, std::iter::once(&turn.first).chain(&turn.more).map(offset).collect()))
+            .map(|turn| {
+                (name(turn.lane), std::iter::once(&turn.first).chain(&turn.more).map(offset).collect())
+            })
             .collect()
     }
 
-    const A: Lane = Lane(0);
-    const B: Lane = Lane(1);
+    fn lane(lanes: &Lanes, key: &str) -> Lane {
+        Lane(Some(lanes.hasher.hash_one(key.as_bytes())))
+    }
 
     const KEYS: [Option<&str>; 5] = [Some("a"), Some("a"), Some("b"), None, None];
 
     #[test]
     fn one_lane_per_key_and_one_per_record_without_key() {
         let mut lanes = lanes(Ordering::Key, &KEYS);
-        let alone = |offset| (Lane::ALONE, vec![offset]);
-        assert_eq!(taken(&mut lanes, 9, 1), [(A, vec![0]), (B, vec![2]), alone(3), alone(4)]);
+        let alone = |offset| ("alone", vec![offset]);
+        assert_eq!(taken(&mut lanes, 9, 1), [("a", vec![0]), ("b", vec![2]), alone(3), alone(4)]);
         assert!(!lanes.is_ready(), "a is at work");
     }
 
     #[test]
     fn the_partition_may_be_one_lane_and_every_record_its_own() {
-        assert_eq!(taken(&mut lanes(Ordering::Partition, &KEYS), 9, 1), [(A, vec![0])]);
+        assert_eq!(taken(&mut lanes(Ordering::Partition, &KEYS), 9, 1), [("", vec![0])]);
         assert_eq!(taken(&mut lanes(Ordering::None, &KEYS), 9, 1).len(), 5);
     }
 
     #[test]
     fn no_more_are_taken_than_may_be_and_lanes_go_round() {
         let mut lanes = lanes(Ordering::Key, &[Some("a"), Some("a"), Some("a"), Some("b"), Some("b")]);
-        assert_eq!(taken(&mut lanes, 3, 2), [(A, vec![0, 1]), (B, vec![3])]);
+        assert_eq!(taken(&mut lanes, 3, 2), [("a", vec![0, 1]), ("b", vec![3])]);
         assert!(!lanes.is_ready(), "both are at work");
-        lanes.done(B, VecDeque::new());
-        lanes.done(A, VecDeque::new());
-        assert_eq!(taken(&mut lanes, 9, 9), [(B, vec![4]), (A, vec![2])]);
+        for key in ["b", "a"] {
+            lanes.done(lane(&lanes, key), VecDeque::new());
+        }
+        assert_eq!(taken(&mut lanes, 9, 9), [("b", vec![4]), ("a", vec![2])]);
     }
 
     #[test]
@@ -226,19 +215,19 @@ mod tests {
         lanes.give_back(lane, more);
         let alone = turns.remove(0);
         lanes.done(alone.lane, [alone.first].into());
-        assert_eq!(taken(&mut lanes, 9, 9), [(Lane::ALONE, vec![3])]);
+        assert_eq!(taken(&mut lanes, 9, 9), [("alone", vec![3])]);
         lanes.done(lane, [first].into());
-        assert_eq!(taken(&mut lanes, 9, 9), [(A, vec![0, 1, 2])]);
+        assert_eq!(taken(&mut lanes, 9, 9), [("a", vec![0, 1, 2])]);
     }
 
     #[test]
     fn a_lane_opens_again_after_it_was_empty() {
         let mut lanes = lanes(Ordering::Key, &[Some("a")]);
         taken(&mut lanes, 9, 9);
-        lanes.done(A, VecDeque::new());
-        assert!(lanes.by_key.is_empty() && !lanes.is_ready());
+        lanes.done(lane(&lanes, "a"), VecDeque::new());
+        assert!(lanes.waiting.is_empty() && !lanes.is_ready());
         lanes.push(record(1, Some("a")));
-        assert_eq!(taken(&mut lanes, 9, 9), [(A, vec![1])]);
+        assert_eq!(taken(&mut lanes, 9, 9), [("a", vec![1])]);
     }
 
     #[test]
@@ -251,7 +240,7 @@ mod tests {
         let mut lanes = Lanes::new(Ordering::Key);
         lanes.push(first);
         drop(lanes.take(1, 1));
-        assert_eq!(lanes.by_key.len(), 1, "it is at work");
+        assert_eq!(lanes.waiting.len(), 1, "it is at work");
         assert!(value.is_unique());
     }
 

@@ -42,7 +42,7 @@ async fn a_project_of_ones_own_builds_passes_its_tests_and_runs_the_first_handle
     let page = Page::of("first-handler.md", shell).with("invoices.issued", topic.name());
     let mut page = page.with("localhost:9092", &brokers());
 
-    page.runs("cargo run --release -- new ../invoices", &["one handler and its test", "cargo test"]).await;
+    page.runs("cargo run -- new ../invoices", &["one handler and its test", "cargo test"]).await;
     page.runs("cd ../invoices", &[]).await;
     keep_versions(&project);
     let tests = ["one_welcome_for_each_user ... ok", "one_welcome_whatever_goes_wrong ... ok"];

@@ -17,7 +17,7 @@ async fn beside_a_worker(shop: Shop) -> Shell {
 #[tokio::test]
 async fn the_readme_does_what_it_says() {
     let mut page = Page::of("README.md", beside_a_worker(Shop::new().await).await);
-    page.runs("cargo run --release -- demo", &["Everything adds up"]).await;
+    page.runs("cargo run -- demo", &["Everything adds up"]).await;
     page.leaves("tests/run", "it is what runs this");
     page.runs("worker status", &["payments (group ", "0 records wait", "works"]).await;
     page.runs("worker check", &["fine", "Redis 7"]).await;

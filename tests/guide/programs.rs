@@ -25,8 +25,8 @@ const KAFKA_TOPICS: &str = r#"cd "$REPOSITORY"
 kafka_java 128m org.apache.kafka.tools.TopicCommand "$@""#;
 /// Cargo. In a clone of the repository it runs the worker that is built already; a project beside it takes the framework from
 /// there, and shares whatever has the same features.
-const CARGO: &str = r#"if [[ $* == "run --release -- "* ]]; then
-    shift 3
+const CARGO: &str = r#"if [[ $* == "run -- "* ]]; then
+    shift 2
     [[ $1 != new ]] || set -- "$@" --framework "$REPOSITORY"
     exec worker "$@"
 fi
