@@ -25,7 +25,7 @@ const KAFKA_TOPICS: &str = r#"cd "$REPOSITORY"
 kafka_java 128m org.apache.kafka.tools.TopicCommand "$@""#;
 /// Cargo. In a clone of the repository it runs the worker that is built already; a project beside it takes the framework from
 /// there, and shares whatever has the same features.
-const CARGO: &str = r#"if [[ $* == "run -- "* ]]; then
+const CARGO: &str = r#"if [[ $* == "run -- demo" || $* == "run -- new "* ]]; then
     shift 2
     [[ $1 != new ]] || set -- "$@" --framework "$REPOSITORY"
     exec worker "$@"
