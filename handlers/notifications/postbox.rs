@@ -1,7 +1,10 @@
 //! Several effects for one event, none of which can be part of a transaction.
 
+use std::time::Duration;
+
 use oncewise::{Context, Failure};
 use thiserror::Error;
+use tokio::time::sleep;
 
 use super::{Channels, channels::SendError, confirmation::Confirmation, sql};
 use crate::{
@@ -12,10 +15,10 @@ use crate::{
 
 /// Sends each message that has no mark, and marks it once it is acknowledged.
 ///
-/// Between the acknowledgement and the mark there is a moment in which the worker may die, the database may
-/// fail or the attempt may be cut off, and the message is sent again then. The SMS gateway knows the idempotency
-/// key and does nothing the second time. A second e-mail arrives, under the same `Message-ID`. So it does where the
-/// mail server was given the message and did not acknowledge it, [`MOST_DOUBTS`] times in all.
+/// Between the acknowledgement and the mark there is a moment in which the worker may die or the attempt may be cut
+/// off, and the message is sent again then. The SMS gateway knows the idempotency key and does nothing the second time.
+/// A second e-mail arrives, under the same `Message-ID`. So it does where the mail server was given the message and did
+/// not acknowledge it, [`MOST_DOUBTS`] times in all.
 #[derive(Debug)]
 pub(super) struct Postbox {
     pub(super) database: Database,
@@ -25,6 +28,9 @@ pub(super) struct Postbox {
 /// After so many mails, each of which may have arrived, a person has to look: better than a fourth copy, and better than
 /// to say that one was sent.
 const MOST_DOUBTS: i64 = 3;
+
+/// Between two tries to mark what was sent; doubles from the first to the second.
+const MARK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Nobody knows, and nobody goes on.
 #[derive(Debug, Error)]
@@ -75,8 +81,25 @@ impl Postbox {
         match self.channels.send(message, ctx).await {
             Err(SendError::Email(error @ MailError::InDoubt(_))) => Err(self.doubt(message, error).await?),
             Err(error) => Err(error.into()),
-            Ok(()) => Ok(sql::mark_sent(&self.database, message).await?),
+            Ok(()) => self.mark(message).await,
         }
+    }
+
+    /// Writes down that a message was sent, however often it takes: whoever gives up here sends it again. What the
+    /// database refuses, it refuses every time.
+    async fn mark(&self, message: &Confirmation<'_>) -> Result<(), Failure> {
+        let mut pause = MARK_AGAIN.0;
+        while let Err(error) = sql::mark_sent(&self.database, message).await {
+            let (order_id, channel) = (&message.order.order_id, message.channel.as_str());
+            tracing::warn!(order_id, channel, %error, "a message was sent, and its mark is not written yet");
+            let failure = Failure::from(error);
+            if matches!(failure, Failure::Reject { .. }) {
+                return Err(failure);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(MARK_AGAIN.1);
+        }
+        Ok(())
     }
 
     async fn doubt(&self, message: &Confirmation<'_>, error: MailError) -> Result<Failure, DatabaseError> {

@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use oncewise::{
     prelude::*,
     testing::{Disposition, Harness, How, TestRecord, context},
 };
+use tokio::time::timeout;
 
 use super::*;
 use crate::{
@@ -165,6 +166,26 @@ async fn a_mail_whose_acknowledgement_got_lost_comes_again_under_the_same_id() {
     let ids: Vec<_> = shop.mail.mails().iter().map(|mail| mail.header("Message-ID").to_owned()).collect();
     assert_eq!(ids, ["<e1%3Aemail@example.com>"; 2]);
     assert_eq!(shop.counts().await, (2, 1, 2));
+}
+
+#[tokio::test]
+async fn a_mail_that_was_sent_is_marked_as_soon_as_the_database_lets_it() {
+    let shop = Shop::with(|_, _| Answer::Late(2 * SHORT), |_| Reply::Do).await;
+    let (order, ctx, database) = (order("e1"), context("e1"), shop.handler.postbox.database.clone());
+    let mut handled = pin!(shop.handler.handle(&order, &ctx));
+    let arrives = async {
+        until("a mail to arrive", async || !shop.mail.mails().is_empty()).await;
+        database.execute("ALTER TABLE notifications RENAME TO away").await.unwrap();
+    };
+    tokio::select! {
+        outcome = &mut handled => panic!("{outcome:?}"),
+        () = arrives => (),
+    }
+    let nothing = timeout(4 * SHORT, &mut handled).await;
+    assert!(nothing.is_err(), "{nothing:?}: nobody may send it again");
+    database.execute("ALTER TABLE away RENAME TO notifications").await.unwrap();
+    handled.await.unwrap();
+    assert_eq!(shop.counts().await, (1, 1, 2));
 }
 
 #[tokio::test]
