@@ -181,10 +181,10 @@ impl Assignment {
         Bounds { records: (bounds.records / partitions).max(1), bytes: (bounds.bytes / partitions).max(1) }
     }
 
-    /// The partition, if it may begin, and how much more it may hold.
-    pub(super) fn room(&self, name: &Name, bounds: Bounds) -> Option<(Arc<Partition>, Bounds)> {
+    /// The partition, if it may begin, and how much it may hold.
+    pub(super) fn fed(&self, name: &Name, bounds: Bounds) -> Option<(Arc<Partition>, Bounds)> {
         let running = self.running.get(name).filter(|running| !running.is_paused)?;
-        Some((Arc::clone(&running.partition), running.partition.room(self.share(name, bounds))))
+        Some((Arc::clone(&running.partition), self.share(name, bounds)))
     }
 
     /// Resumes the partitions that may begin.
@@ -234,8 +234,8 @@ impl Assignment {
     pub(super) fn end(&mut self, name: &Name) {
         self.ending.retain(|partition| !partition.is_stopped());
         if let Some(running) = self.running.remove(name) {
-            note_of(Happened::Revoked, &running.partition, running.partition.next_offset());
             running.partition.stop();
+            note_of(Happened::Revoked, &running.partition, running.partition.next_offset());
             self.ending.push(running.partition);
         }
     }

@@ -15,12 +15,11 @@ use super::{
     group::{Group, GroupConsumer},
     queues::Queues,
     subscription::Subscription,
-    taken::Taken,
     waiting::Waiting,
 };
 use crate::{
     crash::{is_deaf, stall_point},
-    pipeline::Bounds,
+    pipeline::{Feed, Fetched},
 };
 use rdkafka::{
     ClientContext,
@@ -32,8 +31,6 @@ use rdkafka::{
 const POLL: Duration = Duration::from_millis(20);
 /// The same, where a partition is full and may have room again at any moment.
 const POLL_FULL: Duration = Duration::from_millis(2);
-/// One record, however large.
-const ONE: Bounds = Bounds { records: 1, bytes: usize::MAX };
 /// Between two looks at what is held, or not yet known to the store.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks whether topics were created again.
@@ -51,15 +48,6 @@ pub(crate) enum Ended {
     Drained,
     /// Some handlers were still running at the deadline.
     CutOff,
-}
-
-/// What there was to fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fetched {
-    Nothing,
-    /// Some partition had no room.
-    Full,
-    Some,
 }
 
 /// A consumer on its thread.
@@ -170,45 +158,14 @@ impl Poller {
             return fetched;
         }
         for (name, queue) in self.queues.iter() {
-            let Some((partition, mut room)) = group.assignment().room(name, group.bounds) else { continue };
-            if partition.topic.hold.is_closed() {
-                // What is fetched already stays in its queue, but for the first: since when it waits is to be known.
-                if !partition.is_idle() {
-                    continue;
-                }
-                room.records = room.records.min(1);
-            }
-            if room.records == 0 {
-                fetched = fetched.max(Fetched::Full);
-                continue;
-            }
-            let (due, waits) = self.waiting.take(name, partition.epoch);
-            let mut taken = Taken::default();
-            due.into_iter().for_each(|due| taken.add(due));
-            match partition.topic.delay {
-                _ if waits => {}
-                None => queue.take(room, &mut taken),
-                // One by one, for nothing behind one that waits is to be read.
-                Some(delay) => {
-                    while !taken.is_full(room) {
-                        let mut next = Taken::default();
-                        queue.take(ONE, &mut next);
-                        taken.failed = next.failed;
-                        let Some(record) = next.records.pop().map(Arc::unwrap_or_clone) else { break };
-                        let Some(due) = self.waiting.keep(name, partition.epoch, record, delay) else {
-                            break;
-                        };
-                        taken.add(due);
-                    }
-                }
-            }
-            let failed = taken.failed.take();
-            if !taken.records.is_empty() {
-                if failed.is_none() {
-                    group.assignment().flows(name)
-                }
-                partition.take(taken.records);
-                fetched = Fetched::Some;
+            let Some((partition, share)) = group.assignment().fed(name, group.bounds) else { continue };
+            fetched = fetched.max(match partition.topic.delay {
+                None => partition.fetch(&(Arc::clone(queue) as Arc<dyn Feed>), share),
+                Some(delay) => self.waiting.fetch(name, &partition, queue, delay, share),
+            });
+            let (failed, flows) = queue.said();
+            if flows {
+                group.assignment().flows(name);
             }
             if let Some(failed) = failed {
                 ClientContext::error(group, KafkaError::Global(failed.code), &failed.reason);

@@ -10,7 +10,10 @@ use std::{
     ffi::{CStr, CString, c_void},
     fmt,
     ptr::{self, NonNull},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::Thread,
 };
 
@@ -31,7 +34,10 @@ use super::{
     headers::copied,
     taken::{Failed, Taken},
 };
-use crate::pipeline::Bounds;
+use crate::{
+    Record,
+    pipeline::{Bounds, Feed, Fetched},
+};
 
 /// Sets the records of a partition apart from now on. To be called before it is assigned: a record that came by the
 /// common queue could be overtaken by the next one, and would count as one that is not in the log.
@@ -44,6 +50,8 @@ struct Native(NonNull<rd_kafka_queue_t>);
 
 // SAFETY: the library lets any thread use a queue.
 unsafe impl Send for Native {}
+// SAFETY: and several at once.
+unsafe impl Sync for Native {}
 
 impl Native {
     fn set_apart(consumer: &GroupConsumer, topic: &str, partition: i32) -> Option<Self> {
@@ -73,7 +81,11 @@ pub(super) struct Queue {
     /// Of this partition alone: to count who refers to it is a write, and every record does.
     topic: Arc<str>,
     /// Kafka's client knows where this lies.
-    _reader: Arc<Thread>,
+    reader: Arc<Thread>,
+    /// What has come in the place of a record, and was not looked at yet: until then nothing behind it is taken.
+    failed: Mutex<Option<Failed>>,
+    /// Records have come since somebody asked.
+    flows: AtomicBool,
     _consumer: Arc<GroupConsumer>,
 }
 
@@ -88,7 +100,35 @@ impl Queue {
         let lies = Arc::as_ptr(&reader).cast_mut().cast();
         // SAFETY: what lies there stays until this is dropped, which ends the calls.
         unsafe { rd_kafka_queue_cb_event_enable(native.0.as_ptr(), Some(wake), lies) };
-        Some(Self { native, topic: topic.into(), _reader: reader, _consumer: Arc::clone(consumer) })
+        Some(Self {
+            native,
+            topic: topic.into(),
+            reader,
+            failed: Mutex::default(),
+            flows: AtomicBool::new(false),
+            _consumer: Arc::clone(consumer),
+        })
+    }
+
+    /// Hands over what was taken, and then keeps what came in the place of a record: who looks at that finds everything
+    /// before it taken in.
+    pub(super) fn deliver(&self, taken: Taken, to: &mut dyn FnMut(Vec<Arc<Record>>)) -> Fetched {
+        let flows = !taken.records.is_empty();
+        if flows {
+            to(taken.records);
+            self.flows.store(true, Relaxed);
+        }
+        if taken.failed.is_some() {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = taken.failed;
+            self.wake();
+        }
+        if flows { Fetched::Some } else { Fetched::Nothing }
+    }
+
+    /// What has come in the place of a record, once; and whether records have come before it.
+    pub(super) fn said(&self) -> (Option<Failed>, bool) {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        (failed, self.flows.swap(false, Relaxed))
     }
 
     /// Takes what is there, as far as there is room for it, up to the first error.
@@ -96,13 +136,28 @@ impl Queue {
     /// One by one, as events. All at once would take fewer locks, but whatever Kafka's client hands over as a list counts
     /// as read up to there, an error, too: after the next rebalance the record that it was about is left out. With a call
     /// for each record, so do the ends of transactions, although what lies before them is outdated and is fetched again.
-    pub(super) fn take(&self, room: Bounds, taken: &mut Taken) {
+    pub(super) fn pull(&self, room: Bounds, taken: &mut Taken) {
         while !taken.is_full(room) {
             // SAFETY: the queue is ours.
             let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
             let Some(event) = NonNull::new(event).map(Event) else { return };
             event.add_to(taken, &self.topic);
         }
+    }
+}
+
+impl Feed for Queue {
+    fn take(&self, room: Bounds, to: &mut dyn FnMut(Vec<Arc<Record>>)) {
+        if self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
+        let mut taken = Taken::default();
+        self.pull(room, &mut taken);
+        self.deliver(taken, to);
+    }
+
+    fn wake(&self) {
+        self.reader.unpark();
     }
 }
 
@@ -158,7 +213,7 @@ impl Drop for Queue {
 
 /// The queues of the partitions that are at work.
 #[derive(Default)]
-pub(super) struct Queues(BTreeMap<Name, Queue>);
+pub(super) struct Queues(BTreeMap<Name, Arc<Queue>>);
 
 impl Queues {
     /// Those of the partitions that are assigned now. A record in one that was empty wakes up the polling `thread`.
@@ -166,12 +221,12 @@ impl Queues {
         self.0.retain(|name, _| assignment.running.contains_key(name));
         for name in assignment.running.keys().filter(|name| !self.0.contains_key(*name)).collect::<Vec<_>>() {
             if let Some(queue) = Queue::of(consumer, &name.0, name.1, thread) {
-                self.0.insert(name.clone(), queue);
+                self.0.insert(name.clone(), Arc::new(queue));
             }
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Queue)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Arc<Queue>)> {
         self.0.iter()
     }
 }

@@ -168,12 +168,13 @@ impl Group {
             return Ok(());
         }
         let mut assignment = self.assignment();
-        let Some(next) = assignment.running.get(name).map(|running| running.partition.next_offset()) else {
+        let Some(partition) = assignment.running.get(name).map(|running| Arc::clone(&running.partition))
+        else {
             return Ok(());
         };
         assignment.end(name);
         self.hold(&mut assignment, name.clone(), why.to_owned());
-        assign_anew(consumer, &name.0, name.1, next)
+        assign_anew(consumer, &name.0, name.1, partition.next_offset())
     }
 
     /// Kafka's client has given up for good. It says so once, and not always where records come.

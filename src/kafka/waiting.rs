@@ -1,15 +1,23 @@
 //! The next record of each partition whose records wait: it is read, and nothing behind it, until it is due. Records of
 //! such a topic wait equally long, so what is behind it is due later.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{consumer::Consumer, error::KafkaResult};
 
 use super::{
     assignment::{Assignment, Name, list},
     group::GroupConsumer,
+    queues::Queue,
+    taken::Taken,
 };
-use crate::{Record, pipeline::now_ms};
+use crate::{
+    Record,
+    pipeline::{Bounds, Fetched, Partition, now_ms},
+};
+
+/// One record, however large.
+const ONE: Bounds = Bounds { records: 1, bytes: usize::MAX };
 
 /// What waits longer than this is not fetched ahead meanwhile.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -30,6 +38,33 @@ struct Head {
 }
 
 impl Waiting {
+    /// Has the partition take in what is due: one by one, for nothing behind one that waits is to be read.
+    pub(super) fn fetch(
+        &mut self,
+        name: &Name,
+        partition: &Arc<Partition>,
+        queue: &Queue,
+        delay: Duration,
+        share: Bounds,
+    ) -> Fetched {
+        let room = match partition.may_take(share) {
+            Ok(room) => room,
+            Err(nothing) => return nothing,
+        };
+        let (due, waits) = self.take(name, partition.epoch);
+        let mut taken = Taken::default();
+        due.into_iter().for_each(|due| taken.add(due));
+        while !waits && !taken.is_full(room) {
+            let mut next = Taken::default();
+            queue.pull(ONE, &mut next);
+            taken.failed = next.failed;
+            let Some(record) = next.records.pop().map(Arc::unwrap_or_clone) else { break };
+            let Some(due) = self.keep(name, partition.epoch, record, delay) else { break };
+            taken.add(due);
+        }
+        queue.deliver(taken, &mut |records| partition.take(records))
+    }
+
     /// Keeps the record, which was read in assignment `epoch`, until it has waited for `delay` since it was written;
     /// gives it back where it has.
     pub(super) fn keep(

@@ -23,6 +23,7 @@ mod dispatch;
 mod ending;
 mod failing;
 mod failure;
+mod feed;
 pub mod finished;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -61,6 +62,7 @@ pub(crate) use dead_letter::now_ms;
 pub(crate) use decode::{Decoded, Event, decode};
 pub(crate) use dedupe::Claims;
 pub(crate) use dispatch::Crowd;
+pub(crate) use feed::{Feed, Fetched};
 pub use finished::Finished;
 pub(crate) use gate::Gate;
 pub(crate) use gates::{GateView, Gates};

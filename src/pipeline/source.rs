@@ -20,6 +20,7 @@ use super::{
     commit::Tracker,
     dead_letter::now_ms,
     dedupe::Stopped,
+    feed::Source,
     lanes::{Delivered, Lanes},
     route::Topic,
 };
@@ -46,6 +47,7 @@ pub(crate) struct Partition {
     /// It has fired: to look there takes a lock.
     stops: AtomicBool,
     state: Mutex<State>,
+    pub(super) source: Source,
     /// Batches, and records that have left theirs.
     pub(super) at_work: TaskTracker,
     pub(super) runtime: Handle,
@@ -61,6 +63,8 @@ pub(super) struct State {
     pub(super) batchers: usize,
     /// The handlers of the last batch answered at once.
     pub(super) is_quick: bool,
+    /// The thread that polls has left what there is to the batches.
+    pub(super) is_left: bool,
 }
 
 /// What may be committed at one moment.
@@ -119,7 +123,16 @@ impl Partition {
             epoch,
             stop: CancellationToken::new(),
             stops: AtomicBool::new(false),
-            state: Mutex::new(State { tracker, lanes, bytes: 0, in_flight, batchers: 0, is_quick: false }),
+            state: Mutex::new(State {
+                tracker,
+                lanes,
+                bytes: 0,
+                in_flight,
+                batchers: 0,
+                is_quick: false,
+                is_left: false,
+            }),
+            source: Source::default(),
             at_work: TaskTracker::new(),
             runtime,
         })
@@ -261,6 +274,7 @@ impl Partition {
     /// Begins nothing new from now on: what waits is left, what runs may finish.
     pub(crate) fn stop(&self) {
         self.stops.store(true, Release);
+        self.source.close();
         self.stop.cancel();
         self.at_work.close();
         // What waits belongs to the next owner; here it would only use memory.
@@ -314,6 +328,14 @@ impl Partition {
     pub(super) async fn stopped_for(&self, time: Duration) {
         self.stop.cancelled().await;
         tokio::time::sleep(time).await;
+    }
+
+    /// Whether so many batches are at work that no more may begin, each of which takes records in itself. The last thing
+    /// that is known of it then is kept in mind: whoever ends looks there.
+    pub(super) fn leaves_the_rest(&self) -> bool {
+        let mut state = self.state();
+        state.is_left = state.is_quick && state.batchers == BATCHERS;
+        state.is_left
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,6 @@
 //! Whose turn it is in a partition: tasks that take batch after batch.
 
-use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::VecDeque, mem::take, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
@@ -61,6 +61,9 @@ impl Partition {
             if self.topic.hold.is_closed() {
                 continue;
             }
+            if is_quick {
+                self.refill(BATCH);
+            }
             let most = near.as_ref().map_or(BATCH, Places::number);
             let Some(turns) = self.next(most, if is_quick { most } else { 1 }) else { return };
             if settle_all(&self, turns, near, is_quick).await.is_err() {
@@ -74,6 +77,11 @@ impl Partition {
         let mut state = self.state();
         if !state.lanes.is_ready() || self.is_stopping() {
             state.batchers -= 1;
+            let is_left = take(&mut state.is_left);
+            drop(state);
+            if is_left {
+                self.wake();
+            }
             return None;
         }
         Some(state.lanes.take(most, of_one_lane))

@@ -133,6 +133,10 @@ fn told(seam: &Seam) -> Told {
 }
 
 #[cfg(test)]
+#[path = "feeding_tests.rs"]
+mod feeding_tests;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
