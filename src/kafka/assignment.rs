@@ -240,9 +240,14 @@ impl Assignment {
         }
     }
 
-    /// Begins nothing new anywhere; whether everything that ran has finished.
-    pub(super) fn is_drained(&self) -> bool {
+    /// Begins nothing new anywhere.
+    pub(super) fn stop_all(&self) {
         self.running.values().for_each(|running| running.partition.stop());
+    }
+
+    /// The same; whether everything that ran has finished.
+    pub(super) fn is_drained(&self) -> bool {
+        self.stop_all();
         let mut all = self.running.values().map(|running| &running.partition).chain(&self.ending);
         all.all(|partition| partition.is_stopped())
     }

@@ -15,6 +15,7 @@ use super::{
     group::{Group, GroupConsumer},
     queues::Queues,
     subscription::Subscription,
+    taken::Said,
     waiting::Waiting,
 };
 use crate::{
@@ -106,6 +107,8 @@ impl Poller {
         let span = tracing::info_span!("service", name = %service.name());
         let _entered = span.enter();
         let ended = catch_unwind(AssertUnwindSafe(|| self.poll_until_drained()));
+        // Batches would go on without the thread that commits, and what they take from keeps the consumer open.
+        self.group().assignment().stop_all();
         // Closing leaves the group and revokes what is left, through the same callbacks.
         service.status.health.stopped();
         ended.unwrap_or_else(|_| {
@@ -160,10 +163,10 @@ impl Poller {
         for (name, queue) in self.queues.iter() {
             let Some((partition, share)) = group.assignment().fed(name, group.bounds) else { continue };
             fetched = fetched.max(match partition.topic.delay {
-                None => partition.fetch(&(Arc::clone(queue) as Arc<dyn Feed>), share),
+                None => partition.fetch(Arc::clone(queue) as Arc<dyn Feed>, share),
                 Some(delay) => self.waiting.fetch(name, &partition, queue, delay, share),
             });
-            let (failed, flows) = queue.said();
+            let Said { flows, failed } = queue.said();
             if flows {
                 group.assignment().flows(name);
             }

@@ -9,11 +9,9 @@ use std::{
     collections::BTreeMap,
     ffi::{CStr, CString, c_void},
     fmt,
+    mem::take,
     ptr::{self, NonNull},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::Thread,
 };
 
@@ -32,7 +30,7 @@ use super::{
     assignment::{Assignment, Name},
     group::GroupConsumer,
     headers::copied,
-    taken::{Failed, Taken},
+    taken::{Failed, Said, Taken},
 };
 use crate::{
     Record,
@@ -82,15 +80,19 @@ pub(super) struct Queue {
     topic: Arc<str>,
     /// Kafka's client knows where this lies.
     reader: Arc<Thread>,
-    /// What has come in the place of a record, and was not looked at yet: until then nothing behind it is taken.
-    failed: Mutex<Option<Failed>>,
-    /// Records have come since somebody asked.
-    flows: AtomicBool,
+    said: Mutex<Said>,
+    /// The assignment in which it is read.
+    epoch: u64,
     _consumer: Arc<GroupConsumer>,
 }
 
 impl Queue {
-    fn of(consumer: &Arc<GroupConsumer>, topic: &str, partition: i32, reader: &Thread) -> Option<Self> {
+    fn of(
+        consumer: &Arc<GroupConsumer>,
+        (topic, partition): (&str, i32),
+        epoch: u64,
+        reader: &Thread,
+    ) -> Option<Self> {
         unsafe extern "C" fn wake(_: *mut rd_kafka_t, reader: *mut c_void) {
             // SAFETY: it lies there until the queue has been told to call nobody.
             unsafe { &*reader.cast::<Thread>() }.unpark();
@@ -104,8 +106,8 @@ impl Queue {
             native,
             topic: topic.into(),
             reader,
-            failed: Mutex::default(),
-            flows: AtomicBool::new(false),
+            said: Mutex::default(),
+            epoch,
             _consumer: Arc::clone(consumer),
         })
     }
@@ -113,22 +115,29 @@ impl Queue {
     /// Hands over what was taken, and then keeps what came in the place of a record: who looks at that finds everything
     /// before it taken in.
     pub(super) fn deliver(&self, taken: Taken, to: &mut dyn FnMut(Vec<Arc<Record>>)) -> Fetched {
-        let flows = !taken.records.is_empty();
+        let Taken { records, failed, .. } = taken;
+        let flows = !records.is_empty();
         if flows {
-            to(taken.records);
-            self.flows.store(true, Relaxed);
+            to(records);
         }
-        if taken.failed.is_some() {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = taken.failed;
-            self.wake();
+        if failed.is_some() {
+            self.reader.unpark();
+        }
+        if flows || failed.is_some() {
+            let mut said = self.lock();
+            said.flows |= flows;
+            said.failed = failed;
         }
         if flows { Fetched::Some } else { Fetched::Nothing }
     }
 
-    /// What has come in the place of a record, once; and whether records have come before it.
-    pub(super) fn said(&self) -> (Option<Failed>, bool) {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        (failed, self.flows.swap(false, Relaxed))
+    /// What it has told, once.
+    pub(super) fn said(&self) -> Said {
+        take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what is there, as far as there is room for it, up to the first error.
@@ -148,16 +157,13 @@ impl Queue {
 
 impl Feed for Queue {
     fn take(&self, room: Bounds, to: &mut dyn FnMut(Vec<Arc<Record>>)) {
-        if self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        // Nothing behind an error is taken before somebody has looked at it.
+        if self.lock().failed.is_some() {
             return;
         }
         let mut taken = Taken::default();
         self.pull(room, &mut taken);
         self.deliver(taken, to);
-    }
-
-    fn wake(&self) {
-        self.reader.unpark();
     }
 }
 
@@ -218,9 +224,13 @@ pub(super) struct Queues(BTreeMap<Name, Arc<Queue>>);
 impl Queues {
     /// Those of the partitions that are assigned now. A record in one that was empty wakes up the polling `thread`.
     pub(super) fn follow(&mut self, assignment: &Assignment, consumer: &Arc<GroupConsumer>, thread: &Thread) {
-        self.0.retain(|name, _| assignment.running.contains_key(name));
-        for name in assignment.running.keys().filter(|name| !self.0.contains_key(*name)).collect::<Vec<_>>() {
-            if let Some(queue) = Queue::of(consumer, &name.0, name.1, thread) {
+        let epoch_of = |name: &Name| assignment.running.get(name).map(|running| running.partition.epoch);
+        // What it has told of an earlier assignment goes with it.
+        self.0.retain(|name, queue| epoch_of(name) == Some(queue.epoch));
+        for (name, running) in &assignment.running {
+            if !self.0.contains_key(name)
+                && let Some(queue) = Queue::of(consumer, (&name.0, name.1), running.partition.epoch, thread)
+            {
                 self.0.insert(name.clone(), Arc::new(queue));
             }
         }

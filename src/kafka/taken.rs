@@ -1,4 +1,4 @@
-//! What is taken in from one partition in one turn of the loop that polls.
+//! What is taken in from one partition at once, by the loop that polls or for a batch.
 
 use std::sync::Arc;
 
@@ -14,6 +14,15 @@ const MOST: usize = 1000;
 pub(super) struct Taken {
     pub(super) records: Vec<Arc<Record>>,
     bytes: usize,
+    pub(super) failed: Option<Failed>,
+}
+
+/// What came from a partition since somebody looked.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Records have come.
+    pub(super) flows: bool,
+    /// What has come in the place of a record, behind them.
     pub(super) failed: Option<Failed>,
 }
 

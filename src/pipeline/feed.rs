@@ -3,7 +3,8 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use super::source::{Bounds, Partition};
@@ -14,8 +15,6 @@ pub(crate) trait Feed: Send + Sync + fmt::Debug {
     /// Hands over what is there, as far as there is room for it. Called by one thread at a time, and never again before
     /// what was handed over is taken in.
     fn take(&self, room: Bounds, to: &mut dyn FnMut(Vec<Arc<Record>>));
-    /// Has the thread that polls look here again.
-    fn wake(&self);
 }
 
 /// What there was to take in.
@@ -28,31 +27,41 @@ pub(crate) enum Fetched {
     Some,
 }
 
-/// What a partition is fed from, and how much it may hold. Held while records are taken: nobody overtakes another.
+/// What a partition is fed from. Locked while records are taken: nobody overtakes another. Whoever panics there may have
+/// lost some, so that nothing behind them may ever be taken in: a lock that is poisoned stays shut.
 #[derive(Debug, Default)]
-pub(super) struct Source(Mutex<Option<(Arc<dyn Feed>, Bounds)>>);
+pub(super) struct Source(Mutex<Option<Fed>>);
+
+#[derive(Debug)]
+struct Fed {
+    feed: Arc<dyn Feed>,
+    /// How much the partition may hold of the bounds of its service.
+    share: Bounds,
+    /// When the thread that polls said so.
+    at: Instant,
+}
+
+/// Batches take nothing in when the thread that polls has stood still for so long: it is the one that commits, and by it
+/// Kafka knows that this member is alive.
+const STANDS_STILL: Duration = Duration::from_secs(2);
 
 impl Source {
-    fn lock(&self) -> MutexGuard<'_, Option<(Arc<dyn Feed>, Bounds)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Nothing is taken from it any more when this returns.
     pub(super) fn close(&self) {
-        drop(self.lock().take());
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
 impl Partition {
     /// Takes in what the feed has, unless enough batches are at work that do so themselves. To be called by the thread that
     /// polls, again and again: `share` is what the partition may hold now.
-    pub(crate) fn fetch(self: &Arc<Self>, feed: &Arc<dyn Feed>, share: Bounds) -> Fetched {
-        let mut source = self.source.lock();
+    pub(crate) fn fetch(self: &Arc<Self>, feed: Arc<dyn Feed>, share: Bounds) -> Fetched {
+        let Ok(mut source) = self.source.0.lock() else { return Fetched::Nothing };
         if self.is_stopping() {
             return Fetched::Nothing;
         }
-        let (feed, _) = source.insert((Arc::clone(feed), share));
-        if self.leaves_the_rest() {
+        let Fed { feed, .. } = source.insert(Fed { feed, share, at: Instant::now() });
+        if self.batches_take() && !self.topic.hold.is_closed() {
             return Fetched::Nothing;
         }
         let room = match self.may_take(share) {
@@ -84,7 +93,10 @@ impl Partition {
     pub(super) fn refill(self: &Arc<Self>, most: usize) {
         // Whoever takes records now has more batches begin.
         let Ok(source) = self.source.0.try_lock() else { return };
-        let Some((feed, share)) = &*source else { return };
+        let Some(Fed { feed, share, .. }) = source.as_ref().filter(|fed| fed.at.elapsed() < STANDS_STILL)
+        else {
+            return;
+        };
         if self.state().lanes.ready() >= most / 2 {
             return;
         }
@@ -92,13 +104,6 @@ impl Partition {
         let room = Bounds { records: room.records.min(most), ..room };
         if room.records > 0 {
             feed.take(room, &mut |records| self.take(records));
-        }
-    }
-
-    /// Has the polling thread look at what it has left to the batches, one of which has ended.
-    pub(super) fn wake(&self) {
-        if let Some((feed, _)) = &*self.source.lock() {
-            feed.wake();
         }
     }
 }

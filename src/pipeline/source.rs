@@ -32,8 +32,9 @@ use crate::{
     telemetry::metrics::{InFlight, Label},
 };
 
-/// One partition in one assignment. The thread that polls gives it records and asks for the watermark; tasks
-/// on the runtime work on its lanes. It never makes the polling thread wait.
+/// One partition in one assignment. The thread that polls has it take records in and asks for the watermark; tasks
+/// on the runtime work on its lanes, and take records in, too. The polling thread waits for none of them longer than
+/// it takes to copy a batch.
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) topic: Arc<Topic>,
@@ -63,8 +64,6 @@ pub(super) struct State {
     pub(super) batchers: usize,
     /// The handlers of the last batch answered at once.
     pub(super) is_quick: bool,
-    /// The thread that polls has left what there is to the batches.
-    pub(super) is_left: bool,
 }
 
 /// What may be committed at one moment.
@@ -123,15 +122,7 @@ impl Partition {
             epoch,
             stop: CancellationToken::new(),
             stops: AtomicBool::new(false),
-            state: Mutex::new(State {
-                tracker,
-                lanes,
-                bytes: 0,
-                in_flight,
-                batchers: 0,
-                is_quick: false,
-                is_left: false,
-            }),
+            state: Mutex::new(State { tracker, lanes, bytes: 0, in_flight, batchers: 0, is_quick: false }),
             source: Source::default(),
             at_work: TaskTracker::new(),
             runtime,
@@ -330,12 +321,10 @@ impl Partition {
         tokio::time::sleep(time).await;
     }
 
-    /// Whether so many batches are at work that no more may begin, each of which takes records in itself. The last thing
-    /// that is known of it then is kept in mind: whoever ends looks there.
-    pub(super) fn leaves_the_rest(&self) -> bool {
-        let mut state = self.state();
-        state.is_left = state.is_quick && state.batchers == BATCHERS;
-        state.is_left
+    /// Whether so many batches are at work that no more may begin, each of which takes records in before the next.
+    pub(super) fn batches_take(&self) -> bool {
+        let state = self.state();
+        state.is_quick && state.batchers == BATCHERS
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

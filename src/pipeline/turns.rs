@@ -1,6 +1,6 @@
 //! Whose turn it is in a partition: tasks that take batch after batch.
 
-use std::{collections::VecDeque, mem::take, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
@@ -77,11 +77,6 @@ impl Partition {
         let mut state = self.state();
         if !state.lanes.is_ready() || self.is_stopping() {
             state.batchers -= 1;
-            let is_left = take(&mut state.is_left);
-            drop(state);
-            if is_left {
-                self.wake();
-            }
             return None;
         }
         Some(state.lanes.take(most, of_one_lane))
