@@ -49,4 +49,7 @@ stop_services() {
 }
 
 # Measuring is not testing: see benches/run.
-run_tests() { cargo test --workspace --exclude benches --features "$FEATURES" "$@"; }
+run_tests() { cargo test --workspace --exclude benches --features "$FEATURES" "$@" | tee -a "$WORK/tests.log"; }
+
+# say_panics: why tests have failed, once more where a reader begins: what their workers wrote may fill pages.
+say_panics() { grep -s -A 2 ' panicked at ' "$WORK/tests.log" | cut -c 1-2000 >&2 || true; }
