@@ -21,9 +21,12 @@ const RECORDS: i64 = 20_000;
 const KEYS: i64 = 7;
 const SHARE: Bounds = Bounds { records: 1_000, bytes: usize::MAX };
 
+/// Of each key, the offsets that were handled.
+type Noted = Arc<Mutex<BTreeMap<String, Vec<i64>>>>;
+
 /// Says of each key which offsets it has handled.
 struct Note {
-    noted: Arc<Mutex<BTreeMap<String, Vec<i64>>>>,
+    noted: Noted,
     /// Now and then.
     waits: bool,
 }
@@ -105,8 +108,8 @@ fn record(offset: i64) -> Record {
 }
 
 /// The partition, and what its handler notes.
-fn start(waits: bool) -> (Process, Arc<Partition>, Arc<Mutex<BTreeMap<String, Vec<i64>>>>) {
-    let noted = Arc::default();
+fn start(waits: bool) -> (Process, Arc<Partition>, Noted) {
+    let noted = Noted::default();
     let handler = Note { noted: Arc::clone(&noted), waits };
     let service = Service::new("notes").routes(Routes::new().on("notes", handler));
     let process = Process::start(&service, &Settings::default(), &World::new());
