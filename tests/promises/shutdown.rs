@@ -210,8 +210,11 @@ async fn handlers_that_block_every_thread_do_not_keep_the_worker_alive() {
         .with("WORKER__DRAIN_TIMEOUT", "1s")
         .variable("TOKIO_WORKER_THREADS", "2");
     let mut pod = pods.start(TEST_WORKER);
-    topic.produce_all(["a", "b"].map(|id| event(id, r#""block_ms":60000"#))).await;
-    attempted(&pods, 2).await;
+    // In one batch the second would wait for the first.
+    for (attempts, id) in (1..).zip(["a", "b"]) {
+        topic.produce(event(id, r#""block_ms":60000"#)).await;
+        attempted(&pods, attempts).await;
+    }
     pod.terminate();
     assert_eq!(exit_code(&mut pod, Duration::from_secs(25)).await, Some(3), "{}", pod.output());
 }
