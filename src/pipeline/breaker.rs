@@ -35,7 +35,7 @@ enum State {
         next: Duration,
         is_probing: bool,
     },
-    /// `since` is how many attempts had failed before.
+    /// `since` is how many attempts had failed before; `answers` are the probe's and those since.
     HalfOpen {
         pause: Duration,
         answers: u32,
@@ -75,8 +75,9 @@ pub(crate) enum Turn {
 pub(crate) enum Answer {
     /// The handler was done, skipped or refused: whatever it depends on is there.
     Answered,
-    /// It asked for another attempt, took too long or panicked.
-    Failed,
+    /// It asked for another attempt, took too long or panicked. So many others that began before it still ran: they have
+    /// come further than it has, and most of what takes longer than to fail is answered.
+    Failed { outlasted_by: u64 },
     /// It did not begin after all.
     Unused,
 }
@@ -145,8 +146,9 @@ impl Breaker {
             }
             State::HalfOpen { answers, failures, running, .. } => {
                 // One more with each answer: those that run double while all of them are answered.
-                let credits = (*answers + 1).saturating_sub(2 * *failures).max(1);
-                if *running >= credits {
+                let credits =
+                    1 + self.settings.answers_left(u64::from(*answers), u64::from(*failures)).unwrap_or(0);
+                if u64::from(*running) >= credits {
                     return Turn::Later;
                 }
                 *running += 1;
@@ -167,7 +169,7 @@ impl Breaker {
     ) -> Option<Change> {
         let mut was_a_sign = false;
         match (answer, event) {
-            (Answer::Failed, Some(event)) => self.count(event, answers, now),
+            (Answer::Failed { .. }, Some(event)) => self.count(event, answers, now),
             (Answer::Answered, Some(event)) => {
                 was_a_sign = self.recent.iter().any(|(other, ..)| *other == event);
                 self.recent.retain(|(other, ..)| *other != event);
@@ -175,7 +177,8 @@ impl Breaker {
             _ => {}
         }
         if self.is_closed() {
-            let opens = answer == Answer::Failed && self.is_too_much(answers, now);
+            let Answer::Failed { outlasted_by } = answer else { return None };
+            let opens = self.is_too_much(answers, outlasted_by, now);
             return opens.then(|| self.open(self.settings.probe_every, now));
         }
         if generation != Some(self.generation) {
@@ -192,7 +195,7 @@ impl Breaker {
                 *is_probing = false;
                 None
             }
-            (State::Open { pause, next, is_probing, .. }, Answer::Failed) => {
+            (State::Open { pause, next, is_probing, .. }, Answer::Failed { .. }) => {
                 *pause = (*pause * 2).min(self.settings.probe_at_least_every).max(self.settings.probe_every);
                 (*next, *is_probing) = (now + *pause, false);
                 None
@@ -209,9 +212,16 @@ impl Breaker {
                         *answers += 1;
                         self.closes()
                     }
-                    Answer::Failed => {
+                    Answer::Failed { outlasted_by } => {
                         *failures += 1;
-                        let (pause, since, is_more) = (*pause, *since, *failures > *answers);
+                        let (pause, since) = (*pause, *since);
+                        // Those that began before it opened say nothing here either.
+                        let further = outlasted_by.min(u64::from(*running));
+                        let failed = u64::from(*failures);
+                        let answered = u64::from(*answers) + further;
+                        let in_a_row = self.failures - self.row.failures.max(since);
+                        let is_more = self.settings.answers_left(answered, failed).is_none()
+                            || in_a_row >= u64::from(self.settings.minimum) + further;
                         // A few events that fail whatever happens are no outage here either.
                         let reopens = is_more && self.are_several(|number, _| number > since);
                         reopens.then(|| self.open(pause, now))
@@ -261,12 +271,12 @@ impl Breaker {
     }
 
     /// Whether the window shows an outage. Few events that fail by themselves are none, however often they are tried.
-    fn is_too_much(&self, answers: u64, now: Duration) -> bool {
+    fn is_too_much(&self, answers: u64, outlasted_by: u64, now: Duration) -> bool {
         let Some(first) = self.window.front() else { return false };
         let failures: u64 = self.window.iter().map(|part| part.failures).sum();
         let attempts = failures + (answers - first.answers_before);
         attempts >= u64::from(self.settings.minimum)
-            && failures * 100 >= attempts * u64::from(self.settings.percent)
+            && failures * 100 >= (attempts + outlasted_by) * u64::from(self.settings.percent)
             && self.are_several(|_, at| now < at + self.settings.window)
     }
 
@@ -289,7 +299,9 @@ impl Breaker {
 
     fn closes(&mut self) -> Option<Change> {
         let State::HalfOpen { answers, failures, .. } = self.state else { return None };
-        (answers >= failures + self.settings.recover).then(|| self.change(State::Closed, Change::Closed))
+        let left = self.settings.answers_left(u64::from(answers), u64::from(failures));
+        let is_over = left.is_some_and(|left| left >= u64::from(self.settings.recover));
+        is_over.then(|| self.change(State::Closed, Change::Closed))
     }
 
     fn change(&mut self, state: State, change: Change) -> Change {
@@ -297,6 +309,15 @@ impl Breaker {
         self.generation = self.generation.wrapping_add(1);
         self.window.clear();
         change
+    }
+}
+
+impl BreakerSettings {
+    /// How many answers are left when those are taken off that make up for the failures: as many as belong to them where
+    /// just `percent` of all attempts fail. `None` if more fails.
+    fn answers_left(&self, answers: u64, failures: u64) -> Option<u64> {
+        let percent = u64::from(self.percent);
+        (answers * percent).checked_sub(failures * (100 - percent)).map(|left| left / percent)
     }
 }
 

@@ -34,8 +34,13 @@ impl Tried {
     }
 
     fn fails(&mut self, event: u128, now: Duration) -> Option<Change> {
+        self.fails_before(0, event, now)
+    }
+
+    /// So many that began before it go on.
+    fn fails_before(&mut self, outlasted_by: u64, event: u128, now: Duration) -> Option<Change> {
         let generation = Some(self.breaker.generation());
-        self.breaker.end(generation, Answer::Failed, Some(event), self.answers, now)
+        self.breaker.end(generation, Answer::Failed { outlasted_by }, Some(event), self.answers, now)
     }
 
     fn is_answered(&mut self, now: Duration) -> Option<Change> {
@@ -79,6 +84,13 @@ fn what_is_answered_now_and_then_does_not_open_it() {
         assert_eq!(tried.fails(round, Duration::from_millis(20) * round as u32), None);
         tried.is_answered(Duration::from_millis(20) * round as u32);
     }
+}
+
+#[test]
+fn what_goes_on_longer_than_it_takes_to_fail_counts_as_answered_until_it_fails_too() {
+    let mut tried = Tried::new();
+    assert!((0..39).all(|event| tried.fails_before(10, event, seconds(1)).is_none()), "39 of 49");
+    assert_eq!(tried.fails_before(10, 39, seconds(1)), Some(Change::Opened), "40 of 50");
 }
 
 #[test]
@@ -148,11 +160,49 @@ fn a_probe_that_is_answered_lets_the_work_begin_little_by_little() {
     assert_eq!(tried.is_answered(seconds(2)), Some(Change::Closed));
 }
 
+/// One that a probe has half opened at this time.
+fn half_opened(now: Duration) -> Tried {
+    let mut tried = Tried::opened(now - SETTINGS.probe_every);
+    assert_eq!(tried.breaker.begin(now), Turn::Now);
+    assert_eq!(tried.is_answered(now), Some(Change::HalfOpened));
+    tried
+}
+
+#[test]
+fn as_many_failures_as_it_would_stay_closed_with_do_not_keep_it_from_closing() {
+    let mut tried = half_opened(seconds(1));
+    let mut changes = Vec::new();
+    // Two of three fail: of the answers that takes back half.
+    for event in 0..8 {
+        changes.extend(tried.fails(event, seconds(2)));
+        changes.extend(tried.fails(event + 8, seconds(2)));
+        changes.extend(tried.is_answered(seconds(2)));
+        if event == 2 {
+            assert_eq!((0..9).filter(|_| tried.breaker.begin(seconds(2)) == Turn::Now).count(), 3);
+        }
+    }
+    assert_eq!(changes, [Change::Closed]);
+}
+
+#[test]
+fn many_failures_in_a_row_open_it_again_whatever_was_answered_before() {
+    let mut tried = half_opened(seconds(1));
+    (0..2).for_each(|_| assert_eq!(tried.is_answered(seconds(1)), None));
+    assert!((0..9).all(|event| tried.fails(event, seconds(2)).is_none()));
+    assert_eq!(tried.fails(9, seconds(2)), Some(Change::Opened));
+}
+
+#[test]
+fn what_began_before_it_opened_and_still_goes_on_does_not_keep_it_half_open() {
+    let mut tried = half_opened(seconds(1));
+    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
+    assert!((0..4).all(|event| tried.fails_before(60, event, seconds(2)).is_none()));
+    assert_eq!(tried.fails_before(60, 4, seconds(2)), Some(Change::Opened));
+}
+
 #[test]
 fn it_opens_again_when_more_fails_than_is_answered() {
-    let mut tried = Tried::opened(seconds(0));
-    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
-    tried.is_answered(seconds(1));
+    let mut tried = half_opened(seconds(1));
     let few = [1, 2, 1, 2, 2, 1].map(|event| tried.fails(event, seconds(2)));
     assert_eq!(few, [None; 6], "two events may be beyond help");
     assert!(!tried.breaker.excuses(seconds(2)), "and end as ever");
@@ -210,10 +260,10 @@ impl Few {
                 self.tried.answers += 1;
                 Answer::Answered
             }
-            Some(u8::MAX) | None => Answer::Failed,
+            Some(u8::MAX) | None => Answer::Failed { outlasted_by: 0 },
             Some(left) => {
                 *left -= 1;
-                Answer::Failed
+                Answer::Failed { outlasted_by: 0 }
             }
         };
         let (key, answers) = (Some(event as u128), self.tried.answers);
@@ -262,7 +312,7 @@ proptest! {
                     running.push((tried.breaker.generation(), event));
                 },
                 _ => if let Some((generation, event)) = running.pop() {
-                    let answer = [Answer::Failed, Answer::Answered][usize::from(what) - 3];
+                    let answer = [Answer::Failed { outlasted_by: 0 }, Answer::Answered][usize::from(what) - 3];
                     tried.answers += u64::from(answer == Answer::Answered);
                     tried.breaker.end(Some(generation), answer, Some(event), tried.answers, now);
                 },

@@ -21,7 +21,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     breaker::{Answer, Breaker, Change, Seen, Turn},
     gates::GateView,
-    pass::{Counted, Pass},
+    pass::Pass,
     rate::Rate,
 };
 use crate::{
@@ -36,6 +36,9 @@ pub(crate) struct Gate {
     /// Nobody has to wait, nor to be counted in.
     is_open: AtomicBool,
     answers: AtomicU64,
+    /// The attempts that did not end at once: how many have begun, and how many of them have ended.
+    pub(super) begun: AtomicU64,
+    pub(super) ended: AtomicU64,
     /// When the last of them came, in milliseconds after it began; 0 is never.
     answered_ms: AtomicU64,
     began: Instant,
@@ -71,6 +74,8 @@ impl Gate {
             handler,
             is_open: AtomicBool::new(state.is_open()),
             answers: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             answered_ms: AtomicU64::new(0),
             began: Instant::now(),
             state: Mutex::new(state),
@@ -96,7 +101,7 @@ impl Gate {
     /// A pass, if nobody has to wait.
     pub(crate) fn try_pass(self: &Arc<Self>) -> Option<Pass> {
         if self.is_open() {
-            return Some(Pass(None));
+            return Some(Pass::default());
         }
         self.ask().ok()
     }
@@ -104,7 +109,7 @@ impl Gate {
     /// Waits for a pass, in the order of those who wait.
     pub(crate) async fn pass(self: &Arc<Self>) -> Pass {
         if self.is_open() {
-            return Pass(None);
+            return Pass::default();
         }
         let _first = self.line.lock().await;
         loop {
@@ -133,7 +138,7 @@ impl Gate {
         }
         let state = self.state();
         let breaker = state.breaker.as_ref();
-        let counted = pass.0.as_ref().map(|counted| counted.generation);
+        let counted = pass.counted.as_ref().map(|counted| counted.generation);
         let is_of_now = |breaker: &Breaker| breaker.is_closed() || counted == Some(breaker.generation());
         !state.is_paused && breaker.is_none_or(is_of_now)
     }
@@ -162,8 +167,8 @@ impl Gate {
 
     /// An attempt at this event has failed in a way that another one may not.
     pub(crate) fn failed(&self, mut pass: Pass, event: u128) {
-        let counted = pass.used();
-        self.end(counted, Answer::Failed, Some(event), self.answers());
+        let (counted, outlasted_by) = (pass.used(), pass.outlasted_by(self));
+        self.end(counted, Answer::Failed { outlasted_by }, Some(event), self.answers());
     }
 
     /// Whether what has just failed is to be blamed on an outage, and does not count.
@@ -228,7 +233,7 @@ impl Gate {
         if let Some(rate) = &mut state.rate {
             rate.take(now);
         }
-        Ok(Pass(Some(Counted { gate: Arc::clone(self), generation, is_used: false })))
+        Ok(Pass::counted(Arc::clone(self), generation))
     }
 
     pub(super) fn end(&self, generation: Option<u32>, answer: Answer, event: Option<u128>, answers: u64) {

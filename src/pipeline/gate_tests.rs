@@ -97,3 +97,39 @@ async fn no_more_pass_than_may_in_a_second_and_what_was_not_used_counts_for_noth
     let took = began.elapsed();
     assert!((Duration::from_millis(1_800)..Duration::from_millis(2_100)).contains(&took), "{took:?}");
 }
+
+/// A gateway that says soon what it cannot do, and takes its time for the rest: one of three attempts fails at once.
+async fn fails_fast_or_answers_slowly(gate: Arc<Gate>, worker: u128) {
+    for round in 0..40 {
+        let mut pass = gate.pass().await;
+        pass.is_under_way(&gate);
+        let event = worker * 100 + round;
+        if event % 3 == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            gate.failed(pass, event);
+        } else {
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            gate.answered(pass, None, Instant::now());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_sooner_than_others_are_answered_is_no_outage() {
+    let (gate, _) = gate(None);
+    let began = Instant::now();
+    let workers = (0..64).map(|worker| fails_fast_or_answers_slowly(Arc::clone(&gate), worker));
+    join_all(workers).await;
+    assert!(began.elapsed() < Duration::from_secs(45), "nobody waits: {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_that_fails_does_not_keep_the_work_from_beginning_again() {
+    let (gate, _) = gate(None);
+    open(&gate);
+    let began = Instant::now();
+    let workers = (0..64).map(|worker| fails_fast_or_answers_slowly(Arc::clone(&gate), worker));
+    join_all(workers).await;
+    assert_eq!(gate.view().breaker, Some("closed"));
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}

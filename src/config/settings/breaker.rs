@@ -22,7 +22,7 @@ pub struct BreakerSettings {
     pub probe_every: Duration,
     /// The longest time between two probes.
     pub probe_at_least_every: Duration,
-    /// So many more answers than failures, and the work goes on as before.
+    /// So many answers more than make up for the failures at `percent`, and the work goes on as before.
     pub recover: u32,
     /// After so long without an answer, what fails is dead-lettered all the same.
     pub patience: Duration,

@@ -86,7 +86,7 @@ impl Batch<'_> {
         delivered: Delivered,
         event: Event,
         asked: Asked,
-        (grant, pass): (Grant, Pass),
+        (grant, mut pass): (Grant, Pass),
     ) {
         crash_point("after_claim");
         let delivery = Delivery { partition: self.partition, record: &delivered.record };
@@ -110,6 +110,7 @@ impl Batch<'_> {
             Poll::Pending => {
                 // It was there when the handler began.
                 let Some((place, stay)) = self.place.take() else { return };
+                pass.is_under_way(&event.route.gate);
                 BegunState::Waits(running, place, stay)
             }
             Poll::Ready(Attempt::Handled(answer))

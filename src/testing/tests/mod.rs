@@ -1,5 +1,6 @@
 //! The harness, by handlers that are right and handlers that are wrong.
 
+mod fast_failures;
 mod faults;
 mod giving_up;
 mod harness;
