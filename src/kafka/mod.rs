@@ -15,10 +15,12 @@ mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
 mod names;
+mod native;
 mod notes;
 mod positions;
 mod producer;
 mod publish;
+mod queue;
 mod queues;
 mod seen;
 mod seen_end;

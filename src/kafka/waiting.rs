@@ -8,7 +8,7 @@ use rdkafka::{consumer::Consumer, error::KafkaResult};
 use super::{
     assignment::{Assignment, Name, list},
     group::GroupConsumer,
-    queues::Queue,
+    queue::Queue,
     taken::Taken,
 };
 use crate::{

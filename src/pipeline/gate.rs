@@ -19,7 +19,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    breaker::{Answer, Breaker, Change, Seen, Turn},
+    breaker::{Answer, Breaker, Change, Seen, Ticket, Turn},
     gates::GateView,
     pass::Pass,
     rate::Rate,
@@ -138,8 +138,7 @@ impl Gate {
         }
         let state = self.state();
         let breaker = state.breaker.as_ref();
-        let counted = pass.counted.as_ref().map(|counted| counted.generation);
-        let is_of_now = |breaker: &Breaker| breaker.is_closed() || counted == Some(breaker.generation());
+        let is_of_now = |breaker: &Breaker| breaker.is_closed() || breaker.is_of_now(pass.ticket());
         !state.is_paused && breaker.is_none_or(is_of_now)
     }
 
@@ -153,9 +152,9 @@ impl Gate {
     /// before.
     pub(crate) fn answered(&self, mut pass: Pass, failed_before: Option<u128>, now: Instant) {
         let answers = self.all_answered(1, now);
-        let counted = pass.used();
-        if counted.is_some() || failed_before.is_some() {
-            self.end(counted, Answer::Answered, failed_before, answers);
+        let ticket = pass.used();
+        if ticket.is_some() || failed_before.is_some() {
+            self.end(ticket, Answer::Answered, failed_before, answers);
         }
     }
 
@@ -167,8 +166,8 @@ impl Gate {
 
     /// An attempt at this event has failed in a way that another one may not.
     pub(crate) fn failed(&self, mut pass: Pass, event: u128) {
-        let (counted, outlasted_by) = (pass.used(), pass.outlasted_by(self));
-        self.end(counted, Answer::Failed { outlasted_by }, Some(event), self.answers());
+        let (ticket, under_way) = (pass.used(), pass.outlasted_by(self));
+        self.end(ticket, Answer::Failed(under_way), Some(event), self.answers());
     }
 
     /// Whether what has just failed is to be blamed on an outage, and does not count.
@@ -223,20 +222,20 @@ impl Gate {
         if let Some(next) = state.rate.as_ref().map(Rate::next).filter(|next| *next > now) {
             return Err(Turn::At(next));
         }
-        let generation = match &mut state.breaker {
+        let ticket = match &mut state.breaker {
             Some(breaker) => match breaker.begin(now) {
-                Turn::Now => breaker.generation(),
+                Turn::Now => breaker.ticket(),
                 later => return Err(later),
             },
-            None => 0,
+            None => Ticket::default(),
         };
         if let Some(rate) = &mut state.rate {
             rate.take(now);
         }
-        Ok(Pass::counted(Arc::clone(self), generation))
+        Ok(Pass::counted(Arc::clone(self), ticket))
     }
 
-    pub(super) fn end(&self, generation: Option<u32>, answer: Answer, event: Option<u128>, answers: u64) {
+    pub(super) fn end(&self, ticket: Option<Ticket>, answer: Answer, event: Option<u128>, answers: u64) {
         let now = self.now();
         let mut state = self.state();
         if answer == Answer::Unused
@@ -244,7 +243,7 @@ impl Gate {
         {
             rate.give_back();
         }
-        let change = state.breaker.as_mut().and_then(|it| it.end(generation, answer, event, answers, now));
+        let change = state.breaker.as_mut().and_then(|it| it.end(ticket, answer, event, answers, now));
         match change {
             Some(change) => self.tell(&state, change),
             // Whoever is first in line may take the place of what has ended.

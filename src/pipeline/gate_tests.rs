@@ -104,7 +104,7 @@ async fn fails_fast_or_answers_slowly(gate: Arc<Gate>, worker: u128) {
         let mut pass = gate.pass().await;
         pass.is_under_way(&gate);
         let event = worker * 100 + round;
-        if event % 3 == 0 {
+        if event.is_multiple_of(3) {
             tokio::time::sleep(Duration::from_millis(5)).await;
             gate.failed(pass, event);
         } else {

@@ -2,34 +2,41 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use super::{breaker::Answer, gate::Gate};
+use super::{
+    breaker::{Answer, Ticket, UnderWay},
+    gate::Gate,
+};
 
 /// The right to make one attempt. Dropped, it was not used.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
-    pub(super) counted: Option<Counted>,
-    under_way: Option<UnderWay>,
+    counted: Option<Counted>,
+    begun: Option<Begun>,
 }
 
 /// One that was counted in.
 #[derive(Debug)]
-pub(super) struct Counted {
-    pub(super) gate: Arc<Gate>,
-    pub(super) generation: u32,
-    pub(super) is_used: bool,
+struct Counted {
+    gate: Arc<Gate>,
+    ticket: Ticket,
+    is_used: bool,
 }
 
-/// An attempt that has begun and did not end at once. Over when dropped.
+/// What had begun before an attempt.
 #[derive(Debug)]
-struct UnderWay {
-    gate: Arc<Gate>,
-    /// How many had begun before it.
-    number: u64,
+enum Begun {
+    /// It ended at once, after so many.
+    AtOnce(u64),
+    Number(Number),
 }
+
+/// Of an attempt that has begun and did not end at once: how many had before. Dropped, it is over.
+#[derive(Debug)]
+struct Number(Arc<Gate>, u64);
 
 impl Pass {
-    pub(super) fn counted(gate: Arc<Gate>, generation: u32) -> Self {
-        Self { counted: Some(Counted { gate, generation, is_used: false }), under_way: None }
+    pub(super) fn counted(gate: Arc<Gate>, ticket: Ticket) -> Self {
+        Self { counted: Some(Counted { gate, ticket, is_used: false }), begun: None }
     }
 
     /// Whether its gate wants to know what becomes of it.
@@ -37,37 +44,53 @@ impl Pass {
         self.counted.is_some()
     }
 
+    /// How it was counted in, if it was.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        self.counted.as_ref().map(|counted| counted.ticket)
+    }
+
+    /// Its attempt was made; how it was counted in, if it was.
+    pub(super) fn used(&mut self) -> Option<Ticket> {
+        self.counted.as_mut().map(|counted| {
+            counted.is_used = true;
+            counted.ticket
+        })
+    }
+
     /// Its attempt has begun and takes its time.
     pub(super) fn is_under_way(&mut self, gate: &Arc<Gate>) {
         let number = gate.begun.fetch_add(1, Relaxed);
-        self.under_way = Some(UnderWay { gate: Arc::clone(gate), number });
+        self.begun = Some(Begun::Number(Number(Arc::clone(gate), number)));
     }
 
-    /// How many attempts that began before its own are still under way, if all that have ended were of these.
-    pub(super) fn outlasted_by(&self, gate: &Gate) -> u64 {
-        let number = self.under_way.as_ref().map_or_else(|| gate.begun.load(Relaxed), |it| it.number);
-        number.saturating_sub(gate.ended.load(Relaxed))
+    /// Its attempt has ended at once.
+    pub(super) fn ended_at_once(&mut self, gate: &Gate) {
+        self.begun = Some(Begun::AtOnce(gate.begun.load(Relaxed)));
     }
 
-    /// Its attempt was made; the state in which it was counted in, if it was.
-    pub(super) fn used(&mut self) -> Option<u32> {
-        self.counted.as_mut().map(|counted| {
-            counted.is_used = true;
-            counted.generation
-        })
+    /// What is still under way of the attempts that had begun before its own.
+    pub(super) fn outlasted_by(&self, gate: &Gate) -> UnderWay {
+        let (begun, ended) = (gate.begun.load(Relaxed), gate.ended.load(Relaxed));
+        let [before, now] = match self.begun {
+            Some(Begun::Number(Number(_, number))) => [number; 2],
+            // Others of its batch have begun after it, which ran before anybody could take note of it.
+            Some(Begun::AtOnce(before)) => [before, begun],
+            None => [begun; 2],
+        };
+        UnderWay { before: before.saturating_sub(ended), now: now.saturating_sub(ended) }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         if !self.is_used {
-            self.gate.end(Some(self.generation), Answer::Unused, None, self.gate.answers());
+            self.gate.end(Some(self.ticket), Answer::Unused, None, self.gate.answers());
         }
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Number {
     fn drop(&mut self) {
-        self.gate.ended.fetch_add(1, Relaxed);
+        self.0.ended.fetch_add(1, Relaxed);
     }
 }

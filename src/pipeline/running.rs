@@ -68,6 +68,7 @@ impl Delivery<'_> {
         }
         let pass = pass.or_else(|| route.gate.try_pass()).filter(|pass| route.gate.holds(pass));
         let Some(mut pass) = pass else { return Ok(Ran::Shut) };
+        pass.is_under_way(&route.gate);
         let limit = route.settings.timeout;
         if *in_doubt {
             match was_applied(job, ctx, limit).await {
@@ -84,7 +85,6 @@ impl Delivery<'_> {
             return Ok(Ran::Uncertain);
         }
         claimed.begin(ctx.attempt());
-        pass.is_under_way(&route.gate);
         Ok(Ran::Over(Running::begin(job, ctx, Instant::now()).rest(limit, &route.metrics).await, pass))
     }
 }

@@ -41,7 +41,7 @@ impl Handler for Note {
 
     async fn handle(&self, event: &i64, ctx: &Context) -> Outcome {
         if self.waits && event % 1_500 == 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::task::yield_now().await;
         }
         let key = String::from_utf8_lossy(ctx.meta().key.as_deref().unwrap_or_default()).into_owned();
         self.noted.lock().unwrap().entry(key).or_default().push(*event);
@@ -95,7 +95,7 @@ impl Feed for Log {
             }
         }
         // Whoever comes second has every chance to come first.
-        thread::sleep(Duration::from_micros(200));
+        thread::park_timeout(Duration::from_micros(200));
         if !records.is_empty() {
             to(records);
         }
@@ -126,18 +126,20 @@ fn poll(partition: &Arc<Partition>, log: &Arc<Log>) -> JoinHandle<()> {
         let feed: Arc<dyn Feed> = log;
         while !partition.is_stopping() {
             match partition.fetch(Arc::clone(&feed), SHARE) {
-                Fetched::Nothing | Fetched::Full => thread::sleep(Duration::from_millis(1)),
+                Fetched::Nothing | Fetched::Full => thread::park_timeout(Duration::from_millis(1)),
                 Fetched::Some => {}
             }
         }
     })
 }
 
+/// Looks again and again, and not for ever.
 async fn until(what: &str, reached: impl Fn() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(5));
     let began = Instant::now();
     while !reached() {
         assert!(began.elapsed() < Duration::from_secs(60), "waited for {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        looks.tick().await;
     }
 }
 

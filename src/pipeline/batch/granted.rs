@@ -137,7 +137,10 @@ impl Batch<'_> {
                 }
                 return;
             }
-            Poll::Ready(attempt) => BegunState::Over(attempt),
+            Poll::Ready(attempt) => {
+                pass.ended_at_once(&event.route.gate);
+                BegunState::Over(attempt)
+            }
         };
         self.go_on_alone(lane, delivered, event, asked, Some(Begun { ctx, pass, state }));
     }

@@ -2,12 +2,16 @@
 //! they do not any more, and lets the work begin again little by little. Arithmetic only: no clock is read, nothing waits;
 //! times are counted from any moment that stays the same.
 
-use std::{collections::VecDeque, time::Duration};
+mod signs;
 
+use std::time::Duration;
+
+use self::signs::Signs;
+pub(crate) use self::signs::{Seen, UnderWay};
 use crate::config::BreakerSettings;
 
-/// What is older than the window goes in so many parts.
-const PARTS: u32 = 10;
+/// Half open, so many failures without an answer among them are an outage: where half of all fail it is once in 32 times.
+const IN_A_ROW: u32 = 5;
 
 /// The breaker of one handler.
 #[derive(Debug)]
@@ -16,14 +20,7 @@ pub(crate) struct Breaker {
     state: State,
     /// Counts the changes of state: what began before one says nothing about what is now.
     generation: u32,
-    /// Attempts that failed, in all.
-    failures: u64,
-    /// How many answers there were at the last failure, and how many failures before the first since then.
-    row: Seen,
-    window: VecDeque<Part>,
-    /// The events that failed last and were not answered since, each once, and which failure that was and when; no more of
-    /// them than matter.
-    recent: VecDeque<(u128, u64, Duration)>,
+    signs: Signs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +35,21 @@ enum State {
     /// `since` is how many attempts had failed before; `answers` are the probe's and those since.
     HalfOpen {
         pause: Duration,
+        begun: u32,
+        ended: u32,
         answers: u32,
         failures: u32,
-        running: u32,
+        /// Failures since the last answer.
+        in_a_row: u32,
         since: u64,
     },
 }
 
-/// A part of the window, from its first failure on.
-#[derive(Debug)]
-struct Part {
-    began: Duration,
-    answers_before: u64,
-    failures: u64,
-}
-
-/// How many attempts had been answered and had failed at one moment.
+/// An attempt that was counted in: in which state, and which it was there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) answers: u64,
-    pub(crate) failures: u64,
+pub(crate) struct Ticket {
+    generation: u32,
+    number: u32,
 }
 
 /// Whether an attempt may begin.
@@ -75,9 +67,8 @@ pub(crate) enum Turn {
 pub(crate) enum Answer {
     /// The handler was done, skipped or refused: whatever it depends on is there.
     Answered,
-    /// It asked for another attempt, took too long or panicked. So many others that began before it still ran: they have
-    /// come further than it has, and most of what takes longer than to fail is answered.
-    Failed { outlasted_by: u64 },
+    /// It asked for another attempt, took too long or panicked.
+    Failed(UnderWay),
     /// It did not begin after all.
     Unused,
 }
@@ -93,18 +84,22 @@ pub(crate) enum Change {
 impl Breaker {
     pub(crate) fn new(settings: BreakerSettings) -> Self {
         Self {
-            settings,
+            settings: BreakerSettings { percent: settings.percent.clamp(1, 100), ..settings },
             state: State::Closed,
             generation: 0,
-            failures: 0,
-            row: Seen::default(),
-            window: VecDeque::new(),
-            recent: VecDeque::new(),
+            signs: Signs::default(),
         }
     }
 
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
+    /// That of an attempt that has just been counted in.
+    pub(crate) fn ticket(&self) -> Ticket {
+        let number = if let State::HalfOpen { begun, .. } = self.state { begun.saturating_sub(1) } else { 0 };
+        Ticket { generation: self.generation, number }
+    }
+
+    /// Whether this attempt was counted in in the present state.
+    pub(crate) fn is_of_now(&self, ticket: Option<Ticket>) -> bool {
+        ticket.is_some_and(|ticket| ticket.generation == self.generation)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -131,7 +126,7 @@ impl Breaker {
 
     /// What has been counted so far.
     pub(crate) fn seen(&self, answers: u64) -> Seen {
-        Seen { answers, failures: self.failures }
+        self.signs.seen(answers)
     }
 
     /// Whether an attempt may begin now; if it may, it is counted, and has to [`end`](Self::end).
@@ -144,24 +139,23 @@ impl Breaker {
                 *is_probing = true;
                 Turn::Now
             }
-            State::HalfOpen { answers, failures, running, .. } => {
+            State::HalfOpen { answers, failures, begun, ended, .. } => {
                 // One more with each answer: those that run double while all of them are answered.
-                let credits =
-                    1 + self.settings.answers_left(u64::from(*answers), u64::from(*failures)).unwrap_or(0);
-                if u64::from(*running) >= credits {
+                let credits = 1 + self.settings.answers_left(*answers, *failures).unwrap_or(0);
+                if *begun - *ended >= credits {
                     return Turn::Later;
                 }
-                *running += 1;
+                *begun += 1;
                 Turn::Now
             }
         }
     }
 
-    /// An attempt has ended that was counted in this generation, if it was: one of this event, if it has failed, now or
+    /// An attempt has ended that was counted in with this ticket, if it was: one of this event, if it has failed, now or
     /// before. `answers` is the sum of all of them, this one included.
     pub(crate) fn end(
         &mut self,
-        generation: Option<u32>,
+        ticket: Option<Ticket>,
         answer: Answer,
         event: Option<u128>,
         answers: u64,
@@ -169,33 +163,32 @@ impl Breaker {
     ) -> Option<Change> {
         let mut was_a_sign = false;
         match (answer, event) {
-            (Answer::Failed { .. }, Some(event)) => self.count(event, answers, now),
-            (Answer::Answered, Some(event)) => {
-                was_a_sign = self.recent.iter().any(|(other, ..)| *other == event);
-                self.recent.retain(|(other, ..)| *other != event);
+            (Answer::Failed(under_way), Some(event)) => {
+                self.signs.count(&self.settings, event, answers, under_way, now);
             }
+            (Answer::Answered, Some(event)) => was_a_sign = self.signs.forget(event),
             _ => {}
         }
         if self.is_closed() {
-            let Answer::Failed { outlasted_by } = answer else { return None };
-            let opens = self.is_too_much(answers, outlasted_by, now);
+            let Answer::Failed(under_way) = answer else { return None };
+            let opens = self.signs.are_too_many(&self.settings, answers, under_way, now);
             return opens.then(|| self.open(self.settings.probe_every, now));
         }
-        if generation != Some(self.generation) {
+        let Some(ticket) = ticket.filter(|ticket| ticket.generation == self.generation) else {
             // It began in another state, and says nothing about this one; unless its event is one of those that tell of an
             // outage, for it has failed first and was answered then. There may be nobody else left to find out.
             return match self.state {
                 State::Open { pause, .. } if was_a_sign => Some(self.half_open(pause)),
                 _ => None,
             };
-        }
+        };
         match (&mut self.state, answer) {
             (State::Closed, _) => None,
             (State::Open { is_probing, .. }, Answer::Unused) => {
                 *is_probing = false;
                 None
             }
-            (State::Open { pause, next, is_probing, .. }, Answer::Failed { .. }) => {
+            (State::Open { pause, next, is_probing, .. }, Answer::Failed(_)) => {
                 *pause = (*pause * 2).min(self.settings.probe_at_least_every).max(self.settings.probe_every);
                 (*next, *is_probing) = (now + *pause, false);
                 None
@@ -204,26 +197,25 @@ impl Breaker {
                 let pause = *pause;
                 Some(self.half_open(pause))
             }
-            (State::HalfOpen { running, answers, failures, pause, since }, answer) => {
-                *running = running.saturating_sub(1);
+            (State::HalfOpen { ended, answers, failures, in_a_row, pause, since, .. }, answer) => {
+                // Most of what takes longer than to fail is answered.
+                let outlasted_by = ticket.number.saturating_sub(*ended);
+                *ended += 1;
                 match answer {
                     Answer::Unused => None,
                     Answer::Answered => {
-                        *answers += 1;
+                        (*answers, *in_a_row) = (*answers + 1, 0);
                         self.closes()
                     }
-                    Answer::Failed { outlasted_by } => {
-                        *failures += 1;
+                    Answer::Failed(_) => {
+                        (*failures, *in_a_row) = (*failures + 1, *in_a_row + 1);
+                        let is_more =
+                            self.settings.answers_left(*answers + outlasted_by, *failures).is_none();
+                        let is_outage = is_more || *in_a_row >= IN_A_ROW + outlasted_by;
                         let (pause, since) = (*pause, *since);
-                        // Those that began before it opened say nothing here either.
-                        let further = outlasted_by.min(u64::from(*running));
-                        let failed = u64::from(*failures);
-                        let answered = u64::from(*answers) + further;
-                        let in_a_row = self.failures - self.row.failures.max(since);
-                        let is_more = self.settings.answers_left(answered, failed).is_none()
-                            || in_a_row >= u64::from(self.settings.minimum) + further;
                         // A few events that fail whatever happens are no outage here either.
-                        let reopens = is_more && self.are_several(|number, _| number > since);
+                        let reopens = is_outage
+                            && self.signs.are_of_several(&self.settings, |number, _| number > since);
                         reopens.then(|| self.open(pause, now))
                     }
                 }
@@ -234,55 +226,13 @@ impl Breaker {
     /// The attempts of an event are spent, which failed first after `before`. Opens if that was no fault of the event: nobody
     /// has had an answer since, and others have failed, too.
     pub(crate) fn spent(&mut self, before: Seen, answers: u64, now: Duration) -> Option<Change> {
-        if !self.is_closed() || answers != self.row.answers {
-            return None;
-        }
-        let since = before.failures.max(self.row.failures);
-        let opens = self.failures - since >= u64::from(self.settings.minimum)
-            && self.are_several(|number, _| number > since);
+        let opens = self.is_closed() && self.signs.are_dry(&self.settings, before, answers);
         opens.then(|| self.open(self.settings.probe_every, now))
     }
 
     /// Whether another event has failed since the last answer.
     pub(crate) fn has_company(&self, event: u128, answers: u64) -> bool {
-        let is_other =
-            |(other, number, _): &(u128, u64, Duration)| *other != event && *number > self.row.failures;
-        answers == self.row.answers && self.recent.iter().any(is_other)
-    }
-
-    fn count(&mut self, event: u128, answers: u64, now: Duration) {
-        if answers != self.row.answers {
-            self.row = Seen { answers, failures: self.failures };
-        }
-        self.failures += 1;
-        self.recent.retain(|(other, ..)| *other != event);
-        self.recent.push_back((event, self.failures, now));
-        if self.recent.len() > self.settings.events as usize {
-            self.recent.pop_front();
-        }
-        let Self { window: parts, settings: BreakerSettings { window, .. }, .. } = self;
-        while parts.front().is_some_and(|part| part.began + *window <= now) {
-            parts.pop_front();
-        }
-        match parts.back_mut().filter(|part| now < part.began + *window / PARTS) {
-            Some(part) => part.failures += 1,
-            None => parts.push_back(Part { began: now, answers_before: answers, failures: 1 }),
-        }
-    }
-
-    /// Whether the window shows an outage. Few events that fail by themselves are none, however often they are tried.
-    fn is_too_much(&self, answers: u64, outlasted_by: u64, now: Duration) -> bool {
-        let Some(first) = self.window.front() else { return false };
-        let failures: u64 = self.window.iter().map(|part| part.failures).sum();
-        let attempts = failures + (answers - first.answers_before);
-        attempts >= u64::from(self.settings.minimum)
-            && failures * 100 >= (attempts + outlasted_by) * u64::from(self.settings.percent)
-            && self.are_several(|_, at| now < at + self.settings.window)
-    }
-
-    fn are_several(&self, matter: impl Fn(u64, Duration) -> bool) -> bool {
-        let events = self.recent.iter().filter(|(_, number, at)| matter(*number, *at));
-        events.count() >= self.settings.events as usize
+        self.signs.has_company(event, answers)
     }
 
     fn open(&mut self, pause: Duration, now: Duration) -> Change {
@@ -292,35 +242,43 @@ impl Breaker {
 
     /// Somebody was answered.
     fn half_open(&mut self, pause: Duration) -> Change {
-        let state = State::HalfOpen { pause, answers: 1, failures: 0, running: 0, since: self.failures };
+        let state = State::HalfOpen {
+            pause,
+            begun: 0,
+            ended: 0,
+            answers: 1,
+            failures: 0,
+            in_a_row: 0,
+            since: self.signs.failures(),
+        };
         let change = self.change(state, Change::HalfOpened);
         self.closes().unwrap_or(change)
     }
 
     fn closes(&mut self) -> Option<Change> {
         let State::HalfOpen { answers, failures, .. } = self.state else { return None };
-        let left = self.settings.answers_left(u64::from(answers), u64::from(failures));
-        let is_over = left.is_some_and(|left| left >= u64::from(self.settings.recover));
+        let left = self.settings.answers_left(answers, failures);
+        let is_over = left.is_some_and(|left| left >= self.settings.recover);
         is_over.then(|| self.change(State::Closed, Change::Closed))
     }
 
     fn change(&mut self, state: State, change: Change) -> Change {
         self.state = state;
         self.generation = self.generation.wrapping_add(1);
-        self.window.clear();
+        self.signs.begin_anew();
         change
     }
 }
 
 impl BreakerSettings {
     /// How many answers are left when those are taken off that make up for the failures: as many as belong to them where
-    /// just `percent` of all attempts fail. `None` if more fails.
-    fn answers_left(&self, answers: u64, failures: u64) -> Option<u64> {
-        let percent = u64::from(self.percent);
-        (answers * percent).checked_sub(failures * (100 - percent)).map(|left| left / percent)
+    /// just `percent` of all attempts fail, and no more than one for each. `None` if more fails.
+    fn answers_left(&self, answers: u32, failures: u32) -> Option<u32> {
+        let (percent, others) = (u64::from(self.percent), u64::from(100 - self.percent));
+        let left = (u64::from(answers) * percent).checked_sub(u64::from(failures) * others.min(percent))?;
+        Some((left / percent) as u32)
     }
 }
 
 #[cfg(test)]
-#[path = "breaker_tests.rs"]
 mod tests;

@@ -14,6 +14,9 @@ const SETTINGS: BreakerSettings = BreakerSettings {
     patience: Duration::from_secs(3600),
 };
 
+/// It fails, and nothing else is under way.
+const ALONE: Answer = Answer::Failed(UnderWay { before: 0, now: 0 });
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -38,15 +41,30 @@ impl Tried {
     }
 
     /// So many that began before it go on.
-    fn fails_before(&mut self, outlasted_by: u64, event: u128, now: Duration) -> Option<Change> {
-        let generation = Some(self.breaker.generation());
-        self.breaker.end(generation, Answer::Failed { outlasted_by }, Some(event), self.answers, now)
+    fn fails_before(&mut self, others: u64, event: u128, now: Duration) -> Option<Change> {
+        let ticket = Some(self.breaker.ticket());
+        let under_way = UnderWay { before: others, now: others };
+        self.breaker.end(ticket, Answer::Failed(under_way), Some(event), self.answers, now)
     }
 
     fn is_answered(&mut self, now: Duration) -> Option<Change> {
         self.answers += 1;
-        let generation = Some(self.breaker.generation());
-        self.breaker.end(generation, Answer::Answered, None, self.answers, now)
+        let ticket = Some(self.breaker.ticket());
+        self.breaker.end(ticket, Answer::Answered, None, self.answers, now)
+    }
+
+    fn begins(&mut self, now: Duration) {
+        assert_eq!(self.breaker.begin(now), Turn::Now);
+    }
+
+    fn begins_and_fails(&mut self, event: u128, now: Duration) -> Option<Change> {
+        self.begins(now);
+        self.fails(event, now)
+    }
+
+    fn begins_and_is_answered(&mut self, now: Duration) -> Option<Change> {
+        self.begins(now);
+        self.is_answered(now)
     }
 
     /// One that has opened at this time.
@@ -87,10 +105,26 @@ fn what_is_answered_now_and_then_does_not_open_it() {
 }
 
 #[test]
-fn what_goes_on_longer_than_it_takes_to_fail_counts_as_answered_until_it_fails_too() {
+fn what_began_since_the_first_failure_and_goes_on_counts_as_answered_until_it_fails_too() {
     let mut tried = Tried::new();
-    assert!((0..39).all(|event| tried.fails_before(10, event, seconds(1)).is_none()), "39 of 49");
-    assert_eq!(tried.fails_before(10, 39, seconds(1)), Some(Change::Opened), "40 of 50");
+    assert_eq!(tried.fails_before(7, 0, seconds(1)), None, "seven are another matter");
+    assert!((1..39).all(|event| tried.fails_before(17, event, seconds(1)).is_none()), "39 of 49");
+    assert_eq!(tried.fails_before(17, 39, seconds(1)), Some(Change::Opened), "40 of 50");
+}
+
+#[test]
+fn what_was_under_way_when_the_first_one_failed_says_nothing_about_the_others() {
+    let mut tried = Tried::new();
+    assert!((0..9).all(|event| tried.fails_before(50, event, seconds(1)).is_none()));
+    assert_eq!(tried.fails_before(50, 9, seconds(1)), Some(Change::Opened));
+}
+
+#[test]
+fn what_goes_on_for_half_a_window_may_hang_and_counts_no_more() {
+    let mut tried = Tried::new();
+    assert!((0..15).all(|event| tried.fails_before(30 * event, event.into(), millis(5_999)).is_none()));
+    assert_eq!(tried.fails_before(450, 15, millis(10_998)), None);
+    assert_eq!(tried.fails_before(450, 16, millis(10_999)), Some(Change::Opened));
 }
 
 #[test]
@@ -140,8 +174,8 @@ fn while_it_is_open_one_probe_at_a_time_is_made_ever_more_rarely() {
 fn a_probe_that_was_not_made_leaves_its_turn_to_the_next() {
     let mut tried = Tried::opened(seconds(0));
     assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
-    let generation = Some(tried.breaker.generation());
-    assert_eq!(tried.breaker.end(generation, Answer::Unused, None, 0, seconds(1)), None);
+    let ticket = Some(tried.breaker.ticket());
+    assert_eq!(tried.breaker.end(ticket, Answer::Unused, None, 0, seconds(1)), None);
     assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
 }
 
@@ -163,8 +197,7 @@ fn a_probe_that_is_answered_lets_the_work_begin_little_by_little() {
 /// One that a probe has half opened at this time.
 fn half_opened(now: Duration) -> Tried {
     let mut tried = Tried::opened(now - SETTINGS.probe_every);
-    assert_eq!(tried.breaker.begin(now), Turn::Now);
-    assert_eq!(tried.is_answered(now), Some(Change::HalfOpened));
+    assert_eq!(tried.begins_and_is_answered(now), Some(Change::HalfOpened));
     tried
 }
 
@@ -173,12 +206,17 @@ fn as_many_failures_as_it_would_stay_closed_with_do_not_keep_it_from_closing() {
     let mut tried = half_opened(seconds(1));
     let mut changes = Vec::new();
     // Two of three fail: of the answers that takes back half.
-    for event in 0..8 {
-        changes.extend(tried.fails(event, seconds(2)));
-        changes.extend(tried.fails(event + 8, seconds(2)));
-        changes.extend(tried.is_answered(seconds(2)));
-        if event == 2 {
-            assert_eq!((0..9).filter(|_| tried.breaker.begin(seconds(2)) == Turn::Now).count(), 3);
+    for event in 0..6 {
+        changes.extend(tried.begins_and_fails(event, seconds(2)));
+        changes.extend(tried.begins_and_fails(event + 6, seconds(2)));
+        changes.extend(tried.begins_and_is_answered(seconds(2)));
+        if event == 4 {
+            let mut begin = || tried.breaker.begin(seconds(2)) == Turn::Now;
+            assert_eq!((0..9).filter(|_| begin()).count(), 4);
+            let ticket = tried.breaker.ticket();
+            for _ in 0..4 {
+                tried.breaker.end(Some(ticket), Answer::Unused, None, tried.answers, seconds(2));
+            }
         }
     }
     assert_eq!(changes, [Change::Closed]);
@@ -187,26 +225,38 @@ fn as_many_failures_as_it_would_stay_closed_with_do_not_keep_it_from_closing() {
 #[test]
 fn many_failures_in_a_row_open_it_again_whatever_was_answered_before() {
     let mut tried = half_opened(seconds(1));
-    (0..2).for_each(|_| assert_eq!(tried.is_answered(seconds(1)), None));
-    assert!((0..9).all(|event| tried.fails(event, seconds(2)).is_none()));
-    assert_eq!(tried.fails(9, seconds(2)), Some(Change::Opened));
+    (0..2).for_each(|_| assert_eq!(tried.begins_and_is_answered(seconds(1)), None));
+    assert!((0..4).all(|event| tried.begins_and_fails(event, seconds(2)).is_none()));
+    assert_eq!(tried.begins_and_fails(4, seconds(2)), Some(Change::Opened));
 }
 
 #[test]
-fn what_began_before_it_opened_and_still_goes_on_does_not_keep_it_half_open() {
+fn half_open_what_goes_on_longer_counts_as_answered_too() {
     let mut tried = half_opened(seconds(1));
-    assert_eq!(tried.breaker.begin(seconds(1)), Turn::Now);
-    assert!((0..4).all(|event| tried.fails_before(60, event, seconds(2)).is_none()));
-    assert_eq!(tried.fails_before(60, 4, seconds(2)), Some(Change::Opened));
+    (0..2).for_each(|_| assert_eq!(tried.begins_and_is_answered(seconds(1)), None));
+    tried.begins(seconds(1));
+    assert!((0..5).all(|event| tried.begins_and_fails(event, seconds(2)).is_none()));
+    assert_eq!(tried.begins_and_fails(5, seconds(2)), Some(Change::Opened));
+}
+
+#[test]
+fn what_began_before_and_fails_now_is_none_of_those_in_a_row() {
+    let mut tried = half_opened(seconds(1));
+    for event in 0..60 {
+        let failed = Answer::Failed(UnderWay { before: 60, now: 60 });
+        assert_eq!(tried.breaker.end(None, failed, Some(event), tried.answers, seconds(2)), None);
+    }
+    assert!((0..4).all(|event| tried.begins_and_fails(event, seconds(2)).is_none()));
+    assert_eq!(tried.begins_and_fails(4, seconds(2)), Some(Change::Opened));
 }
 
 #[test]
 fn it_opens_again_when_more_fails_than_is_answered() {
     let mut tried = half_opened(seconds(1));
-    let few = [1, 2, 1, 2, 2, 1].map(|event| tried.fails(event, seconds(2)));
+    let few = [1, 2, 1, 2, 2, 1].map(|event| tried.begins_and_fails(event, seconds(2)));
     assert_eq!(few, [None; 6], "two events may be beyond help");
     assert!(!tried.breaker.excuses(seconds(2)), "and end as ever");
-    assert_eq!(tried.fails(3, seconds(2)), Some(Change::Opened));
+    assert_eq!(tried.begins_and_fails(3, seconds(2)), Some(Change::Opened));
     assert_eq!(tried.breaker.begin(seconds(2)), Turn::At(seconds(3)));
 }
 
@@ -240,7 +290,7 @@ struct Few {
     /// The failures that each has left, unless it was answered.
     left: Vec<Option<u8>>,
     /// The attempts under way, with the state that they were counted in.
-    running: Vec<Option<Option<u32>>>,
+    running: Vec<Option<Option<Ticket>>>,
 }
 
 impl Few {
@@ -248,26 +298,26 @@ impl Few {
         let breaker = &mut self.tried.breaker;
         let may = self.left[event].is_some() && self.running[event].is_none();
         if may && breaker.begin(now) == Turn::Now {
-            self.running[event] = Some((!breaker.is_closed()).then(|| breaker.generation()));
+            self.running[event] = Some((!breaker.is_closed()).then(|| breaker.ticket()));
         }
     }
 
     fn ends(&mut self, event: usize, now: Duration) {
-        let Some(generation) = self.running[event].take() else { return };
+        let Some(ticket) = self.running[event].take() else { return };
         let answer = match &mut self.left[event] {
             left @ Some(0) => {
                 *left = None;
                 self.tried.answers += 1;
                 Answer::Answered
             }
-            Some(u8::MAX) | None => Answer::Failed { outlasted_by: 0 },
+            Some(u8::MAX) | None => ALONE,
             Some(left) => {
                 *left -= 1;
-                Answer::Failed { outlasted_by: 0 }
+                ALONE
             }
         };
         let (key, answers) = (Some(event as u128), self.tried.answers);
-        self.tried.breaker.end(generation, answer, key, answers, now);
+        self.tried.breaker.end(ticket, answer, key, answers, now);
     }
 }
 
@@ -309,17 +359,17 @@ proptest! {
             now += Duration::from_millis(pause);
             match what {
                 0..3 => if tried.breaker.begin(now) == Turn::Now {
-                    running.push((tried.breaker.generation(), event));
+                    running.push((tried.breaker.ticket(), event));
                 },
-                _ => if let Some((generation, event)) = running.pop() {
-                    let answer = [Answer::Failed { outlasted_by: 0 }, Answer::Answered][usize::from(what) - 3];
+                _ => if let Some((ticket, event)) = running.pop() {
+                    let answer = [ALONE, Answer::Answered][usize::from(what) - 3];
                     tried.answers += u64::from(answer == Answer::Answered);
-                    tried.breaker.end(Some(generation), answer, Some(event), tried.answers, now);
+                    tried.breaker.end(Some(ticket), answer, Some(event), tried.answers, now);
                 },
             }
         }
-        for (generation, _) in running {
-            tried.breaker.end(Some(generation), Answer::Unused, None, tried.answers, now);
+        for (ticket, _) in running {
+            tried.breaker.end(Some(ticket), Answer::Unused, None, tried.answers, now);
         }
         for _ in 0..20 {
             now += SETTINGS.probe_at_least_every;
