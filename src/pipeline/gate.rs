@@ -166,8 +166,8 @@ impl Gate {
 
     /// An attempt at this event has failed in a way that another one may not.
     pub(crate) fn failed(&self, mut pass: Pass, event: u128) {
-        let (ticket, under_way) = (pass.used(), pass.outlasted_by(self));
-        self.end(ticket, Answer::Failed(under_way), Some(event), self.answers());
+        let (ticket, place) = (pass.used(), pass.place(self));
+        self.end(ticket, Answer::Failed(place), Some(event), self.answers());
     }
 
     /// Whether what has just failed is to be blamed on an outage, and does not count.

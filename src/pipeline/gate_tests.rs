@@ -98,14 +98,14 @@ async fn no_more_pass_than_may_in_a_second_and_what_was_not_used_counts_for_noth
     assert!((Duration::from_millis(1_800)..Duration::from_millis(2_100)).contains(&took), "{took:?}");
 }
 
-/// A gateway that says soon what it cannot do, and takes its time for the rest: one of three attempts fails at once.
+/// A gateway that says soon what it cannot do, in no order, and takes its time for the rest: one of three attempts fails.
 async fn fails_fast_or_answers_slowly(gate: Arc<Gate>, worker: u128) {
     for round in 0..40 {
         let mut pass = gate.pass().await;
         pass.is_under_way(&gate);
         let event = worker * 100 + round;
         if event.is_multiple_of(3) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5 + event as u64 * 7_919 % 40)).await;
             gate.failed(pass, event);
         } else {
             tokio::time::sleep(Duration::from_millis(1_500)).await;

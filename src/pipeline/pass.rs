@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{
-    breaker::{Answer, Ticket, UnderWay},
+    breaker::{Answer, Place, Ticket},
     gate::Gate,
 };
 
@@ -68,16 +68,16 @@ impl Pass {
         self.begun = Some(Begun::AtOnce(gate.begun.load(Relaxed)));
     }
 
-    /// What is still under way of the attempts that had begun before its own.
-    pub(super) fn outlasted_by(&self, gate: &Gate) -> UnderWay {
+    /// The place of its attempt among those of its gate.
+    pub(super) fn place(&self, gate: &Gate) -> Place {
         let (begun, ended) = (gate.begun.load(Relaxed), gate.ended.load(Relaxed));
-        let [before, now] = match self.begun {
+        let [number, noted] = match self.begun {
             Some(Begun::Number(Number(_, number))) => [number; 2],
             // Others of its batch have begun after it, which ran before anybody could take note of it.
             Some(Begun::AtOnce(before)) => [before, begun],
             None => [begun; 2],
         };
-        UnderWay { before: before.saturating_sub(ended), now: now.saturating_sub(ended) }
+        Place { number, noted, ended }
     }
 }
 

@@ -7,10 +7,10 @@ mod signs;
 use std::time::Duration;
 
 use self::signs::Signs;
-pub(crate) use self::signs::{Seen, UnderWay};
+pub(crate) use self::signs::{Place, Seen};
 use crate::config::BreakerSettings;
 
-/// Half open, so many failures without an answer among them are an outage: where half of all fail it is once in 32 times.
+/// Half open, so many failures without an answer among them are an outage: with a third that fails it is once in 243 times.
 const IN_A_ROW: u32 = 5;
 
 /// The breaker of one handler.
@@ -39,6 +39,8 @@ enum State {
         ended: u32,
         answers: u32,
         failures: u32,
+        /// The number of the last that has failed.
+        latest: u32,
         /// Failures since the last answer.
         in_a_row: u32,
         since: u64,
@@ -68,7 +70,7 @@ pub(crate) enum Answer {
     /// The handler was done, skipped or refused: whatever it depends on is there.
     Answered,
     /// It asked for another attempt, took too long or panicked.
-    Failed(UnderWay),
+    Failed(Place),
     /// It did not begin after all.
     Unused,
 }
@@ -163,15 +165,15 @@ impl Breaker {
     ) -> Option<Change> {
         let mut was_a_sign = false;
         match (answer, event) {
-            (Answer::Failed(under_way), Some(event)) => {
-                self.signs.count(&self.settings, event, answers, under_way, now);
+            (Answer::Failed(place), Some(event)) => {
+                self.signs.count(&self.settings, event, answers, place, now);
             }
             (Answer::Answered, Some(event)) => was_a_sign = self.signs.forget(event),
             _ => {}
         }
         if self.is_closed() {
-            let Answer::Failed(under_way) = answer else { return None };
-            let opens = self.signs.are_too_many(&self.settings, answers, under_way, now);
+            let Answer::Failed(Place { ended, .. }) = answer else { return None };
+            let opens = self.signs.are_too_many(&self.settings, answers, ended, now);
             return opens.then(|| self.open(self.settings.probe_every, now));
         }
         let Some(ticket) = ticket.filter(|ticket| ticket.generation == self.generation) else {
@@ -197,9 +199,8 @@ impl Breaker {
                 let pause = *pause;
                 Some(self.half_open(pause))
             }
-            (State::HalfOpen { ended, answers, failures, in_a_row, pause, since, .. }, answer) => {
-                // Most of what takes longer than to fail is answered.
-                let outlasted_by = ticket.number.saturating_sub(*ended);
+            (State::HalfOpen { ended, answers, failures, latest, in_a_row, pause, since, .. }, answer) => {
+                let ended_before = *ended;
                 *ended += 1;
                 match answer {
                     Answer::Unused => None,
@@ -209,6 +210,9 @@ impl Breaker {
                     }
                     Answer::Failed(_) => {
                         (*failures, *in_a_row) = (*failures + 1, *in_a_row + 1);
+                        *latest = ticket.number.max(*latest);
+                        // Most of what takes longer than to fail is answered.
+                        let outlasted_by = latest.saturating_sub(ended_before);
                         let is_more =
                             self.settings.answers_left(*answers + outlasted_by, *failures).is_none();
                         let is_outage = is_more || *in_a_row >= IN_A_ROW + outlasted_by;
@@ -248,6 +252,7 @@ impl Breaker {
             ended: 0,
             answers: 1,
             failures: 0,
+            latest: 0,
             in_a_row: 0,
             since: self.signs.failures(),
         };

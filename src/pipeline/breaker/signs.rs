@@ -25,8 +25,10 @@ pub(super) struct Signs {
 struct Part {
     began: Duration,
     answers_before: u64,
-    /// At the least, how many attempts were under way when one of those failures began, and still were when it came.
+    /// At the least, how many attempts had begun before one of those that failed, and went on when it did.
     under_way: u64,
+    /// How many had begun before the last of them.
+    latest: u64,
     failures: u64,
 }
 
@@ -37,14 +39,15 @@ pub(crate) struct Seen {
     pub(crate) failures: u64,
 }
 
-/// What was still under way when an attempt had failed, as far as it is known: too little, where what ended since had
-/// begun since.
+/// The place of an attempt that has failed among all that did not end at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UnderWay {
-    /// Of what had begun when it began.
-    pub(crate) before: u64,
-    /// Of what had begun when it failed, if it failed at once; otherwise the same.
-    pub(crate) now: u64,
+pub(crate) struct Place {
+    /// How many had begun before it.
+    pub(crate) number: u64,
+    /// How many had when that was taken note of, if it failed at once; otherwise the same.
+    pub(crate) noted: u64,
+    /// How many have ended, it left out.
+    pub(crate) ended: u64,
 }
 
 impl Signs {
@@ -88,7 +91,7 @@ impl Signs {
         settings: &BreakerSettings,
         event: u128,
         answers: u64,
-        under_way: UnderWay,
+        place: Place,
         now: Duration,
     ) {
         if answers != self.row.answers {
@@ -104,14 +107,15 @@ impl Signs {
         while parts.front().is_some_and(|part| part.began + window <= now) {
             parts.pop_front();
         }
+        let (under_way, latest) = (place.number.saturating_sub(place.ended), place.noted);
         match parts.back_mut().filter(|part| now < part.began + window / PARTS) {
             Some(part) => {
                 part.failures += 1;
-                part.under_way = part.under_way.min(under_way.before);
+                part.under_way = part.under_way.min(under_way);
+                part.latest = part.latest.max(latest);
             }
             None => {
-                let under_way = under_way.before;
-                parts.push_back(Part { began: now, answers_before: answers, under_way, failures: 1 });
+                parts.push_back(Part { began: now, answers_before: answers, under_way, latest, failures: 1 });
             }
         }
     }
@@ -121,16 +125,17 @@ impl Signs {
         &self,
         settings: &BreakerSettings,
         answers: u64,
-        under_way: UnderWay,
+        ended: u64,
         now: Duration,
     ) -> bool {
         let Some(first) = self.window.front() else { return false };
         let failures: u64 = self.window.iter().map(|part| part.failures).sum();
         let attempts = failures + answers.saturating_sub(first.answers_before);
-        // What has begun since the first failure and goes on has come further than what failed meanwhile: soon it counts as
+        // What has begun between those that failed and goes on has come further than they have: for a while it counts as
         // answered. What began before says nothing, and what takes longer may well hang.
         let is_soon = now < first.began + settings.window / 2;
-        let further = if is_soon { under_way.now.saturating_sub(first.under_way) } else { 0 };
+        let latest = self.window.iter().map(|part| part.latest).max().filter(|_| is_soon).unwrap_or_default();
+        let further = latest.saturating_sub(ended).saturating_sub(first.under_way);
         attempts >= u64::from(settings.minimum)
             && failures * 100 >= (attempts + further) * u64::from(settings.percent)
             && self.are_of_several(settings, |_, at| now < at + settings.window)

@@ -15,7 +15,7 @@ const SETTINGS: BreakerSettings = BreakerSettings {
 };
 
 /// It fails, and nothing else is under way.
-const ALONE: Answer = Answer::Failed(UnderWay { before: 0, now: 0 });
+const ALONE: Answer = Answer::Failed(Place { number: 0, noted: 0, ended: 0 });
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -43,8 +43,8 @@ impl Tried {
     /// So many that began before it go on.
     fn fails_before(&mut self, others: u64, event: u128, now: Duration) -> Option<Change> {
         let ticket = Some(self.breaker.ticket());
-        let under_way = UnderWay { before: others, now: others };
-        self.breaker.end(ticket, Answer::Failed(under_way), Some(event), self.answers, now)
+        let place = Place { number: others, noted: others, ended: 0 };
+        self.breaker.end(ticket, Answer::Failed(place), Some(event), self.answers, now)
     }
 
     fn is_answered(&mut self, now: Duration) -> Option<Change> {
@@ -243,7 +243,7 @@ fn half_open_what_goes_on_longer_counts_as_answered_too() {
 fn what_began_before_and_fails_now_is_none_of_those_in_a_row() {
     let mut tried = half_opened(seconds(1));
     for event in 0..60 {
-        let failed = Answer::Failed(UnderWay { before: 60, now: 60 });
+        let failed = Answer::Failed(Place { number: 60, noted: 60, ended: 0 });
         assert_eq!(tried.breaker.end(None, failed, Some(event), tried.answers, seconds(2)), None);
     }
     assert!((0..4).all(|event| tried.begins_and_fails(event, seconds(2)).is_none()));

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::testing::{Harness, How, TestRecord};
 
-/// At the first attempt at one of three payments it is busy; it says so before it has looked, or just after.
+/// At the first attempt at one of three payments it is busy; it says so before it has looked, or soon, in no order.
 #[derive(Debug)]
 struct Busy {
     looks: bool,
@@ -24,7 +24,7 @@ impl Handler for Busy {
     async fn handle(&self, event: &Payment, ctx: &Context) -> Outcome {
         if event.cents % 3 == 0 && ctx.attempt() == 1 {
             if self.looks {
-                sleep(Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(5 + event.cents.unsigned_abs() * 7_919 % 40)).await;
             }
             return Err(Failure::retry("503"));
         }
