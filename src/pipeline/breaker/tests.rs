@@ -240,6 +240,18 @@ fn half_open_what_goes_on_longer_counts_as_answered_too() {
 }
 
 #[test]
+fn half_open_the_one_that_fails_last_may_have_begun_first() {
+    let mut tried = half_opened(seconds(1));
+    (0..2).for_each(|_| assert_eq!(tried.begins_and_is_answered(seconds(1)), None));
+    tried.begins(seconds(1));
+    tried.begins(seconds(1));
+    let early = tried.breaker.ticket();
+    assert!((0..4).all(|event| tried.begins_and_fails(event, seconds(2)).is_none()));
+    assert_eq!(tried.breaker.end(Some(early), ALONE, Some(4), tried.answers, seconds(2)), None);
+    assert_eq!(tried.begins_and_fails(5, seconds(2)), Some(Change::Opened));
+}
+
+#[test]
 fn what_began_before_and_fails_now_is_none_of_those_in_a_row() {
     let mut tried = half_opened(seconds(1));
     for event in 0..60 {
