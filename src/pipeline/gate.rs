@@ -36,11 +36,11 @@ pub(crate) struct Gate {
     /// Nobody has to wait, nor to be counted in.
     is_open: AtomicBool,
     answers: AtomicU64,
+    /// When the last of them came, in milliseconds after it began; 0 is never.
+    answered_ms: AtomicU64,
     /// The attempts that did not end at once: how many have begun, and how many of them have ended.
     pub(super) begun: AtomicU64,
     pub(super) ended: AtomicU64,
-    /// When the last of them came, in milliseconds after it began; 0 is never.
-    answered_ms: AtomicU64,
     began: Instant,
     state: Mutex<State>,
     /// Who waits stands in line; only the first looks at what changes.
@@ -74,9 +74,9 @@ impl Gate {
             handler,
             is_open: AtomicBool::new(state.is_open()),
             answers: AtomicU64::new(0),
+            answered_ms: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
-            answered_ms: AtomicU64::new(0),
             began: Instant::now(),
             state: Mutex::new(state),
             line: tokio::sync::Mutex::default(),
