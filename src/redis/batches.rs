@@ -6,7 +6,8 @@
 //! that has run out) splits the batch for good, and its events end one by one; so do those that a server has lost.
 //!
 //! A batch that does not end as a whole was not worth its record. So events are claimed one by one until several batches
-//! in a row would have ended together.
+//! would have ended together, and again when too many have come apart. One now and then does not matter: what its record
+//! costs is little beside what the others save.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,8 +19,12 @@ use crate::store::{Claim, ClaimRequest, Completion, End, Held, Layout, StoreKey}
 
 /// Fewer events are not worth a record of their own.
 const FEW: usize = 8;
-/// So many batches in a row have to have ended as a whole.
-const IN_A_ROW: u32 = 4;
+/// So many batches have to have ended as a whole, without those that others took back.
+const ENOUGH: u32 = 4;
+/// More than this does not count.
+const MOST_WHOLE: u32 = 8;
+/// A batch that comes apart takes back so many.
+const APART: u32 = 4;
 /// Batches under way that are kept in mind; the events of those before end one by one.
 const MOST: usize = 64;
 
@@ -27,7 +32,8 @@ const MOST: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     under_way: Mutex<VecDeque<UnderWay>>,
-    in_a_row: AtomicU32,
+    /// How many batches have ended as a whole, less what others took back.
+    whole: AtomicU32,
     /// Events are always claimed together, however few they are and whatever becomes of them.
     always: bool,
     numbers: Numbers,
@@ -57,8 +63,7 @@ impl Batches {
 
     /// Where the number of the batch comes from in which these are to be claimed together; `None` where they are not.
     pub(super) fn numbers_for(&self, requests: &[ClaimRequest]) -> Option<Numbers> {
-        let enough =
-            self.always || requests.len() >= FEW && self.in_a_row.load(Ordering::Relaxed) >= IN_A_ROW;
+        let enough = self.always || requests.len() >= FEW && self.whole.load(Ordering::Relaxed) >= ENOUGH;
         let suit = enough && requests.len() <= PLACES && are_alike(requests);
         suit.then_some(self.numbers)
     }
@@ -123,9 +128,9 @@ impl Batches {
     pub(super) fn over<'a>(&self, over: impl Iterator<Item = &'a Held> + Clone) {
         let mut under_way = self.lock();
         if under_way.iter().any(|batch| batch.is_all_of(over.clone())) {
-            self.in_a_row.fetch_add(1, Ordering::Relaxed);
-        } else if over.clone().any(|held| under_way.iter().any(|batch| batch.token == held.token)) {
-            self.in_a_row.store(0, Ordering::Relaxed);
+            self.count(|whole| whole.saturating_add(1).min(MOST_WHOLE));
+        } else if over.clone().any(|held| under_way.iter().any(|batch| batch.comes_apart(held))) {
+            self.count(|whole| whole.saturating_sub(APART));
         }
         for held in over {
             let Some(at) = under_way.iter().position(|batch| batch.token == held.token) else { continue };
@@ -141,6 +146,12 @@ impl Batches {
         }
     }
 
+    fn count(&self, change: impl Fn(u32) -> u32) {
+        // Who writes nothing keeps nobody waiting.
+        let changed = |whole| Some(change(whole)).filter(|changed| *changed != whole);
+        let _unchanged = self.whole.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).is_err();
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<UnderWay>> {
         // Whoever held it has left whole batches behind.
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
@@ -148,9 +159,70 @@ impl Batches {
 }
 
 impl UnderWay {
+    /// Whether this is of the batch, of which nothing has ended alone before.
+    fn comes_apart(&self, over: &Held) -> bool {
+        self.token == over.token && !self.is_split
+    }
+
     /// Whether these are all that were granted, in the order in which they were claimed.
     fn is_all_of<'a>(&self, over: impl Iterator<Item = &'a Held>) -> bool {
         let ours = |held: &'a Held| (held.token == self.token).then_some(&held.key);
         !self.is_split && over.map(ours).eq(self.keys.iter().map(|(key, _)| Some(key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Grant, OwnerFactory};
+
+    /// Claims of a batch; answers what is held, and whether it was claimed together.
+    fn claim(batches: &Batches, token: u64) -> (Vec<Held>, bool) {
+        let owners = OwnerFactory::new().partition(1, "orders", 0);
+        let request = |offset: i64| ClaimRequest {
+            key: StoreKey::new("oncewise", "billing", "charge", format!("{token}-{offset}")),
+            owner: owners.delivery(offset),
+            lease: Duration::from_secs(30),
+            retention: Duration::from_secs(3_600),
+            max_deliveries: 3,
+            fingerprint: None,
+            hop: 0,
+        };
+        let requests: Vec<_> = (0..i64::try_from(FEW).unwrap()).map(request).collect();
+        let together = batches.numbers_for(&requests).is_some();
+        let grant = Grant { token, attempts: 0, takeovers: 0, first_failure_ms: None };
+        batches.granted(Some((token, None)), &requests, &vec![Claim::Won(grant); requests.len()]);
+        let held =
+            requests.into_iter().map(|ClaimRequest { key, owner, .. }| Held { key, owner, token, hop: 0 });
+        (held.collect(), together)
+    }
+
+    /// Claims and ends a batch, in one go or in two; whether it was claimed together.
+    fn batch(batches: &Batches, token: u64, comes_apart: bool) -> bool {
+        let (held, together) = claim(batches, token);
+        let (some, others) = held.split_at(if comes_apart { 1 } else { held.len() });
+        for part in [some, others].into_iter().filter(|part| !part.is_empty()) {
+            batches.over(part.iter());
+        }
+        together
+    }
+
+    #[test]
+    fn claims_are_made_together_where_batches_end_as_a_whole() {
+        let batches = Batches::default();
+        let together: Vec<_> = (0..6).map(|token| batch(&batches, token, false)).collect();
+        assert_eq!(together, [false, false, false, false, true, true]);
+        // However many were whole before.
+        assert!((6..100).all(|token| batch(&batches, token, false)));
+        assert!((100..104).any(|token| !batch(&batches, token, true)));
+        assert!((104..140).all(|token| !batch(&batches, token, true)), "nothing ends as a whole");
+    }
+
+    #[test]
+    fn one_batch_that_comes_apart_now_and_then_does_not_matter() {
+        let batches = Batches::default();
+        let together = (0..8).filter(|token| batch(&batches, *token, false)).count();
+        assert_eq!(together, 4);
+        assert!((8..100).all(|token| batch(&batches, token, token % 10 == 0)));
     }
 }

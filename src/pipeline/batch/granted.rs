@@ -26,11 +26,9 @@ use crate::{
 };
 
 /// A handler that holds its thread longer than this is heavy, or the system has given the thread's processor away.
-const QUICK: Duration = Duration::from_micros(200);
+pub(super) const QUICK: Duration = Duration::from_micros(200);
 /// After so many heavy handlers those that follow in the batch get tasks of their own.
 const HEAVY: u32 = 2;
-/// What has taken effect waits no longer than this for the rest of its batch, or a death would repeat more.
-const UNTOLD: Duration = Duration::from_millis(2);
 
 impl Batch<'_> {
     /// Does what the store's answer says.
@@ -105,7 +103,9 @@ impl Batch<'_> {
                 Poll::Pending
             }
         };
-        self.heavy += u32::from(self.now - began > QUICK);
+        let took = self.now - began;
+        self.heavy += u32::from(took > QUICK);
+        let has_waited = self.handled.has_waited(took);
         let state = match step {
             Poll::Pending => {
                 // It was there when the handler began.
@@ -132,7 +132,7 @@ impl Batch<'_> {
                 self.handled.completions.push(completion);
                 let Event { route, span, .. } = event;
                 self.handled.over.push(Over { delivered, route: Some(route), key: entered, span, how });
-                if self.now - *self.handled.since.get_or_insert(began) > UNTOLD {
+                if has_waited {
                     self.tell(Vec::new());
                 }
                 return;

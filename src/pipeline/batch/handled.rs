@@ -1,9 +1,8 @@
 //! What has been handled in a batch: completed and settled together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
+use super::granted::QUICK;
 use crate::{
     crash::crash_point,
     pipeline::{
@@ -13,6 +12,11 @@ use crate::{
     store::{Completion, StoreKey},
     telemetry::spans::Process,
 };
+
+/// What has taken effect waits while handlers run for so long, for the rest of its batch: a death repeats what is not told.
+const UNTOLD: Duration = Duration::from_millis(2);
+/// What takes longer than this was not only a thread whose processor the system had given to others.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// A record that needs no more work, once the ledger knows its key.
 pub(super) struct Over {
@@ -28,13 +32,22 @@ pub(super) struct Over {
 pub(super) struct Handled {
     pub(super) completions: Vec<Completion>,
     pub(super) over: Vec<Over>,
-    /// Since when the first of them is not told to the store.
-    pub(super) since: Option<Instant>,
+    /// For how long handlers have run since the store was told of those before.
+    pub(super) untold: Duration,
     /// Their claims are kept alive.
     pub(super) kept: Option<Arc<KeptBatch>>,
 }
 
 impl Handled {
+    /// A handler has held its thread for so long. Whether what has taken effect has waited enough for the rest of its batch.
+    ///
+    /// Where the processor was given to others that does not count: the rest is over as soon as without it, and a batch that is
+    /// told in parts has the store write each of its events twice.
+    pub(super) fn has_waited(&mut self, took: Duration) -> bool {
+        self.untold += if took < SLICE { took.min(QUICK) } else { took };
+        self.untold > UNTOLD
+    }
+
     /// Completes everything, and settles it together with what is `over`. As for one alone, the ledger comes first.
     pub(super) async fn finish(self, partition: &Arc<Partition>, over: Vec<Over>) -> Result<(), Stopped> {
         let claims = &partition.topic.service.claims;
@@ -88,4 +101,28 @@ fn settle_over(partition: &Partition, over: Vec<Over>) {
 /// What the ledger is to hear of these.
 fn ends<'a>(over: impl Iterator<Item = &'a Over>) -> Vec<(&'a StoreKey, How)> {
     over.filter_map(|over| Some((over.key.as_ref()?, over.how))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_thread_without_its_processor_for_a_moment_does_not_have_its_batch_told_in_parts() {
+        let mut handled = Handled::default();
+        for _ in 0..5 {
+            assert!(!handled.has_waited(4 * MS));
+        }
+        assert!((0..250).all(|_| !handled.has_waited(MS / 300)));
+    }
+
+    #[test]
+    fn what_has_taken_effect_does_not_wait_for_neighbours_that_take_their_time() {
+        assert!(Handled::default().has_waited(SLICE), "one that takes long");
+        let mut handled = Handled::default();
+        let first = (1..).find(|_| handled.has_waited(MS / 10));
+        assert_eq!(first, Some(21), "many that take some time");
+    }
 }
