@@ -10,6 +10,7 @@
 //! costs is little beside what the others save.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem::replace;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -110,6 +111,15 @@ impl Batches {
         Some(Whole::new(together, &completions.last()?.held, batch.last))
     }
 
+    /// The server did not end the batch of this token as a whole: its events end one by one.
+    pub(super) fn refused(&self, token: u64) {
+        let mut under_way = self.lock();
+        if let Some(batch) = under_way.iter_mut().find(|batch| batch.token == token) {
+            batch.is_split = true;
+            self.count(|whole| whole.saturating_sub(APART));
+        }
+    }
+
     /// Where the claims under these tokens stand that were claimed together.
     pub(super) fn of(&self, tokens: impl Iterator<Item = u64>) -> HashMap<u64, Batch> {
         let under_way = self.lock();
@@ -127,14 +137,11 @@ impl Batches {
     /// a server that has lost what came last may have events in them that had ended by themselves.
     pub(super) fn over<'a>(&self, over: impl Iterator<Item = &'a Held> + Clone) {
         let mut under_way = self.lock();
-        if under_way.iter().any(|batch| batch.is_all_of(over.clone())) {
-            self.count(|whole| whole.saturating_add(1).min(MOST_WHOLE));
-        } else if over.clone().any(|held| under_way.iter().any(|batch| batch.comes_apart(held))) {
-            self.count(|whole| whole.saturating_sub(APART));
-        }
+        let is_whole = under_way.iter().any(|batch| batch.is_all_of(over.clone()));
+        let mut apart = 0;
         for held in over {
             let Some(at) = under_way.iter().position(|batch| batch.token == held.token) else { continue };
-            under_way[at].is_split = true;
+            apart += u32::from(!replace(&mut under_way[at].is_split, true));
             // As a rule it is the first.
             let keys = &mut under_way[at].keys;
             if let Some(place) = keys.iter().position(|(key, _)| *key == held.key) {
@@ -144,12 +151,15 @@ impl Batches {
                 under_way.remove(at);
             }
         }
+        self.count(|whole| match apart {
+            _ if is_whole => (whole + 1).min(MOST_WHOLE),
+            apart => whole.saturating_sub(apart * APART),
+        });
     }
 
+    /// To be called by one thread at a time.
     fn count(&self, change: impl Fn(u32) -> u32) {
-        // Who writes nothing keeps nobody waiting.
-        let changed = |whole| Some(change(whole)).filter(|changed| *changed != whole);
-        let _unchanged = self.whole.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed).is_err();
+        self.whole.store(change(self.whole.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<UnderWay>> {
@@ -159,11 +169,6 @@ impl Batches {
 }
 
 impl UnderWay {
-    /// Whether this is of the batch, of which nothing has ended alone before.
-    fn comes_apart(&self, over: &Held) -> bool {
-        self.token == over.token && !self.is_split
-    }
-
     /// Whether these are all that were granted, in the order in which they were claimed.
     fn is_all_of<'a>(&self, over: impl Iterator<Item = &'a Held>) -> bool {
         let ours = |held: &'a Held| (held.token == self.token).then_some(&held.key);
@@ -216,6 +221,28 @@ mod tests {
         assert!((6..100).all(|token| batch(&batches, token, false)));
         assert!((100..104).any(|token| !batch(&batches, token, true)));
         assert!((104..140).all(|token| !batch(&batches, token, true)), "nothing ends as a whole");
+    }
+
+    #[test]
+    fn each_batch_counts_that_comes_apart_or_that_the_server_does_not_end_as_a_whole() {
+        let full = || {
+            let batches = Batches::default();
+            assert_eq!((0..8).filter(|token| batch(&batches, *token, false)).count(), 4);
+            batches
+        };
+        let batches = full();
+        let ((one, _), (other, _)) = (claim(&batches, 8), claim(&batches, 9));
+        batches.over(one[..2].iter().chain(&other[..2]));
+        assert!(!claim(&batches, 10).1, "two that end in one call are two");
+
+        let batches = full();
+        for token in 8..10 {
+            let (held, together) = claim(&batches, token);
+            assert!(together);
+            batches.refused(token);
+            batches.over(held.iter());
+        }
+        assert!(!claim(&batches, 10).1, "nobody ended them as a whole");
     }
 
     #[test]

@@ -30,11 +30,12 @@ impl RedisStore {
         &self,
         completions: &[Completion],
     ) -> Result<Vec<Completed>, StoreFault> {
-        if let Some(whole) = self.batches.whole(completions)
-            && self.servers.end(&whole).await?
-        {
-            self.batches.over(completions.iter().map(|completion| &completion.held));
-            return Ok(vec![Completed::Recorded; completions.len()]);
+        if let Some(whole) = self.batches.whole(completions) {
+            if self.servers.end(&whole).await? {
+                self.batches.over(completions.iter().map(|completion| &completion.held));
+                return Ok(vec![Completed::Recorded; completions.len()]);
+            }
+            self.batches.refused(whole.token());
         }
         let answers = self.complete_each(completions).await?;
         let recorded = completions.iter().zip(&answers).filter(|(_, answer)| **answer == Completed::Recorded);

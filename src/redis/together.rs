@@ -144,6 +144,11 @@ impl Whole {
         Self { batch, token: last.token, last: last.key.clone(), place }
     }
 
+    /// Under which it was claimed.
+    pub(super) fn token(&self) -> u64 {
+        self.token
+    }
+
     /// Writes the call that ends it.
     pub(super) fn write(&self, commands: &mut Commands) {
         let (name, last) = (self.batch.name(self.last.prefix()), self.last.name());

@@ -64,8 +64,15 @@ impl Batch<'_> {
         if self.partition.topic.service.replay.is_some() {
             return None;
         }
+        if self.heavy >= HEAVY {
+            // Those who go on alone may hold every thread: what has taken effect does not wait behind them.
+            if !self.handled.completions.is_empty() {
+                self.tell(Vec::new());
+            }
+            return None;
+        }
         // Nobody renews the claims of a batch.
-        if self.heavy >= HEAVY || self.now - asked_at > event.route.settings.lease / 4 {
+        if self.now - asked_at > event.route.settings.lease / 4 {
             return None;
         }
         if self.place.is_none() {
