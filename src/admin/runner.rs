@@ -196,10 +196,10 @@ impl Replays {
         let audit = Audit::open(&self.scene.stage.settings).await?.by(who);
         let (group, before) = (entry.group.clone(), json!({ "id": entry.id, "tally": entry.tally() }));
         audit.intend(Act { verb: "replay cancel", group, handler: None, key: None, before }).await?;
-        let here = self.scene.running().get(&entry.id).cloned();
-        match here {
-            Some(cancel) => cancel.cancel(),
-            None => self.scene.journal().stop(&entry.id).await?,
+        // Written down wherever it runs: whoever resumes it waits for its end then.
+        self.scene.journal().stop(&entry.id).await?;
+        if let Some(cancel) = self.scene.running().get(&entry.id) {
+            cancel.cancel();
         }
         Ok(())
     }

@@ -209,6 +209,14 @@ impl Journal {
         Ok(self.store.notes(STOPS).await?.contains_key(id))
     }
 
+    /// Whether it runs, and was told to stop.
+    pub(crate) async fn is_ending(&self, id: &str, settings: &Settings) -> Result<bool, StoreFault> {
+        if !self.is_to_stop(id).await? {
+            return Ok(false);
+        }
+        Ok(self.find(id, settings).await?.is_some_and(|entry| entry.state == State::Running))
+    }
+
     /// Writes how far an entry is, unless somebody else has taken it over: their word is newer.
     pub(crate) async fn update(&self, entry: &Entry) -> Result<(), StoreFault> {
         let known = self.written().await?.remove(&entry.id);

@@ -4,10 +4,11 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{runtime::Handle, sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
     plan::{Plan, TopicPlan},
     reading::Reading,
     run::{Ended, Run, Worked},
-    taken::Taken,
+    taken::{TakeError, Taken},
 };
 use crate::{
     Service,
@@ -27,6 +28,9 @@ use crate::{
     store::DedupeStore,
     telemetry::{Metrics, spans::Deed},
 };
+
+/// What a replay that was told to stop may need beyond the time to drain, to hear of it and to write down how it ended.
+const TO_END: Duration = Duration::from_secs(10);
 
 /// Replays events of one service.
 pub(crate) struct Replayer<'a> {
@@ -123,10 +127,7 @@ impl Replayer<'_> {
         progress: &watch::Sender<Entry>,
     ) -> Result<Ran, ReplayError> {
         let journal = Journal::new(Arc::clone(&self.store));
-        let settings = self.settings.service(self.service.name());
-        let places: Vec<(String, i32)> =
-            entry.parts.iter().map(|part| (part.topic.clone(), part.partition)).collect();
-        let taken = Taken::take(&self.store, &settings.dedupe.prefix, &entry.group, &places).await?;
+        let taken = self.take(&entry, &journal).await?;
         let mut entry = journal.latest(entry).await?;
         entry.state = State::Running;
         entry.why = None;
@@ -162,6 +163,24 @@ impl Replayer<'_> {
         journal.update(&entry).await?;
         taken.release().await?;
         Ok(Ran { entry, cut_off })
+    }
+
+    /// Takes the partitions of an entry. Where its last run has been told to stop, that is waited for.
+    async fn take(&self, entry: &Entry, journal: &Journal) -> Result<Taken, ReplayError> {
+        let settings = self.settings.service(self.service.name());
+        let places: Vec<(String, i32)> =
+            entry.parts.iter().map(|part| (part.topic.clone(), part.partition)).collect();
+        let patience = Instant::now() + settings.worker.drain_timeout + TO_END;
+        let mut is_ending = false;
+        loop {
+            // Once it was: between its last word and the moment when it lets go it does not look so any more.
+            is_ending |= journal.is_ending(&entry.id, self.settings).await?;
+            match Taken::take(&self.store, &settings.dedupe.prefix, &entry.group, &places).await {
+                Err(TakeError::Busy { .. })
+                    if is_ending && !self.cancel.is_cancelled() && Instant::now() < patience => {}
+                taken => return Ok(taken?),
+            }
+        }
     }
 
     async fn work(

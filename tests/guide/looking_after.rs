@@ -99,7 +99,8 @@ async fn programs_do_over_http_what_the_guide_says() {
     page.runs("api /resume", &["\"by_all\":true"]).await;
     page.runs(
         "api /replays -d '{\"service\": \"payments\", \"from\": \"2h ago\", \"to\": \"1h ago\", \"dry_run\"",
-        &["\"ran\":138"],
+        // Of all partitions together; in which of two a repeated order counts as such depends on who is read first.
+        &["\"ran\":884"],
     )
     .await;
     page.runs("replay=$(api /replays -d", &[]).await;

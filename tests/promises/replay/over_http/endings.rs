@@ -9,7 +9,7 @@ use super::{
     super::{PATIENCE, Past},
     JSON,
 };
-use crate::support::wait::until;
+use crate::support::{kafka::Record, wait::until};
 
 async fn half_way(past: &Past) {
     until("a third of the effects", PATIENCE, async || match past.pods.effects().all().len() {
@@ -66,6 +66,32 @@ async fn a_cancelled_replay_is_resumed_and_two_of_one_range_do_not_run_at_once()
         ["replay", "replay", "replay cancel", "replay --resume", "replay cancel", "replay --resume"];
     assert_eq!(verbs, expected);
     assert_eq!(audited.iter().filter(|act| act["outcome"] == "refused").count(), 1, "{audited:?}");
+}
+
+/// Its handler has seconds to go when the order to resume comes: longer than its claims need to be seen alive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_resumes_a_replay_that_was_told_to_stop_waits_until_it_has() {
+    let past = Past::of(1).await;
+    // Of one key: one after the other.
+    let events = (0..4).map(|minute| {
+        let event = past.event(&format!("{minute}"), r#","sleep_ms":5000"#, 0, minute);
+        Record { key: Some("one".into()), ..event }
+    });
+    past.topic.produce_all(events).await;
+    let (api, other) = (past.with_api().await, past.with_api().await);
+    let id = api.start(&[&past.range(0, 4)]).await;
+    past.effects_of("0", 1).await;
+    assert_eq!(api.cancel(&id).await.0, 202);
+    // Here, elsewhere, and from the command line.
+    assert_eq!(api.start(&[&json!({ "resume": id })]).await, id);
+    past.effects_of("1", 1).await;
+    assert_eq!(api.cancel(&id).await.0, 202);
+    assert_eq!(other.start(&[&json!({ "resume": id })]).await, id);
+    past.effects_of("2", 1).await;
+    assert_eq!(api.cancel(&id).await.0, 202);
+    assert_eq!(past.does("replay", &["--resume", &id, "--yes"]).await.code, Some(0));
+    assert_eq!(api.show(&id).await["state"], "finished");
+    assert_eq!((past.effects(), past.pods.attempts().all().len()), ([(1, 4)].into(), 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
