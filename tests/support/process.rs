@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::NamedTempFile;
 
 use super::wait::until;
@@ -67,6 +67,9 @@ impl Worker {
     /// Freezes it (SIGSTOP): alive for the kernel, silent for everybody else.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        // On a busy machine its threads run on for a moment after the signal.
+        let stands = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), stands).expect("a child that stands");
     }
 
     /// Lets a frozen one go on (SIGCONT).
