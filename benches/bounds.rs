@@ -95,7 +95,7 @@ fn stalled(plan: &Plan) -> Result<(f64, f64)> {
 fn commits(plan: &Plan, interval: &str) -> Result<f64> {
     let workload = Workload { records: COUNTED * RATE as usize, ..plan.workload.clone() };
     let paced = Paced { plan, runner: &Runner::Ours(Kind::Ours), workload: &workload, rate: Some(RATE) };
-    let score = paced.run(&[("ONCEWISE__WORKER__COMMIT_INTERVAL", interval)])?;
+    let score = paced.run(&[("ONCEWISE__WORKER__COMMIT_INTERVAL", interval)])?.score?;
     let commits = score.commits.unwrap_or_default() as f64;
     Ok(commits / score.seconds)
 }

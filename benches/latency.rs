@@ -10,9 +10,9 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use crate::{
     Result,
-    contract::{Contract, Score},
+    contract::Contract,
     delay::{Delay, now_us},
-    measure,
+    measure::{self, Ran, RedisMeter},
     records::Workload,
     rotation::{Plan, Runner, median},
     topic::{self, Writer},
@@ -49,6 +49,17 @@ pub(crate) struct Point {
     /// Records sent in a second.
     pub(crate) rate: f64,
     pub(crate) delay: Delay,
+    /// What a record costs of the processor: the program with its start and its joining, and Redis with all it does.
+    pub(crate) cpu_us: f64,
+    pub(crate) redis_us: f64,
+}
+
+/// A program under a load, round by round.
+struct Runs<'a> {
+    runner: &'a Runner,
+    load: f64,
+    rate: f64,
+    seen: Vec<(Delay, f64, f64)>,
 }
 
 /// Measures and prints. Who fails ends it.
@@ -65,34 +76,47 @@ pub(crate) fn measure(loads: &Loads) -> Result<Vec<Point>> {
     for runner in &runners {
         Paced { plan, runner, workload: &plan.workload, rate: None }.run(&[])?;
     }
-    let mut runs: Vec<(&Runner, f64, f64, Vec<Delay>)> = Vec::new();
+    let mut runs: Vec<Runs<'_>> = Vec::new();
     for runner in &runners {
         let full = loads.full_of(runner)?;
         eprintln!("{}: full load is {full:.0} records a second", runner.name());
-        runs.extend(loads.loads.iter().map(|load| (runner, *load, full * load, Vec::new())));
+        let run = |load: &f64| Runs { runner, load: *load, rate: full * load, seen: Vec::new() };
+        runs.extend(loads.loads.iter().map(run));
     }
+    // Load by load, the programs by turns.
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    order.sort_by_key(|place| place % loads.loads.len());
+    let mut redis = RedisMeter::new(&plan.redis_url)?;
     for _ in 0..plan.rounds {
-        for (runner, load, rate, delays) in &mut runs {
+        for place in &order {
+            let Runs { runner, load, rate, seen } = &mut runs[*place];
             let records = (*rate * (loads.seconds + WARM_UP)) as usize;
             let workload = Workload { records, ..plan.workload.clone() };
             let paced = Paced { plan, runner, workload: &workload, rate: Some(*rate) };
-            let score = paced.run(&[])?;
+            let before = redis.begin()?;
+            let Ran { score, cpu_us, .. } = paced.run(&[])?;
+            let (score, redis) = (score?, redis.end(before)?);
             println!(
                 "{}",
                 serde_json::json!({ "name": runner.name(), "load": load, "rate": rate, "score": score })
             );
-            delays.push(score.delay.ok_or("no delay was measured")?);
+            let of_one = |us: f64| us / records as f64;
+            seen.push((score.delay.ok_or("no delay was measured")?, of_one(cpu_us), of_one(redis.cpu_us)));
         }
+        // Who came first comes last: a machine that becomes faster meanwhile is nobody's advantage.
+        order.reverse();
     }
-    let point = |(runner, load, rate, delays): (&Runner, f64, f64, Vec<Delay>)| {
-        let middle = |of: fn(&Delay) -> f64| median(delays.iter().map(of));
+    let point = |Runs { runner, load, rate, seen }: Runs<'_>| {
+        let middle = |of: fn(&Delay) -> f64| median(seen.iter().map(|(delay, ..)| of(delay)));
         let delay = Delay {
             p50_ms: middle(|delay| delay.p50_ms),
             p99_ms: middle(|delay| delay.p99_ms),
             p999_ms: middle(|delay| delay.p999_ms),
-            max_ms: delays.iter().map(|delay| delay.max_ms).fold(f64::NAN, f64::max),
+            max_ms: seen.iter().map(|(delay, ..)| delay.max_ms).fold(f64::NAN, f64::max),
         };
-        Point { name: runner.name(), load, rate, delay }
+        let cpu_us = median(seen.iter().map(|(_, cpu_us, _)| *cpu_us));
+        let redis_us = median(seen.iter().map(|(.., redis_us)| *redis_us));
+        Point { name: runner.name(), load, rate, delay, cpu_us, redis_us }
     };
     Ok(runs.into_iter().map(point).collect())
 }
@@ -105,7 +129,7 @@ impl Loads {
         }
         let plan = &self.plan;
         let paced = Paced { plan, runner, workload: &plan.workload, rate: None };
-        let speeds = (0..plan.rounds).map(|_| Ok(paced.run(&[])?.per_second));
+        let speeds = (0..plan.rounds).map(|_| Ok(paced.run(&[])?.score?.per_second));
         Ok(median(speeds.collect::<Result<Vec<f64>>>()?))
     }
 }
@@ -121,7 +145,7 @@ pub(crate) struct Paced<'a> {
 
 impl Paced<'_> {
     /// Starts the program on an empty topic, with these variables, and sends when it has joined.
-    pub(crate) fn run(&self, variables: &[(&str, &str)]) -> Result<Score> {
+    pub(crate) fn run(&self, variables: &[(&str, &str)]) -> Result<Ran> {
         let Self { plan, workload, .. } = self;
         let topic = format!("bench-{}", now_us());
         topic::create(&plan.brokers, &topic, workload.partitions)?;
@@ -132,8 +156,7 @@ impl Paced<'_> {
             let running = scope.spawn(|| measure::run(&mut command));
             await_members(&contract)?;
             send(&contract, workload, self.rate)?;
-            let ran = running.join().map_err(|_| "the run panicked")??;
-            Ok(ran.score?)
+            running.join().map_err(|_| "the run panicked")?
         })
     }
 }
@@ -175,8 +198,18 @@ fn send(contract: &Contract, workload: &Workload, rate: Option<f64>) -> Result<(
 pub(crate) fn table(points: &[Point]) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["program", "load", "records/s", "p50 ms", "p99 ms", "p99.9 ms", "longest ms"]);
-    for Point { name, load, rate, delay } in points {
+    table.set_header([
+        "program",
+        "load",
+        "records/s",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "longest ms",
+        "its processor us",
+        "Redis us",
+    ]);
+    for Point { name, load, rate, delay, cpu_us, redis_us } in points {
         table.add_row([
             name.clone(),
             format!("{:.0} %", load * 100.0),
@@ -185,6 +218,8 @@ pub(crate) fn table(points: &[Point]) -> Table {
             format!("{:.1}", delay.p99_ms),
             format!("{:.1}", delay.p999_ms),
             format!("{:.1}", delay.max_ms),
+            format!("{cpu_us:.1}"),
+            format!("{redis_us:.1}"),
         ]);
     }
     table
